@@ -1,0 +1,127 @@
+"""Every error this project raises on purpose, in one tree.
+
+    AutoglmError                 code, param, values; its text is looked up by code in app/locales
+    |-- SettingsError            the configuration is wrong                            exit 2
+    |-- InputError               a file or option given on the command line is wrong   exit 2
+    |-- RequestError             the client's request cannot be served                 4xx, 503
+    |   |-- BadRequest           400
+    |   |-- Unauthorized         401
+    |   |-- Forbidden            403
+    |   |-- NotFound             404
+    |   |-- Conflict             409
+    |   |-- TooLarge             413
+    |   |-- Busy                 429, with retry_after seconds
+    |   `-- Unavailable          503, with retry_after seconds
+    |-- WeightsError             a model directory failed verification or cannot be loaded
+    |-- EngineError              one generation request is refused or failed; neighbours go on
+    `-- SlotTaken                another live worker owns this slot
+
+An error carries a `code` (stable, machine-readable, never translated) and the values that its
+message needs. The text of code `x` is the entry `errors.x` of the message files.
+"""
+
+from typing import Any, ClassVar
+
+
+class AutoglmError(Exception):
+    """Base of all deliberate errors. `code` names the message; `values` fill its placeholders."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+
+    def __init__(self, code: str, *, param: str | None = None, **values: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.param = param
+        self.values = values
+
+    def __str__(self) -> str:
+        details = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"{self.code}({details})" if details else self.code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.code, self.param, self.values)
+
+
+def _rebuild(
+    kind: type[AutoglmError], code: str, param: str | None, values: dict[str, Any]
+) -> AutoglmError:
+    return kind(code, param=param, **values)
+
+
+class SettingsError(AutoglmError):
+    """The configuration is wrong; the process exits with status 2."""
+
+
+class InputError(AutoglmError):
+    """A file or option given on the command line is wrong; the process exits with status 2."""
+
+
+class RequestError(AutoglmError):
+    """The client's request cannot be served."""
+
+    type = "invalid_request_error"
+
+
+class BadRequest(RequestError):
+    """The request is malformed or breaks a rule."""
+
+    status = 400
+
+
+class Unauthorized(RequestError):
+    """No valid key was given."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class Forbidden(RequestError):
+    """The key is valid but may not do this."""
+
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(RequestError):
+    """No such object exists for this tenant."""
+
+    status = 404
+
+
+class Conflict(RequestError):
+    """The object's state does not allow this."""
+
+    status = 409
+
+
+class TooLarge(RequestError):
+    """The body or file is over its limit."""
+
+    status = 413
+
+
+class Busy(RequestError):
+    """The queue is full; try again after `retry_after` seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+
+
+class Unavailable(RequestError):
+    """A dependency is missing for now; try again after `retry_after` seconds."""
+
+    status = 503
+    type = "server_error"
+
+
+class WeightsError(AutoglmError):
+    """A model directory failed verification or cannot be loaded."""
+
+
+class EngineError(AutoglmError):
+    """One generation request is refused or failed; its neighbours go on."""
+
+
+class SlotTaken(AutoglmError):
+    """Another live worker owns this slot."""

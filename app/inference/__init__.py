@@ -1,0 +1,1 @@
+"""Inference: turns token ids and sampling parameters into tokens. Knows no jobs, SQL, Celery."""

@@ -1,0 +1,107 @@
+"""The engine's contract: what goes in, what comes out, and the Protocol all back ends share."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended; the first two are OpenAI's words."""
+
+    STOP = "stop"  # an end-of-sequence token or a stop string
+    LENGTH = "length"  # max_tokens reached
+    CANCELLED = "cancelled"  # cancel() was called
+    EXPIRED = "expired"  # the request's deadline passed
+    ERROR = "error"  # this request alone failed; see Output.error_code
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen, with OpenAI's names and meanings.
+
+    temperature 0 is greedy. top_k 0 means no limit. The draw at position p depends on (seed, p)
+    alone, never on neighbours in the batch.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sequence to generate. Higher `priority` is served first; `deadline` is time.monotonic().
+
+    `cache_salt` (the tenant) keeps prefix blocks from being shared between tenants.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    priority: int = 0
+    deadline: float | None = None
+    cache_salt: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """The end of one request: its generated token ids (EOS excluded) and their text."""
+
+    id: str
+    tokens: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int = 0
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters since the engine was built, and gauges of now."""
+
+    steps: int = 0
+    waiting: int = 0
+    running: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    cached_tokens: int = 0
+    preemptions: int = 0
+    blocks_total: int = 0
+    blocks_free: int = 0
+
+
+class Engine(Protocol):
+    """What a shift drives. Single-threaded: every method is called from one thread."""
+
+    def add(self, request: Request) -> None:
+        """Accepts a request, or raises EngineError with its code (prompt_too_long, bad_token,
+        duplicate_id, ...). The engine and its neighbours are untouched by a refusal."""
+
+    def cancel(self, request_id: str) -> None:
+        """Ends a request at the next step with FinishReason.CANCELLED; unknown ids are ignored."""
+
+    def step(self) -> list[Output]:
+        """One forward pass over the sequences in flight; returns those that ended. Never raises
+        for one request's fault. With nothing in flight it returns [] at once."""
+
+    @property
+    def room(self) -> int:
+        """How many more requests it is worth adding now; 0 when full."""
+
+    @property
+    def num_unfinished(self) -> int:
+        """Requests added and not yet returned."""
+
+    @property
+    def stats(self) -> Stats:
+        """Counters and gauges."""
+
+    @property
+    def provenance(self) -> dict[str, str | None]:
+        """weights_sha256, model, revision, dtype, device, engine (name and version)."""
