@@ -1,0 +1,30 @@
+"""Which engine serves a model."""
+
+from collections.abc import Callable, Sequence
+
+from app.errors import SettingsError
+from app.inference import engine, fake
+from app.settings import schema
+
+
+def build(
+    model: schema.Model,
+    *,
+    device: str,
+    weights_sha256: str | None = None,
+    revision: str | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
+) -> engine.Engine:
+    """Loads `model` on `device` ("cpu", "cpu:1", "cuda:0") with the back end it names.
+
+    `decode` is only the fake's: how it reads markers in a prompt. Raises WeightsError when the
+    checkpoint cannot be loaded. torch is imported for the real engine alone."""
+    if model.backend == "fake":
+        return fake.build(
+            model, device=device, weights_sha256=weights_sha256, revision=revision, decode=decode
+        )
+    if model.backend != "autoglm":
+        raise SettingsError("unknown_backend", param="backend", name=model.backend)
+    from app.inference import local
+
+    return local.build(model, device=device, weights_sha256=weights_sha256, revision=revision)

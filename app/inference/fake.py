@@ -1,0 +1,254 @@
+"""A deterministic engine without a model, for load and fault tests; it never imports torch.
+
+Its text is a function of prompt and seed alone. A marker in the prompt's text makes it misbehave:
+[[crash]] kills the process, [[hang]] never returns from step, [[slow:SECONDS]] takes that long,
+[[error]], [[nan]] and [[oom]] fail the request, [[echo]] answers with the prompt's own text.
+"""
+
+import heapq
+import os
+import re
+import signal
+import time
+import zlib
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import app
+from app.errors import EngineError, WeightsError
+from app.inference import admission, engine, stopping
+from app.inference.engine import FinishReason
+from app.settings import schema
+
+Decode = Callable[[Sequence[int]], str]
+
+CONTEXT = 131_072
+VOCABULARY = 1_000_000
+NAP_SECONDS = 0.005
+
+_MARKER = re.compile(r"\[\[(crash|hang|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
+_FAILURES = {"error": "engine_failed", "nan": "numerical", "oom": "out_of_memory"}
+_WORDS = ("red", "oak", "sun", "ivy", "elm", "sea", "fox", "owl", "ash", "bay", "fir", "jay")
+
+_loads: dict[str, int] = {}  # failed loads of each model in this process
+
+
+def build(
+    model: schema.Model,
+    *,
+    device: str = "cpu",
+    weights_sha256: str | None = None,
+    revision: str | None = None,
+    decode: Decode | None = None,
+) -> "Fake":
+    """An engine that behaves as `model.fake` says; raises WeightsError("load_failed") for the
+    first `load_failures` loads in this process. `decode` turns prompt ids into their text."""
+    time.sleep(model.fake.load_seconds)
+    failed = _loads.get(model.name, 0)
+    if failed < model.fake.load_failures:
+        _loads[model.name] = failed + 1
+        raise WeightsError("load_failed", name=model.name, reason="told to fail by `load_failures`")
+    provenance = {
+        "weights_sha256": weights_sha256,
+        "model": model.name,
+        "revision": revision,
+        "dtype": None,
+        "device": device,
+        "engine": f"fake/{app.__version__}",
+    }
+    return Fake(model, provenance, decode or decode_bytes)
+
+
+def decode_bytes(tokens: Sequence[int]) -> str:
+    """The text whose UTF-8 bytes are `tokens`; other ids are left out."""
+    return bytes(token for token in tokens if 0 <= token < 256).decode(errors="replace")
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """A request in flight: it ends at step `ends` and not before the time `ready_at`."""
+
+    request: engine.Request
+    length: int
+    text: str = ""
+    marker: str | None = None
+    seconds: float = 0.0
+    started: int = 0
+    ready_at: float = 0.0
+
+
+class Fake:
+    """Runs up to `max_sequences` requests at once, one token each per step."""
+
+    def __init__(
+        self, model: schema.Model, provenance: dict[str, str | None], decode: Decode
+    ) -> None:
+        self._fake = model.fake
+        self._context = model.max_context or CONTEXT
+        self._max_sequences = model.max_sequences
+        self._decode = decode
+        self.provenance = provenance
+        self._live: dict[str, _Sequence] = {}
+        self._waiting: list[tuple[int, int, _Sequence]] = []
+        self._running: dict[str, _Sequence] = {}
+        self._ends: dict[int, list[_Sequence]] = {}
+        self._deadlines: dict[str, float] = {}
+        self._slow: list[_Sequence] = []
+        self._cancelled: list[str] = []
+        self._steps = self._added = 0
+        self._prompt_tokens = self._generated_tokens = 0
+
+    def add(self, request: engine.Request) -> None:
+        """See engine.Engine.add."""
+        if request.id in self._live:
+            raise EngineError("duplicate_id", id=request.id)
+        admission.check(request, vocabulary=VOCABULARY, context=self._context)
+        sequence = self._prepare(request)
+        self._live[request.id] = sequence
+        self._added += 1
+        heapq.heappush(self._waiting, (-request.priority, self._added, sequence))
+        if request.deadline is not None:
+            self._deadlines[request.id] = request.deadline
+
+    def cancel(self, request_id: str) -> None:
+        """See engine.Engine.cancel."""
+        self._cancelled.append(request_id)
+
+    def step(self) -> list[engine.Output]:
+        """See engine.Engine.step."""
+        if not self._live:
+            return []
+        outputs = self._drop_cancelled() + self._drop_expired()
+        self._admit()
+        self._steps += 1
+        time.sleep(self._fake.step_seconds) if self._fake.step_seconds else None
+        return outputs + self._finish()
+
+    @property
+    def room(self) -> int:
+        """See engine.Engine.room."""
+        return max(0, 2 * self._max_sequences - len(self._live))
+
+    @property
+    def num_unfinished(self) -> int:
+        """See engine.Engine.num_unfinished."""
+        return len(self._live)
+
+    @property
+    def stats(self) -> engine.Stats:
+        """See engine.Engine.stats."""
+        return engine.Stats(
+            steps=self._steps,
+            waiting=len(self._live) - len(self._running),
+            running=len(self._running),
+            prompt_tokens=self._prompt_tokens,
+            generated_tokens=self._generated_tokens,
+        )
+
+    def _prepare(self, request: engine.Request) -> _Sequence:
+        limit = request.sampling.max_tokens
+        length = limit if request.sampling.ignore_eos else min(limit, self._fake.tokens_per_job)
+        text = self._decode(request.prompt)
+        sequence = _Sequence(request, length)
+        if found := _MARKER.search(text):
+            sequence.marker, sequence.seconds = found[1], float(found[2] or 0)
+            sequence.text = text
+        return sequence
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < self._max_sequences:
+            sequence = heapq.heappop(self._waiting)[2]
+            if self._live.get(sequence.request.id) is sequence:
+                self._start(sequence)
+
+    def _start(self, sequence: _Sequence) -> None:
+        _misbehave(sequence.marker)
+        self._running[sequence.request.id] = sequence
+        self._prompt_tokens += len(sequence.request.prompt)
+        sequence.started = self._steps
+        sequence.ready_at = time.monotonic() + sequence.seconds
+        if sequence.marker == "slow":
+            self._slow.append(sequence)
+        else:
+            self._ends.setdefault(self._steps + sequence.length, []).append(sequence)
+
+    def _finish(self) -> list[engine.Output]:
+        ended = self._ends.pop(self._steps, []) + self._pop_slow()
+        outputs = [
+            self._end(sequence)
+            for sequence in ended
+            if self._live.get(sequence.request.id) is sequence
+        ]
+        if not outputs and len(self._slow) == len(self._live):
+            time.sleep(NAP_SECONDS)
+        return outputs
+
+    def _pop_slow(self) -> list[_Sequence]:
+        if not self._slow:
+            return []
+        now = time.monotonic()
+        ready = [sequence for sequence in self._slow if sequence.ready_at <= now]
+        self._slow = [sequence for sequence in self._slow if sequence.ready_at > now]
+        return ready
+
+    def _end(self, sequence: _Sequence) -> engine.Output:
+        if code := _FAILURES.get(sequence.marker or ""):
+            return self._close(sequence, 0, FinishReason.ERROR, code)
+        limit = sequence.request.sampling.max_tokens
+        reason = FinishReason.LENGTH if sequence.length == limit else FinishReason.STOP
+        return self._close(sequence, sequence.length, reason)
+
+    def _drop_cancelled(self) -> list[engine.Output]:
+        ids, self._cancelled = self._cancelled, []
+        return [self._drop(id, FinishReason.CANCELLED) for id in ids if id in self._live]
+
+    def _drop_expired(self) -> list[engine.Output]:
+        if not self._deadlines:
+            return []
+        now = time.monotonic()
+        ids = [id for id, deadline in self._deadlines.items() if deadline <= now]
+        return [self._drop(id, FinishReason.EXPIRED) for id in ids]
+
+    def _drop(self, request_id: str, reason: FinishReason) -> engine.Output:
+        sequence = self._live[request_id]
+        made = self._steps - sequence.started if request_id in self._running else 0
+        if sequence in self._slow:
+            self._slow.remove(sequence)
+        return self._close(sequence, min(made, sequence.length), reason)
+
+    def _close(
+        self, sequence: _Sequence, made: int, reason: FinishReason, code: str | None = None
+    ) -> engine.Output:
+        request = sequence.request
+        del self._live[request.id]
+        self._running.pop(request.id, None)
+        self._deadlines.pop(request.id, None)
+        self._generated_tokens += made
+        tokens = _choose(request, made)
+        text = sequence.text if sequence.marker == "echo" else " ".join(map(_spell, tokens))
+        cut = stopping.find(text, request.sampling.stop)
+        return engine.Output(
+            id=request.id,
+            tokens=tokens,
+            text=text if cut is None else text[:cut],
+            finish_reason=reason if cut is None or code else FinishReason.STOP,
+            prompt_tokens=len(request.prompt),
+            error_code=code,
+        )
+
+
+def _misbehave(marker: str | None) -> None:
+    if marker == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while marker == "hang":
+        time.sleep(3600)
+
+
+def _choose(request: engine.Request, count: int) -> tuple[int, ...]:
+    start = zlib.crc32(array("q", request.prompt), request.sampling.seed & 0xFFFFFFFF)
+    return tuple((start >> shift % 24) % 256 for shift in range(count))
+
+
+def _spell(token: int) -> str:
+    return _WORDS[token % len(_WORDS)]
