@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LOCALES = ("zh-CN", "en-US", "ja-JP")
+
 
 @dataclass(frozen=True)
 class Server:
@@ -20,7 +22,7 @@ class Locale:
 
     default: str = "zh-CN"
     fallback: str = "en-US"
-    supported: tuple[str, ...] = ("zh-CN", "en-US", "ja-JP")
+    supported: tuple[str, ...] = LOCALES
 
 
 @dataclass(frozen=True)
