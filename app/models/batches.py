@@ -1,0 +1,253 @@
+"""Batches: their life from an uploaded file to output files. Every step may be repeated."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from app.errors import Conflict, NotFound
+from app.models import jobs as job_store
+from app.models.database import Database
+from app.models.states import CANCELLABLE, BatchState, JobState
+from app.models.tables import batches, jobs
+from app.wire import ids
+from app.wire.rows import Batch, Line, NewBatch
+
+BATCH_PRIORITY = -10
+_COLUMNS = tuple(column for column in batches.c if column.name != "idempotency_key")
+
+
+def create(db: Database, new: NewBatch) -> tuple[Batch, bool]:
+    """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
+    and body give the first one again, another body raises Conflict("idempotency_conflict")."""
+    with db.write() as tx:
+        earlier = _find_duplicate(tx, new) if new.idempotency_key else None
+        return (earlier, False) if earlier else (_insert(tx, new), True)
+
+
+def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
+    same_key = (
+        batches.c.tenant_id == new.tenant_id,
+        batches.c.idempotency_key == new.idempotency_key,
+    )
+    row = tx.execute(sa.select(*_COLUMNS).where(*same_key)).mappings().one_or_none()
+    if row is not None and row["request_hash"] != new.request_hash:
+        raise Conflict("idempotency_conflict", param="Idempotency-Key")
+    return None if row is None else Batch(**row)
+
+
+def _insert(tx: Connection, new: NewBatch) -> Batch:
+    now = time.time()
+    fields = {name: value for name, value in vars(new).items() if name != "window_seconds"}
+    next_seq = sa.select(sa.func.coalesce(sa.func.max(batches.c.seq), 0) + 1).scalar_subquery()
+    values = fields | {
+        "id": ids.make_batch(),
+        "seq": next_seq,
+        "status": BatchState.VALIDATING.value,
+        "created_at": now,
+        "expires_at": now + new.window_seconds,
+    }
+    row = tx.execute(sa.insert(batches).values(**values).returning(*_COLUMNS)).mappings().one()
+    return Batch(**row)
+
+
+def get(db: Database, tenant_id: str, batch_id: str) -> Batch:
+    """The tenant's batch; NotFound("batch_not_found") otherwise."""
+    batch = find(db, batch_id)
+    if batch is None or batch.tenant_id != tenant_id:
+        raise NotFound("batch_not_found", param="id", id=batch_id)
+    return batch
+
+
+def find(db: Database, batch_id: str) -> Batch | None:
+    """Any tenant's batch, for the control process."""
+    with db.read() as tx:
+        return _load(tx, batch_id)
+
+
+def _load(tx: Connection, batch_id: str) -> Batch | None:
+    query = sa.select(*_COLUMNS).where(batches.c.id == batch_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else Batch(**row)
+
+
+def list_page(
+    db: Database, tenant_id: str, *, limit: int, after: str | None = None
+) -> tuple[list[Batch], bool]:
+    """The tenant's batches, newest first, and whether more follow."""
+    query = sa.select(*_COLUMNS).where(batches.c.tenant_id == tenant_id)
+    if after is not None:
+        query = query.where(batches.c.seq < get(db, tenant_id, after).seq)
+    with db.read() as tx:
+        rows = tx.execute(query.order_by(batches.c.seq.desc()).limit(limit + 1)).mappings().all()
+    return [Batch(**row) for row in rows[:limit]], len(rows) > limit
+
+
+def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
+    """Starts cancelling; a batch that is cancelling or cancelled is returned as it is.
+    Conflict("batch_not_cancellable") for one that has ended otherwise."""
+    batch = get(db, tenant_id, batch_id)
+    if batch.status in (BatchState.CANCELLING, BatchState.CANCELLED):
+        return batch
+    if not _move(db, batch_id, CANCELLABLE, BatchState.CANCELLING, cancelling_at=time.time()):
+        latest = get(db, tenant_id, batch_id)
+        if latest.status not in (BatchState.CANCELLING, BatchState.CANCELLED):
+            raise Conflict("batch_not_cancellable", status=latest.status)
+    with db.write() as tx:
+        ended = job_store.cancel_where(tx, jobs.c.batch_id == batch_id)
+        _add_failed(tx, batch_id, ended)
+    return get(db, tenant_id, batch_id)
+
+
+def _add_failed(tx: Connection, batch_id: str, number: int) -> None:
+    adding = sa.update(batches).where(batches.c.id == batch_id)
+    tx.execute(adding.values(failed=batches.c.failed + number))
+
+
+def _move(
+    db: Database,
+    batch_id: str,
+    origin: Sequence[BatchState],
+    target: BatchState,
+    **values: Any,
+) -> bool:
+    moving = sa.update(batches).where(
+        batches.c.id == batch_id, batches.c.status.in_([state.value for state in origin])
+    )
+    with db.write() as tx:
+        return tx.execute(moving.values(status=target.value, **values)).rowcount == 1
+
+
+def accept(db: Database, batch_id: str, *, model: str, total: int) -> bool:
+    """validating -> in_progress, once its file is checked."""
+    return _move(
+        db,
+        batch_id,
+        (BatchState.VALIDATING,),
+        BatchState.IN_PROGRESS,
+        model=model,
+        total=total,
+        in_progress_at=time.time(),
+    )
+
+
+def refuse(db: Database, batch_id: str, problems: list[dict[str, Any]]) -> bool:
+    """validating -> failed, with every bad line of its file."""
+    return _move(
+        db,
+        batch_id,
+        (BatchState.VALIDATING,),
+        BatchState.FAILED,
+        errors=problems,
+        failed_at=time.time(),
+    )
+
+
+def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: int) -> bool:
+    """Stores a piece of a batch's lines as jobs and remembers how far it came (`last_line`).
+
+    Safe to repeat: a line that is there already is left as it is. Lines of a batch that is being
+    cancelled or has expired are stored as ended. False if the batch takes no more lines.
+    """
+    with db.write() as tx:
+        locked = sa.select(batches.c.status, batches.c.lines_ingested).where(
+            batches.c.id == batch.id
+        )
+        row = tx.execute(locked.with_for_update()).one_or_none()
+        if row is None or row.status not in (BatchState.IN_PROGRESS, BatchState.CANCELLING):
+            return False
+        state = JobState.QUEUED if row.status == BatchState.IN_PROGRESS else JobState.CANCELLED
+        fresh = [line for line in lines if line.line_no > row.lines_ingested]
+        if fresh:
+            tx.execute(sa.insert(jobs), [_line_row(batch, line, state) for line in fresh])
+        counting = sa.update(batches).where(batches.c.id == batch.id)
+        tx.execute(counting.values(lines_ingested=max(last_line, row.lines_ingested)))
+        if state == JobState.CANCELLED:
+            _add_failed(tx, batch.id, len(fresh))
+        return True
+
+
+def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
+    now = time.time()
+    return {
+        "id": ids.make_job(),
+        "tenant_id": batch.tenant_id,
+        "key_id": batch.key_id,
+        "kind": "text",
+        "model": line.model,
+        "endpoint": batch.endpoint,
+        "state": state.value,
+        "priority": BATCH_PRIORITY,
+        "request": line.request,
+        "batch_id": batch.id,
+        "custom_id": line.custom_id,
+        "line_no": line.line_no,
+        "trace_id": batch.trace_id,
+        "created_at": now,
+        "queued_at": now,
+        "finished_at": None if state == JobState.QUEUED else now,
+        "expires_at": batch.expires_at,
+    }
+
+
+def find_unfinished(db: Database) -> list[Batch]:
+    """Batches that the control process has something to do for: to check or ingest
+    (validating, or in_progress/cancelling with lines missing), to expire, or to finalize."""
+    waiting = batches.c.status.in_(
+        [
+            BatchState.VALIDATING.value,
+            BatchState.IN_PROGRESS.value,
+            BatchState.CANCELLING.value,
+            BatchState.FINALIZING.value,
+        ]
+    )
+    with db.read() as tx:
+        rows = tx.execute(sa.select(*_COLUMNS).where(waiting).order_by(batches.c.seq)).mappings()
+        return [Batch(**row) for row in rows]
+
+
+def has_expired_jobs(db: Database, batch_id: str) -> bool:
+    """Whether any line of the batch ran out of time."""
+    expired = (jobs.c.batch_id == batch_id, jobs.c.state == JobState.EXPIRED)
+    with db.read() as tx:
+        return tx.execute(sa.select(jobs.c.seq).where(*expired).limit(1)).first() is not None
+
+
+def start_finalizing(db: Database, batch_id: str) -> bool:
+    """in_progress -> finalizing, when every line is stored and counted."""
+    moving = sa.update(batches).where(
+        batches.c.id == batch_id,
+        batches.c.status == BatchState.IN_PROGRESS,
+        batches.c.completed + batches.c.failed >= batches.c.total,
+    )
+    with db.write() as tx:
+        values = {"status": BatchState.FINALIZING.value, "finalizing_at": time.time()}
+        return tx.execute(moving.values(**values)).rowcount == 1
+
+
+def finish(
+    db: Database,
+    batch_id: str,
+    state: BatchState,
+    *,
+    output_file_id: str | None,
+    error_file_id: str | None,
+) -> bool:
+    """finalizing | cancelling -> completed | expired | cancelled, with the files it produced."""
+    origin = {
+        BatchState.COMPLETED: BatchState.FINALIZING,
+        BatchState.EXPIRED: BatchState.FINALIZING,
+        BatchState.CANCELLED: BatchState.CANCELLING,
+    }[state]
+    stamp = {f"{state.value}_at": time.time()}
+    return _move(
+        db,
+        batch_id,
+        (origin,),
+        state,
+        output_file_id=output_file_id,
+        error_file_id=error_file_id,
+        **stamp,
+    )

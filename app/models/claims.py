@@ -1,0 +1,267 @@
+"""What a worker does to jobs: claim them, give them back, and settle them under its attempt."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from app.models.database import Database
+from app.models.jobs import JOB_COLUMNS
+from app.models.states import JobState, sources
+from app.models.tables import attempts, batches, jobs, results, sessions, turns
+from app.wire.rows import Job, Outcome
+
+_EARLIER = jobs.alias("earlier")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A worker incarnation, as claims know it."""
+
+    slot: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What settle() did: the jobs it accepted, the late ones it refused, the batches now done."""
+
+    accepted: frozenset[str]
+    fenced: frozenset[str]
+    ended_batches: frozenset[str]
+
+
+def claim(db: Database, holder: Holder, model: str, *, limit: int, may_isolate: bool) -> list[Job]:
+    """Gives up to `limit` queued jobs of `model` to `holder`, in the order of the policy alone
+    (priority, then arrival; a session's jobs one after another), each under a new attempt.
+
+    A job that was in flight when a worker died is a suspect and must run alone: if the first in
+    order is one, it is returned by itself when `may_isolate` (nothing else runs there), else
+    nothing is; suspects further back end the list.
+    """
+    with db.write() as tx:
+        wanted = _choose(tx, model, limit, may_isolate)
+        if not wanted:
+            return []
+        return _take(tx, holder, wanted)
+
+
+def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions under which a job of `model` may be claimed now."""
+    blocked = sa.exists().where(
+        _EARLIER.c.session_id == jobs.c.session_id,
+        _EARLIER.c.seq < jobs.c.seq,
+        _EARLIER.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]),
+    )
+    in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)
+    return (jobs.c.model == model, jobs.c.state == JobState.QUEUED, in_turn)
+
+
+def _choose(tx: Connection, model: str, limit: int, may_isolate: bool) -> list[int]:
+    ordered = sa.select(jobs.c.seq, jobs.c.crashes).where(*is_claimable(model))
+    ordered = ordered.order_by(jobs.c.priority.desc(), jobs.c.seq).limit(limit)
+    rows = tx.execute(ordered.with_for_update(skip_locked=True)).all()
+    if rows and rows[0].crashes:
+        return [rows[0].seq] if may_isolate else []
+    first_suspect = next((i for i, row in enumerate(rows) if row.crashes), len(rows))
+    return [row.seq for row in rows[:first_suspect]]
+
+
+def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
+    taking = sa.update(jobs).where(jobs.c.seq.in_(wanted), jobs.c.state == JobState.QUEUED)
+    rows = tx.execute(
+        taking.values(
+            state=JobState.RUNNING,
+            attempt=jobs.c.attempt + 1,
+            slot=holder.slot,
+            epoch=holder.epoch,
+            started_at=sa.func.coalesce(jobs.c.started_at, time.time()),
+        ).returning(*JOB_COLUMNS)
+    ).mappings()
+    return sorted((Job(**row) for row in rows), key=lambda job: (-job.priority, job.seq))
+
+
+def release(db: Database, held: Sequence[tuple[str, int]]) -> int:
+    """Gives (job id, attempt) pairs back to the queue, uncounted; returns how many still were
+    held. A job whose cancellation was asked for ends cancelled instead."""
+    if not held:
+        return 0
+    with db.write() as tx:
+        rows = _lock_held(tx, held)
+        _record_attempts(tx, rows, "released")
+        requeue(tx, [row.id for row in rows if not row.cancel_requested])
+        end(tx, [row.id for row in rows if row.cancel_requested], JobState.CANCELLED, None)
+        return len(rows)
+
+
+def requeue(tx: Connection, job_ids: Sequence[str], *, crashes: int = 0) -> None:
+    """Puts running jobs back into the queue, adding to their crash count."""
+    moving = sa.update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.state == JobState.RUNNING)
+    tx.execute(moving.values(state=JobState.QUEUED, crashes=jobs.c.crashes + crashes))
+
+
+def end(
+    tx: Connection, job_ids: Sequence[str], state: JobState, error: dict[str, Any] | None
+) -> None:
+    """Moves open jobs to a terminal state that is not success, and counts them in their batches."""
+    moving = sa.update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.state.in_(sources(state)))
+    moved = tx.execute(
+        moving.values(
+            state=state, finished_at=time.time(), error=sa.null() if error is None else error
+        ).returning(jobs.c.batch_id)
+    )
+    count_failed(tx, Counter(row.batch_id for row in moved if row.batch_id))
+
+
+def count_failed(tx: Connection, failed: Counter[str]) -> None:
+    """Adds to the `failed` count of batches."""
+    for batch_id, number in failed.items():
+        counting = sa.update(batches).where(batches.c.id == batch_id)
+        tx.execute(counting.values(failed=batches.c.failed + number))
+
+
+def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
+    """The rows that these attempts still hold. This is the fence: a late attempt finds nothing."""
+    fence = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(held)
+    columns = (
+        jobs.c.id,
+        jobs.c.attempt,
+        jobs.c.slot,
+        jobs.c.epoch,
+        jobs.c.batch_id,
+        jobs.c.session_id,
+        jobs.c.cancel_requested,
+    )
+    locked = sa.select(*columns).where(fence, jobs.c.state == JobState.RUNNING).with_for_update()
+    return list(tx.execute(locked).all())
+
+
+def _record_attempts(tx: Connection, rows: Sequence[Any], outcome: str) -> None:
+    """Keeps how attempts ended that produced nothing, for whoever asks later."""
+    now = time.time()
+    values = [
+        {
+            "job_id": row.id,
+            "attempt": row.attempt,
+            "slot": row.slot,
+            "epoch": row.epoch,
+            "outcome": outcome,
+            "ended_at": now,
+        }
+        for row in rows
+    ]
+    if values:
+        tx.execute(sa.insert(attempts), values)
+
+
+def record_crashes(tx: Connection, rows: Sequence[Any]) -> None:
+    """Keeps that these attempts died with their worker."""
+    _record_attempts(tx, rows, "crashed")
+
+
+def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
+    """Stores outcomes with their session turns, batch counts and usage in one transaction.
+
+    An outcome counts only if its attempt still holds the job; otherwise it is dropped ("fenced").
+    A success whose cancellation was asked for in time ends cancelled.
+    """
+    with db.write() as tx:
+        rows = {row.id: row for row in _lock_held(tx, [(o.job_id, o.attempt) for o in outcomes])}
+        held = [outcome for outcome in outcomes if outcome.job_id in rows]
+        done = [o for o in held if _succeeds(o, rows[o.job_id])]
+        _store_results(tx, done)
+        _store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
+        _count_completed(tx, done, rows)
+        for outcome in held:
+            if not _succeeds(outcome, rows[outcome.job_id]):
+                _end_unsuccessful(tx, outcome, rows[outcome.job_id])
+        ended = _find_ended(tx, {row.batch_id for row in rows.values() if row.batch_id})
+    fenced = frozenset(o.job_id for o in outcomes) - frozenset(rows)
+    return Settlement(frozenset(rows), fenced, ended)
+
+
+def _succeeds(outcome: Outcome, row: Any) -> bool:
+    return outcome.state == JobState.SUCCEEDED and not row.cancel_requested
+
+
+def _store_results(tx: Connection, done: Sequence[Outcome]) -> None:
+    if not done:
+        return
+    now = time.time()
+    moving = sa.update(jobs).where(
+        jobs.c.id.in_([o.job_id for o in done]), jobs.c.state == JobState.RUNNING
+    )
+    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now))
+    tx.execute(
+        sa.insert(results),
+        [
+            {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result)
+            for o in done
+        ],
+    )
+
+
+def _store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
+    for outcome in done:
+        assert outcome.result is not None
+        session_id = rows[outcome.job_id].session_id
+        now = time.time()
+        counting = sa.update(sessions).where(sessions.c.id == session_id)
+        number = tx.execute(
+            counting.values(num_turns=sessions.c.num_turns + 1, updated_at=now).returning(
+                sessions.c.num_turns
+            )
+        ).scalar_one()
+        tx.execute(
+            sa.insert(turns).values(
+                session_id=session_id,
+                turn_no=number,
+                job_id=outcome.job_id,
+                messages=outcome.messages or [],
+                answer=outcome.result.text,
+                created_at=now,
+            )
+        )
+
+
+def _count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
+    by_batch: dict[str, list[Outcome]] = {}
+    for outcome in done:
+        batch_id = rows[outcome.job_id].batch_id
+        if batch_id:
+            by_batch.setdefault(batch_id, []).append(outcome)
+    for batch_id, members in by_batch.items():
+        produced = [o.result for o in members if o.result]
+        tx.execute(
+            sa.update(batches)
+            .where(batches.c.id == batch_id)
+            .values(
+                completed=batches.c.completed + len(members),
+                input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
+                cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),
+                output_tokens=batches.c.output_tokens + sum(r.completion_tokens for r in produced),
+            )
+        )
+
+
+def _end_unsuccessful(tx: Connection, outcome: Outcome, row: Any) -> None:
+    state = JobState.CANCELLED if row.cancel_requested else JobState(outcome.state)
+    problem = outcome.problem if state == JobState.FAILED else None
+    end(tx, [outcome.job_id], state, problem.as_json() if problem else None)
+
+
+def _find_ended(tx: Connection, batch_ids: set[str]) -> frozenset[str]:
+    counted = batches.c.completed + batches.c.failed >= batches.c.total
+    ended = sa.select(batches.c.id).where(batches.c.id.in_(batch_ids), counted, batches.c.total > 0)
+    return frozenset(tx.execute(ended).scalars()) if batch_ids else frozenset()
+
+
+def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
+    """Which of these running jobs their clients want stopped."""
+    with db.read() as tx:
+        asked = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.cancel_requested)
+        return set(tx.execute(asked).scalars())

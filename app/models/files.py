@@ -1,0 +1,71 @@
+"""Stored files: uploads, and the output and error files of batches. The bytes are on disk."""
+
+import time
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from app.errors import NotFound
+from app.models.database import Database
+from app.models.tables import files
+from app.wire.rows import File
+
+
+def add(db: Database, file: File) -> File:
+    """Records a file whose bytes are already on disk; adding the same id again changes nothing."""
+    with db.write() as tx:
+        known = tx.execute(sa.select(files.c.id).where(files.c.id == file.id)).one_or_none()
+        if known is None:
+            tx.execute(sa.insert(files).values(**asdict(file)))
+    return file
+
+
+def get(db: Database, tenant_id: str, file_id: str) -> File:
+    """The tenant's file; NotFound("file_not_found") if unknown, another's, or expired."""
+    with db.read() as tx:
+        owned = (files.c.id == file_id, files.c.tenant_id == tenant_id)
+        row = tx.execute(sa.select(files).where(*owned)).mappings().one_or_none()
+    if row is None or (row["expires_at"] is not None and row["expires_at"] <= time.time()):
+        raise NotFound("file_not_found", param="id", id=file_id)
+    return File(**row)
+
+
+def list_page(
+    db: Database,
+    tenant_id: str,
+    *,
+    limit: int,
+    after: str | None = None,
+    purpose: str | None = None,
+    order: str = "desc",
+) -> tuple[list[File], bool]:
+    """The tenant's files by creation time, and whether more follow."""
+    stamp = sa.tuple_(files.c.created_at, files.c.id)
+    query = sa.select(files).where(files.c.tenant_id == tenant_id)
+    if purpose is not None:
+        query = query.where(files.c.purpose == purpose)
+    if after is not None:
+        last = get(db, tenant_id, after)
+        edge = sa.tuple_(last.created_at, last.id)
+        query = query.where(stamp < edge if order == "desc" else stamp > edge)
+    direction = sa.desc if order == "desc" else sa.asc
+    query = query.order_by(direction(files.c.created_at), direction(files.c.id)).limit(limit + 1)
+    with db.read() as tx:
+        rows = tx.execute(query).mappings().all()
+    return [File(**row) for row in rows[:limit]], len(rows) > limit
+
+
+def delete(db: Database, tenant_id: str, file_id: str) -> File:
+    """Forgets the tenant's file and returns it, so that its bytes can be removed."""
+    file = get(db, tenant_id, file_id)
+    with db.write() as tx:
+        tx.execute(sa.delete(files).where(files.c.id == file_id))
+    return file
+
+
+def delete_expired(db: Database, *, limit: int = 100) -> list[File]:
+    """Forgets files past their expiry; returns them, so that their bytes can be removed."""
+    with db.write() as tx:
+        due = sa.select(files.c.id).where(files.c.expires_at <= time.time()).limit(limit)
+        gone = sa.delete(files).where(files.c.id.in_(due)).returning(files)
+        return [File(**row) for row in tx.execute(gone).mappings()]

@@ -1,0 +1,210 @@
+"""Jobs as clients see them: create, read, list, cancel, and the place in the queue."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from app.errors import Busy, Conflict, NotFound
+from app.models.database import Database
+from app.models.states import TERMINAL, JobState, sources
+from app.models.tables import jobs, results, sessions, workers
+from app.wire import ids
+from app.wire.rows import Job, NewJob, Result
+
+_POSITION_LIMIT = 10_000
+_HIDDEN = {"key_id", "idempotency_key", "request_hash", "slot", "epoch"}
+JOB_COLUMNS = tuple(column for column in jobs.c if column.name not in _HIDDEN)
+_RESULT_COLUMNS = tuple(
+    column.label(f"result_{column.name}")
+    for column in results.c
+    if column.name not in {"job_id", "attempt", "created_at"}
+)
+
+
+def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple[Job, bool]:
+    """Stores a queued job; returns it and whether it is new.
+
+    The same idempotency key and body give the first job again. Raises Conflict
+    ("idempotency_conflict") for the same key with another body, NotFound ("session_not_found"),
+    Busy ("queue_full") when `max_queued` jobs wait already.
+    """
+    with db.write() as tx:
+        if new.idempotency_key is not None:
+            earlier = _find_duplicate(tx, new)
+            if earlier is not None:
+                return earlier, False
+        if new.session_id is not None:
+            _require_session(tx, new.tenant_id, new.session_id)
+        if max_queued is not None and _count_queued(tx, max_queued) >= max_queued:
+            raise Busy("queue_full", limit=max_queued)
+        return _insert(tx, new), True
+
+
+def _find_duplicate(tx: Connection, new: NewJob) -> Job | None:
+    same_key = (jobs.c.tenant_id == new.tenant_id, jobs.c.idempotency_key == new.idempotency_key)
+    row = tx.execute(sa.select(jobs.c.id, jobs.c.request_hash).where(*same_key)).one_or_none()
+    if row is None:
+        return None
+    if row.request_hash != new.request_hash:
+        raise Conflict("idempotency_conflict", param="Idempotency-Key")
+    return _load(tx, jobs.c.id == row.id)
+
+
+def _require_session(tx: Connection, tenant_id: str, session_id: str) -> None:
+    owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
+    if tx.execute(sa.select(sessions.c.id).where(*owned)).one_or_none() is None:
+        raise NotFound("session_not_found", param="session_id", id=session_id)
+
+
+def _count_queued(tx: Connection, limit: int) -> int:
+    queued = sa.select(jobs.c.seq).where(jobs.c.state == JobState.QUEUED).limit(limit).subquery()
+    return tx.execute(sa.select(sa.func.count()).select_from(queued)).scalar_one()
+
+
+def _insert(tx: Connection, new: NewJob) -> Job:
+    now = time.time()
+    values = vars(new) | {
+        "id": ids.make_job(),
+        "state": JobState.QUEUED.value,
+        "created_at": now,
+        "queued_at": now,
+    }
+    row = tx.execute(sa.insert(jobs).values(**values).returning(*JOB_COLUMNS)).mappings().one()
+    return Job(**row)
+
+
+def get(db: Database, tenant_id: str, job_id: str) -> Job:
+    """The tenant's job with its result; NotFound("job_not_found") otherwise."""
+    with db.read() as tx:
+        job = _load(tx, jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+    if job is None:
+        raise NotFound("job_not_found", param="id", id=job_id)
+    return job
+
+
+def _load(tx: Connection, *conditions: sa.ColumnElement[bool]) -> Job | None:
+    row = tx.execute(_with_results().where(*conditions)).mappings().one_or_none()
+    return None if row is None else read_row(row)
+
+
+def _with_results() -> sa.Select[Any]:
+    joined = jobs.outerjoin(results, results.c.job_id == jobs.c.id)
+    return sa.select(*JOB_COLUMNS, *_RESULT_COLUMNS).select_from(joined)
+
+
+def read_row(row: RowMapping | Mapping[str, Any]) -> Job:
+    """A Job, with its Result, from a joined row."""
+    job = {name: value for name, value in row.items() if not name.startswith("result_")}
+    if row["result_text"] is None:
+        return Job(**job)
+    result = {name[7:]: value for name, value in row.items() if name.startswith("result_")}
+    return Job(**job, result=Result(**result))
+
+
+def list_page(
+    db: Database,
+    tenant_id: str,
+    *,
+    limit: int,
+    after: str | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> tuple[list[Job], bool]:
+    """The tenant's jobs, newest first, and whether more follow. `filters` compares columns
+    (state, model, session_id, batch_id). NotFound("job_not_found") for an unknown `after`."""
+    with db.read() as tx:
+        query = _with_results().where(jobs.c.tenant_id == tenant_id)
+        for name, value in (filters or {}).items():
+            query = query.where(jobs.c[name] == value)
+        if after is not None:
+            query = query.where(jobs.c.seq < _cursor(tx, tenant_id, after))
+        rows = tx.execute(query.order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
+    return [read_row(row) for row in rows[:limit]], len(rows) > limit
+
+
+def _cursor(tx: Connection, tenant_id: str, job_id: str) -> int:
+    owned = (jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+    seq = tx.execute(sa.select(jobs.c.seq).where(*owned)).scalar_one_or_none()
+    if seq is None:
+        raise NotFound("job_not_found", param="after", id=job_id)
+    return int(seq)
+
+
+def list_lines(db: Database, batch_id: str, *, after_line: int, limit: int) -> list[Job]:
+    """A page of a batch's jobs with results, in the order of its input lines."""
+    page = _with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
+    with db.read() as tx:
+        rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
+    return [read_row(row) for row in rows]
+
+
+def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
+    """Cancels a queued job at once, asks a running one to stop, leaves an ended one as it is.
+    NotFound("job_not_found") otherwise."""
+    owned = (jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+    with db.write() as tx:
+        cancel_where(tx, *owned)
+        job = _load(tx, *owned)
+    if job is None:
+        raise NotFound("job_not_found", param="id", id=job_id)
+    return job
+
+
+def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
+    """Cancels the queued jobs that match and flags the running ones; returns how many ended."""
+    queued = sa.update(jobs).where(*conditions, jobs.c.state == JobState.QUEUED)
+    ended = tx.execute(
+        queued.values(state=JobState.CANCELLED, cancel_requested=sa.true(), finished_at=time.time())
+    )
+    open_states = sources(JobState.CANCELLED)
+    running = sa.update(jobs).where(*conditions, jobs.c.state.in_(open_states))
+    tx.execute(running.values(cancel_requested=sa.true()))
+    return ended.rowcount
+
+
+def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:
+    """Which of these jobs have ended. One statement for all waiters of a process."""
+    ended = jobs.c.state.in_([state.value for state in TERMINAL])
+    with db.read() as tx:
+        found = tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), ended))
+        return set(found.scalars())
+
+
+def explain_wait(db: Database, job: Job) -> tuple[int, str]:
+    """A queued job's place (1 = next; counted up to 10,000) and a reason code:
+    session_turn_pending, no_worker, worker_loading or workers_busy."""
+    with db.read() as tx:
+        position = _count_ahead(tx, job) + 1
+        if job.session_id is not None and _is_session_busy(tx, job):
+            return position, "session_turn_pending"
+        states = tx.execute(sa.select(workers.c.state).where(workers.c.model == job.model))
+        return position, _worker_reason(set(states.scalars()))
+
+
+def _count_ahead(tx: Connection, job: Job) -> int:
+    earlier = sa.or_(
+        jobs.c.priority > job.priority,
+        sa.and_(jobs.c.priority == job.priority, jobs.c.seq < job.seq),
+    )
+    ahead = sa.select(jobs.c.seq).where(
+        jobs.c.model == job.model, jobs.c.state == JobState.QUEUED, earlier
+    )
+    bounded = ahead.limit(_POSITION_LIMIT).subquery()
+    return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()
+
+
+def _is_session_busy(tx: Connection, job: Job) -> bool:
+    earlier = sa.select(jobs.c.seq).where(
+        jobs.c.session_id == job.session_id,
+        jobs.c.seq < job.seq,
+        jobs.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]),
+    )
+    return tx.execute(earlier.limit(1)).first() is not None
+
+
+def _worker_reason(states: set[str]) -> str:
+    if "ready" in states:
+        return "workers_busy"
+    return "worker_loading" if "loading" in states else "no_worker"

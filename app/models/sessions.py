@@ -1,0 +1,72 @@
+"""Session memory: conversations and their turns."""
+
+import time
+
+import sqlalchemy as sa
+
+from app.errors import NotFound
+from app.models.database import Database
+from app.models.tables import sessions, turns
+from app.wire import ids
+from app.wire.rows import Session, Turn
+
+_COLUMNS = tuple(column for column in sessions.c if column.name != "key_id")
+
+
+def create(
+    db: Database, tenant_id: str, key_id: str | None, metadata: dict[str, str] | None = None
+) -> Session:
+    """Starts an empty conversation."""
+    now = time.time()
+    values = {
+        "id": ids.make_session(),
+        "tenant_id": tenant_id,
+        "key_id": key_id,
+        "metadata": metadata,
+        "created_at": now,
+        "updated_at": now,
+    }
+    with db.write() as tx:
+        row = tx.execute(sa.insert(sessions).values(**values).returning(*_COLUMNS)).mappings()
+        return Session(**row.one())
+
+
+def get(db: Database, tenant_id: str, session_id: str) -> Session:
+    """The tenant's session; NotFound("session_not_found") otherwise."""
+    owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
+    with db.read() as tx:
+        row = tx.execute(sa.select(*_COLUMNS).where(*owned)).mappings().one_or_none()
+    if row is None:
+        raise NotFound("session_not_found", param="session_id", id=session_id)
+    return Session(**row)
+
+
+def list_page(
+    db: Database, tenant_id: str, *, limit: int, after: str | None = None
+) -> tuple[list[Session], bool]:
+    """The tenant's sessions, newest first, and whether more follow."""
+    stamp = sa.tuple_(sessions.c.created_at, sessions.c.id)
+    query = sa.select(*_COLUMNS).where(sessions.c.tenant_id == tenant_id)
+    if after is not None:
+        last = get(db, tenant_id, after)
+        query = query.where(stamp < sa.tuple_(last.created_at, last.id))
+    query = query.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit + 1)
+    with db.read() as tx:
+        rows = tx.execute(query).mappings().all()
+    return [Session(**row) for row in rows[:limit]], len(rows) > limit
+
+
+def delete(db: Database, tenant_id: str, session_id: str) -> None:
+    """Deletes the session, its turns and its jobs; NotFound("session_not_found") otherwise."""
+    owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
+    with db.write() as tx:
+        if tx.execute(sa.delete(sessions).where(*owned)).rowcount == 0:
+            raise NotFound("session_not_found", param="session_id", id=session_id)
+
+
+def list_turns(db: Database, session_id: str, *, after: int = 0, limit: int = 1000) -> list[Turn]:
+    """Turns in order, from turn_no `after` + 1 on. The caller has checked the tenant."""
+    query = sa.select(turns).where(turns.c.session_id == session_id, turns.c.turn_no > after)
+    with db.read() as tx:
+        rows = tx.execute(query.order_by(turns.c.turn_no).limit(limit)).mappings().all()
+    return [Turn(**row) for row in rows]

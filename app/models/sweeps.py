@@ -1,0 +1,68 @@
+"""What the sweeper asks of the store: backlog, overdue jobs, and old things to forget."""
+
+import time
+
+import sqlalchemy as sa
+
+from app.models import claims
+from app.models.database import Database
+from app.models.states import ENDED, TERMINAL, JobState
+from app.models.tables import batches, jobs
+
+
+def count_claimable(db: Database, *, limit: int = 1000) -> dict[str, list[str]]:
+    """Per model, up to `limit` ids of jobs that a worker could claim now, best first."""
+    with db.read() as tx:
+        queued = sa.select(jobs.c.model).where(jobs.c.state == JobState.QUEUED).distinct()
+        names = tx.execute(queued).scalars().all()
+        found = {}
+        for name in names:
+            ordered = sa.select(jobs.c.id).where(*claims.is_claimable(name))
+            ordered = ordered.order_by(jobs.c.priority.desc(), jobs.c.seq).limit(limit)
+            found[name] = list(tx.execute(ordered).scalars())
+    return {name: job_ids for name, job_ids in found.items() if job_ids}
+
+
+def expire_overdue(db: Database, *, limit: int = 1000) -> int:
+    """Ends queued jobs that are past their own expiry; returns how many."""
+    overdue = sa.select(jobs.c.id).where(
+        jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= time.time()
+    )
+    with db.write() as tx:
+        due = list(tx.execute(overdue.limit(limit).with_for_update()).scalars())
+        claims.end(tx, due, JobState.EXPIRED, None)
+        return len(due)
+
+
+def forget(db: Database, *, before: float, limit: int = 1000) -> int:
+    """Deletes ended jobs (with results) and ended batches older than `before`; returns how many
+    rows of both went in this piece. The jobs of a batch go with it."""
+    ended = [state.value for state in TERMINAL]
+    old_jobs = sa.select(jobs.c.id).where(
+        jobs.c.state.in_(ended), jobs.c.finished_at < before, jobs.c.batch_id.is_(None)
+    )
+    old_batches = sa.select(batches.c.id).where(
+        batches.c.status.in_([state.value for state in ENDED]),
+        sa.func.coalesce(
+            batches.c.completed_at,
+            batches.c.failed_at,
+            batches.c.expired_at,
+            batches.c.cancelled_at,
+        )
+        < before,
+    )
+    with db.write() as tx:
+        gone = tx.execute(sa.delete(jobs).where(jobs.c.id.in_(old_jobs.limit(limit)))).rowcount
+        gone += tx.execute(
+            sa.delete(batches).where(batches.c.id.in_(old_batches.limit(1)))
+        ).rowcount
+        return gone
+
+
+def count_states(db: Database) -> dict[tuple[str, str], int]:
+    """How many jobs are in each (model, state); for metrics and the bench."""
+    with db.read() as tx:
+        counted = sa.select(jobs.c.model, jobs.c.state, sa.func.count()).group_by(
+            jobs.c.model, jobs.c.state
+        )
+        return {(model, state): number for model, state, number in tx.execute(counted)}

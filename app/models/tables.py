@@ -1,0 +1,218 @@
+"""The tables. Every object belongs to a tenant and names the key that made it."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _owner() -> list[Column[str]]:
+    return [
+        Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+        Column("key_id", String(64), ForeignKey("keys.id")),
+    ]
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the whole key
+    Column("created_at", Float, nullable=False),
+    Column("revoked_at", Float),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    *_owner(),
+    Column("filename", Text, nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("path", Text, nullable=False),  # relative to the files folder
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Index("ix_files_tenant", "tenant_id", "created_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seq", Serial, nullable=False, unique=True),
+    *_owner(),
+    Column("endpoint", String(64), nullable=False),
+    Column("model", String(128)),
+    Column("status", String(16), nullable=False),
+    Column("completion_window", String(16), nullable=False),
+    Column("input_file_id", String(64), nullable=False),
+    Column("output_file_id", String(64)),
+    Column("error_file_id", String(64)),
+    Column("idempotency_key", String(255)),
+    Column("request_hash", String(64), nullable=False),
+    Column("errors", JSON),
+    Column("metadata", JSON),
+    Column("output_expires_seconds", Integer),
+    Column("locale", String(16), nullable=False),
+    Column("trace_id", String(64)),
+    Column("lines_ingested", Integer, nullable=False, server_default="0"),
+    Column("total", Integer, nullable=False, server_default="0"),
+    Column("completed", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("in_progress_at", Float),
+    Column("finalizing_at", Float),
+    Column("completed_at", Float),
+    Column("failed_at", Float),
+    Column("expired_at", Float),
+    Column("cancelling_at", Float),
+    Column("cancelled_at", Float),
+    UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
+    Index("ix_batches_tenant", "tenant_id", "seq"),
+    Index("ix_batches_status", "status"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    *_owner(),
+    Column("metadata", JSON),
+    Column("num_turns", Integer, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index("ix_sessions_tenant", "tenant_id", "created_at"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    *_owner(),
+    Column("kind", String(16), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("endpoint", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),  # the fencing token
+    Column("crashes", Integer, nullable=False, server_default="0"),  # attempts that killed a worker
+    Column("slot", String(128)),
+    Column("epoch", Integer),
+    Column("request", JSON, nullable=False),
+    Column("session_id", String(64), ForeignKey("sessions.id", ondelete="CASCADE")),
+    Column("batch_id", String(64), ForeignKey("batches.id", ondelete="CASCADE")),
+    Column("custom_id", String(256)),
+    Column("line_no", Integer),
+    Column("idempotency_key", String(255)),
+    Column("request_hash", String(64)),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("error", JSON),  # {"code", "param", "values"}: rendered in the reader's language
+    Column("metadata", JSON),
+    Column("trace_id", String(64)),
+    Column("created_at", Float, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("expires_at", Float),
+    UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
+    UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
+    Index("ix_jobs_claim", "model", "state", text("priority DESC"), "seq"),
+    Index("ix_jobs_slot", "slot", "state"),
+    Index("ix_jobs_session", "session_id", "seq"),
+    Index("ix_jobs_tenant", "tenant_id", "seq"),
+    Index("ix_jobs_state", "state", "finished_at"),
+    sqlite_autoincrement=True,
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column(
+        "job_id", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    ),  # one outcome a job, whatever happens
+    Column("attempt", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String(16), nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("provenance", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("session_id", String(64), ForeignKey("sessions.id", ondelete="CASCADE")),
+    Column("turn_no", Integer, nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("messages", JSON, nullable=False),  # what the client said in this turn
+    Column("answer", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("session_id", "turn_no", name="uq_turns"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("slot", String(128)),
+    Column("epoch", Integer),
+    Column("outcome", String(32), nullable=False),  # released | crashed
+    Column("ended_at", Float, nullable=False),
+    UniqueConstraint("job_id", "attempt", name="uq_attempts"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("slot", String(128), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("model", String(128), nullable=False),
+    Column("machine", String(128), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("parent_pid", Integer, nullable=False),
+    Column("pulse", BigInteger, nullable=False, server_default="0"),
+    Column("step", BigInteger, nullable=False, server_default="0"),
+    Column("in_flight", Integer, nullable=False, server_default="0"),
+    Column("shifts", Integer, nullable=False, server_default="0"),
+    Column("model_loads_total", Integer, nullable=False, server_default="0"),
+    Column("provenance", JSON),
+    Column("started_at", Float, nullable=False),
+    Column("pulsed_at", Float, nullable=False),
+)

@@ -1,0 +1,134 @@
+"""Worker incarnations: who owns a slot, under which epoch, and whether it still lives."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from app.models import claims
+from app.models.database import Database
+from app.models.states import JobState, WorkerState
+from app.models.tables import jobs, workers
+from app.wire.rows import Problem, Worker
+
+ALIVE = (WorkerState.LOADING.value, WorkerState.READY.value, WorkerState.FAILED.value)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which process on which machine asks for a slot, and what it will serve."""
+
+    slot: str
+    model: str
+    machine: str
+    pid: int
+    parent_pid: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What happened to a dead incarnation's jobs."""
+
+    requeued: int = 0
+    failed: int = 0
+
+
+def enroll(
+    db: Database, identity: Identity, *, max_attempts: int
+) -> tuple[claims.Holder, Recovery]:
+    """Makes the caller the slot's owner under a new epoch and, in the same transaction, takes over
+    the jobs that earlier epochs of this slot left running (slot takeover: no wait for a lease)."""
+    with db.write() as tx:
+        epoch = _next_epoch(tx, identity)
+        recovered = _recover(tx, identity.slot, epoch - 1, max_attempts)
+    return claims.Holder(identity.slot, epoch), recovered
+
+
+def _next_epoch(tx: Connection, identity: Identity) -> int:
+    now = time.time()
+    fresh = vars(identity) | {
+        "state": WorkerState.LOADING.value,
+        "reason": None,
+        "pulse": 0,
+        "step": 0,
+        "in_flight": 0,
+        "shifts": 0,
+        "started_at": now,
+        "pulsed_at": now,
+    }
+    taking = sa.update(workers).where(workers.c.slot == identity.slot)
+    taken = tx.execute(
+        taking.values(**fresh, epoch=workers.c.epoch + 1, model_loads_total=0).returning(
+            workers.c.epoch
+        )
+    ).scalar_one_or_none()
+    if taken is None:
+        tx.execute(sa.insert(workers).values(**fresh, epoch=1, model_loads_total=0))
+    return taken or 1
+
+
+def recover(
+    db: Database, slot: str, epoch: int, *, max_attempts: int, state: WorkerState
+) -> Recovery:
+    """Declares incarnations of `slot` up to `epoch` dead and frees their jobs."""
+    with db.write() as tx:
+        dying = sa.update(workers).where(workers.c.slot == slot, workers.c.epoch == epoch)
+        tx.execute(dying.values(state=state.value))
+        return _recover(tx, slot, epoch, max_attempts)
+
+
+def _recover(tx: Connection, slot: str, epoch: int, max_attempts: int) -> Recovery:
+    columns = (
+        jobs.c.id,
+        jobs.c.attempt,
+        jobs.c.slot,
+        jobs.c.epoch,
+        jobs.c.crashes,
+        jobs.c.cancel_requested,
+    )
+    orphaned = (jobs.c.slot == slot, jobs.c.state == JobState.RUNNING, jobs.c.epoch <= epoch)
+    rows = tx.execute(sa.select(*columns).where(*orphaned).with_for_update()).all()
+    claims.record_crashes(tx, rows)
+    cancelled = [row.id for row in rows if row.cancel_requested]
+    spent = [r.id for r in rows if r.crashes + 1 >= max_attempts and not r.cancel_requested]
+    again = [r.id for r in rows if r.id not in {*cancelled, *spent}]
+    claims.end(tx, cancelled, JobState.CANCELLED, None)
+    problem = Problem("worker_crashed", values={"attempts": max_attempts})
+    claims.end(tx, spent, JobState.FAILED, problem.as_json())
+    claims.requeue(tx, again, crashes=1)
+    return Recovery(len(again), len(spent))
+
+
+def update(db: Database, holder: claims.Holder, **values: Any) -> bool:
+    """Writes fields of the caller's own row; False when the slot has a newer owner."""
+    with db.write() as tx:
+        mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
+        written = tx.execute(
+            sa.update(workers).where(*mine).values(**values, pulsed_at=time.time())
+        )
+        return written.rowcount == 1
+
+
+def count_load(db: Database, holder: claims.Holder) -> None:
+    """Counts one load of the model by this incarnation."""
+    with db.write() as tx:
+        mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
+        counting = sa.update(workers).where(*mine)
+        tx.execute(counting.values(model_loads_total=workers.c.model_loads_total + 1))
+
+
+def get(db: Database, slot: str) -> Worker | None:
+    """The current incarnation of a slot, if it ever had one."""
+    with db.read() as tx:
+        row = tx.execute(sa.select(workers).where(workers.c.slot == slot)).mappings()
+        found = row.one_or_none()
+    return None if found is None else Worker(**found)
+
+
+def list_all(db: Database) -> list[Worker]:
+    """Every slot's current incarnation."""
+    with db.read() as tx:
+        rows = tx.execute(sa.select(workers).order_by(workers.c.slot)).mappings().all()
+    return [Worker(**row) for row in rows]

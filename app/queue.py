@@ -1,0 +1,150 @@
+"""Redis hints: they wake workers and the control process. The rows are the truth.
+
+A message may be lost, late or doubled; it carries ids only. One Celery queue per model, one per
+slot (continuations), and `control`.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import kombu.exceptions
+import redis.exceptions
+from celery import Celery
+
+from app import log
+
+CONTROL = "control"
+SHIFT_TASK = "autoglm.shift"
+INGEST_TASK = "autoglm.ingest"
+FINALIZE_TASK = "autoglm.finalize"
+BROKER_ERRORS = (kombu.exceptions.OperationalError, redis.exceptions.RedisError, OSError)
+
+_IDS_PER_HINT = 100
+_ENOUGH_WAITING = 8  # hints in a queue beyond which one more wakes nobody new
+_RETRY_SECONDS = 0.5
+_logger = logging.getLogger(__name__)
+
+
+def model_queue(model: str) -> str:
+    """The queue whose messages wake any worker that serves `model`."""
+    return f"model.{model}"
+
+
+def slot_queue(slot: str) -> str:
+    """The queue of one worker's own continuations."""
+    return f"slot.{slot}"
+
+
+def make_app(redis_url: str, *, hard_limit_seconds: float = 900.0, **conf: Any) -> Celery:
+    """A Celery app with the settings that docs/reliability.md gives the reasons for."""
+    app = Celery("autoglm", broker=redis_url, set_as_current=False)
+    app.conf.update(
+        task_acks_late=True,  # a message outlives its reader until the shift has ended
+        task_reject_on_worker_lost=False,  # one retry authority: the row's crash count
+        worker_prefetch_multiplier=1,
+        task_ignore_result=True,  # results live in the store
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_time_limit=hard_limit_seconds,
+        task_soft_time_limit=None,
+        task_create_missing_queues=True,
+        task_default_queue=CONTROL,
+        worker_proc_alive_timeout=600,  # model loading happens in the child's start
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,  # Flower asks through it
+        worker_send_task_events=True,
+        worker_redirect_stdouts=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_publish_retry=False,
+        broker_transport_options={
+            "visibility_timeout": int(2 * hard_limit_seconds + 600),
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "global_keyprefix": "autoglm:",
+        },
+        **conf,
+    )
+    return app
+
+
+def publish(
+    app: Celery, task: str, queue_name: str, kwargs: dict[str, Any], *, trace_id: str | None = None
+) -> None:
+    """Sends one message now; raises one of BROKER_ERRORS when Redis does not take it."""
+    headers = {"trace_id": trace_id or log.current_trace()}
+    app.send_task(task, kwargs=kwargs, queue=queue_name, headers=headers, retry=False)
+
+
+def count_waiting(app: Celery, queue_name: str) -> int:
+    """Messages in a queue; raises one of BROKER_ERRORS when Redis does not answer."""
+    with app.connection_for_write() as connection:
+        return int(connection.default_channel.client.llen(queue_name))
+
+
+class Publisher:
+    """Publishes hints from a thread of its own, so that no request ever waits for Redis.
+
+    What it could not publish is forgotten after a few tries: the sweeper sees the rows.
+    """
+
+    def __init__(self, app: Celery, *, capacity: int = 10_000) -> None:
+        self._app = app
+        self._pending: queue.Queue[Callable[[], None]] = queue.Queue(capacity)
+        self._hints: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+        self._started = False
+
+    def hint(self, model: str, job_ids: Sequence[str]) -> None:
+        """Says that `model` has work. Hints for one model that wait together become one message."""
+        with self._lock:
+            waiting = self._hints.setdefault(model, [])
+            is_first = not waiting
+            waiting.extend(job_ids[: max(0, _IDS_PER_HINT - len(waiting))])
+        if is_first:
+            self._enqueue(lambda: self._send_hint(model))
+
+    def control(self, task: str, **kwargs: Any) -> None:
+        """Wakes the control process for one of its tasks."""
+        trace_id = log.current_trace()
+        self._enqueue(lambda: publish(self._app, task, CONTROL, kwargs, trace_id=trace_id))
+
+    def _enqueue(self, send: Callable[[], None]) -> None:
+        self._ensure_thread()
+        try:
+            self._pending.put_nowait(send)
+        except queue.Full:
+            _logger.warning("hint dropped; the sweeper will find the rows")
+
+    def _ensure_thread(self) -> None:
+        with self._lock:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._run, name="publisher", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            send = self._pending.get()
+            try:
+                send()
+            except BROKER_ERRORS as error:
+                _logger.warning("hint not published: %s", error, extra={"action": "hint_lost"})
+                time.sleep(_RETRY_SECONDS)
+
+    def _send_hint(self, model: str) -> None:
+        with self._lock:
+            job_ids = self._hints.pop(model, [])
+        if job_ids and count_waiting(self._app, model_queue(model)) < _ENOUGH_WAITING:
+            kwargs = {"model": model, "job_ids": job_ids}
+            publish(self._app, SHIFT_TASK, model_queue(model), kwargs)

@@ -1,0 +1,232 @@
+"""The rows of the store as frozen dataclasses. Times are Unix seconds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a job failed: an error code, the parameter at fault, and the values of its message."""
+
+    code: str
+    param: str | None = None
+    values: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"code": self.code, "param": self.param, "values": self.values or {}}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a succeeded job produced, and what produced it."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One generation request with its outcome. `request` holds `messages` or `prompt`, and
+    `sampling` (the fields of inference.engine.Sampling that the client set)."""
+
+    id: str
+    seq: int
+    tenant_id: str
+    kind: str
+    model: str
+    endpoint: str
+    state: str
+    priority: int
+    attempt: int
+    crashes: int
+    request: dict[str, Any]
+    session_id: str | None
+    batch_id: str | None
+    custom_id: str | None
+    line_no: int | None
+    cancel_requested: bool
+    error: dict[str, Any] | None
+    metadata: dict[str, str] | None
+    trace_id: str | None
+    created_at: float
+    queued_at: float
+    started_at: float | None
+    finished_at: float | None
+    expires_at: float | None
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a client asks for, checked, before it has an id."""
+
+    tenant_id: str
+    key_id: str | None
+    model: str
+    request: dict[str, Any]
+    kind: str = "text"
+    endpoint: str = "/v1/jobs"
+    priority: int = 0
+    session_id: str | None = None
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+    metadata: dict[str, str] | None = None
+    trace_id: str | None = None
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """A stored file; `path` is relative to the files folder."""
+
+    id: str
+    tenant_id: str
+    key_id: str | None
+    filename: str
+    purpose: str
+    bytes: int
+    sha256: str
+    path: str
+    created_at: float
+    expires_at: float | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """OpenAI's batch object, with our bookkeeping."""
+
+    id: str
+    seq: int
+    tenant_id: str
+    key_id: str | None
+    endpoint: str
+    model: str | None
+    status: str
+    completion_window: str
+    input_file_id: str
+    output_file_id: str | None
+    error_file_id: str | None
+    request_hash: str
+    errors: list[dict[str, Any]] | None
+    metadata: dict[str, str] | None
+    output_expires_seconds: int | None
+    locale: str
+    trace_id: str | None
+    lines_ingested: int
+    total: int
+    completed: int
+    failed: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    created_at: float
+    expires_at: float
+    in_progress_at: float | None
+    finalizing_at: float | None
+    completed_at: float | None
+    failed_at: float | None
+    expired_at: float | None
+    cancelling_at: float | None
+    cancelled_at: float | None
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch that a client asks for, checked, before it has an id."""
+
+    tenant_id: str
+    key_id: str | None
+    endpoint: str
+    input_file_id: str
+    completion_window: str
+    window_seconds: int
+    request_hash: str
+    locale: str
+    idempotency_key: str | None = None
+    metadata: dict[str, str] | None = None
+    output_expires_seconds: int | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One checked line of a batch file."""
+
+    line_no: int
+    custom_id: str
+    model: str
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A conversation."""
+
+    id: str
+    tenant_id: str
+    metadata: dict[str, str] | None
+    num_turns: int
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange of a session: what the client said, and the answer."""
+
+    session_id: str
+    turn_no: int
+    job_id: str
+    messages: list[dict[str, Any]]
+    answer: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Key:
+    """A bearer key; the secret itself is never stored."""
+
+    id: str
+    tenant_id: str
+    name: str
+    prefix: str
+    created_at: float
+    revoked_at: float | None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker incarnation: the holder of a slot's lease under `epoch`."""
+
+    slot: str
+    epoch: int
+    state: str
+    reason: str | None
+    model: str
+    machine: str
+    pid: int
+    parent_pid: int
+    pulse: int
+    step: int
+    in_flight: int
+    shifts: int
+    model_loads_total: int
+    provenance: dict[str, Any] | None
+    started_at: float
+    pulsed_at: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt of a job ended, for the store to accept or refuse."""
+
+    job_id: str
+    attempt: int
+    state: str  # succeeded | failed | cancelled | expired
+    result: Result | None = None
+    problem: Problem | None = None
+    messages: list[dict[str, Any]] | None = None  # the session turn, when the job has a session
