@@ -1,0 +1,98 @@
+"""A checkpoint's tokenizer and chat template, loaded from its directory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import tokenizers
+
+from app.errors import BadRequest, WeightsError
+from app.text import files
+from app.text import messages as chat
+from app.text.guard import Guard
+from app.text.template import Template
+from app.text.tokenizer import Messages
+
+
+class Checkpoint:
+    """Implements `Tokenizer`. Immutable after construction, and so safe in any thread."""
+
+    def __init__(
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        *,
+        template: Template | None,
+        guard: Guard,
+        bos: str | None,
+        eos_ids: tuple[int, ...],
+        max_context: int | None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._guard = guard
+        self._bos = bos
+        self.eos_ids = eos_ids
+        self.max_context = max_context
+
+    def encode(self, text: str) -> list[int]:
+        """Raw text to ids; a BOS that the text already begins with is not added again."""
+        chat.check_unicode(text, "prompt")
+        adds = not (self._bos and text.startswith(self._bos))
+        return list(self._tokenizer.encode(text, add_special_tokens=adds).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids to text; special tokens are left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def render(self, messages: Messages, add_generation_prompt: bool = True) -> str:
+        """The conversation as the chat template writes it."""
+        rendered, mark = self._render(messages, add_generation_prompt)
+        return rendered.replace(mark, "") if mark else rendered
+
+    def prompt(self, messages: Messages) -> list[int]:
+        """The ids of a conversation. The template writes BOS and its kind, so none is added."""
+        rendered, mark = self._render(messages, True)
+        pieces = rendered.split(mark) if mark else [rendered]
+        found = [self._tokenizer.encode(each, add_special_tokens=False).ids for each in pieces]
+        return [number for ids in found for number in ids]
+
+    def count(self, messages: Messages) -> int:
+        """len(prompt(messages))."""
+        return len(self.prompt(messages))
+
+    def _render(self, conversation: Messages, add_generation_prompt: bool) -> tuple[str, str]:
+        if self._template is None:
+            raise BadRequest("no_chat_template", param="messages")
+        protected, mark = self._guard.protect(chat.normalize(conversation))
+        return self._template.render(protected, add_generation_prompt), mark
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Reads tokenizer.json, the configurations and the chat template of a model directory.
+
+    Raises WeightsError naming the file that cannot be used. Nothing is executed but the template,
+    in its sandbox.
+    """
+    found = files.read(path)
+    tokenizer = files.read_tokenizer(Path(path))
+    source = found.template
+    return Checkpoint(
+        tokenizer,
+        template=_compile(source, found.tokens) if source is not None else None,
+        guard=Guard(tokenizer, source or ""),
+        bos=found.tokens.get("bos_token"),
+        eos_ids=found.eos_ids or _named_eos(tokenizer, found.tokens),
+        max_context=found.max_context,
+    )
+
+
+def _compile(source: str, tokens: dict[str, str]) -> Template:
+    try:
+        return Template(source, tokens)
+    except jinja2.TemplateError as error:
+        raise WeightsError("weights_template_broken", detail=str(error)) from error
+
+
+def _named_eos(tokenizer: tokenizers.Tokenizer, tokens: dict[str, str]) -> tuple[int, ...]:
+    number = tokenizer.token_to_id(tokens.get("eos_token", ""))
+    return () if number is None else (number,)
