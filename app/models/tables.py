@@ -210,6 +210,7 @@ workers = Table(
     Column("pulse", BigInteger, nullable=False, server_default="0"),
     Column("step", BigInteger, nullable=False, server_default="0"),
     Column("in_flight", Integer, nullable=False, server_default="0"),
+    Column("in_shift", Boolean, nullable=False, server_default=text("false")),
     Column("shifts", Integer, nullable=False, server_default="0"),
     Column("model_loads_total", Integer, nullable=False, server_default="0"),
     Column("provenance", JSON),

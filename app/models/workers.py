@@ -54,6 +54,7 @@ def _next_epoch(tx: Connection, identity: Identity) -> int:
         "pulse": 0,
         "step": 0,
         "in_flight": 0,
+        "in_shift": False,
         "shifts": 0,
         "started_at": now,
         "pulsed_at": now,
@@ -101,14 +102,14 @@ def _recover(tx: Connection, slot: str, epoch: int, max_attempts: int) -> Recove
     return Recovery(len(again), len(spent))
 
 
-def update(db: Database, holder: claims.Holder, **values: Any) -> bool:
-    """Writes fields of the caller's own row; False when the slot has a newer owner."""
+def update(db: Database, holder: claims.Holder, **values: Any) -> WorkerState | None:
+    """Writes fields of the caller's own row and returns its state (LOST: it was declared dead);
+    None when the slot has a newer owner."""
     with db.write() as tx:
         mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
-        written = tx.execute(
-            sa.update(workers).where(*mine).values(**values, pulsed_at=time.time())
-        )
-        return written.rowcount == 1
+        writing = sa.update(workers).where(*mine).values(**values, pulsed_at=time.time())
+        state = tx.execute(writing.returning(workers.c.state)).scalar_one_or_none()
+    return None if state is None else WorkerState(state)
 
 
 def count_load(db: Database, holder: claims.Holder) -> None:

@@ -213,6 +213,7 @@ class Worker:
     pulse: int
     step: int
     in_flight: int
+    in_shift: bool
     shifts: int
     model_loads_total: int
     provenance: dict[str, Any] | None

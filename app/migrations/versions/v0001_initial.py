@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("pulse", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("step", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("in_flight", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("in_shift", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("shifts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("model_loads_total", sa.Integer(), server_default="0", nullable=False),
         sa.Column("provenance", sa.JSON(), nullable=True),
