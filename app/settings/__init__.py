@@ -1,6 +1,7 @@
 """The configuration: what can be set, where it is read from, and the process environment."""
 
-from app.settings.environ import child_environ, set_variable, variable
+from app.settings.environ import child_environ, environment, set_variable, variable
+from app.settings.load import load
 from app.settings.schema import (
     LOCALES,
     Database,
@@ -16,6 +17,7 @@ from app.settings.schema import (
     Verify,
     Worker,
 )
+from app.settings.show import describe, redact
 
 __all__ = [
     "LOCALES",
@@ -32,6 +34,10 @@ __all__ = [
     "Verify",
     "Worker",
     "child_environ",
+    "describe",
+    "environment",
+    "load",
+    "redact",
     "set_variable",
     "variable",
 ]

@@ -1,136 +1,199 @@
-"""What can be configured: one frozen dataclass per section of config.yaml."""
+"""What can be configured: one frozen, checked dataclass per section of config.yaml."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from app.errors import SettingsError
+from app.settings.kinds import check, show
+from app.settings.rules import Between, Like, NotEmpty, OneOf, Secret
 
 LOCALES = ("zh-CN", "en-US", "ja-JP")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+Text = Annotated[str, Like(r"\S(.*\S)?", '!= ""')]
+Host = Annotated[str, Like(r"[^\s/]+", "127.0.0.1 | 0.0.0.0 | ::1 | name")]
+Port = Annotated[int, Between(1, 65535)]
+Count = Annotated[int, Between(1)]
+Seconds = Annotated[float, Between(0, above=True)]
+LocaleName = Annotated[str, OneOf(LOCALES)]
+LogLevel = Annotated[str, OneOf(LOG_LEVELS)]
+Device = Annotated[str, Like(r"auto|cpu|(cpu|cuda):(0|[1-9]\d*)", "auto | cpu | cpu:N | cuda:N")]
+ModelName = Annotated[str, Like(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "A-Z a-z 0-9 . _ : / -")]
+Backend = Annotated[str, OneOf(("autoglm", "fake"), later=("vllm", "openai"))]
+Dtype = Annotated[str, OneOf(("auto", "float16", "bfloat16", "float32"))]
+DatabaseUrl = Annotated[
+    str,
+    Secret(),
+    Like(r"(sqlite|postgresql)(\+\w+)?://.*", "sqlite:///FILE | postgresql+DRIVER://HOST/NAME"),
+]
+RedisUrl = Annotated[
+    str, Secret(), Like(r"(rediss?|unix|redis\+socket)://.*", "redis://HOST:PORT/N | rediss://...")
+]
+
+
+class _Checked:
+    """A section that checks its fields when it is made."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
-class Server:
+class Server(_Checked):
     """The HTTP listener. `threads` bounds concurrent requests, long polls included."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    processes: int = 1
-    threads: int = 512
+    host: Host = "127.0.0.1"
+    port: Port = 8080
+    processes: Count = 1
+    threads: Count = 512
 
 
 @dataclass(frozen=True)
-class Locale:
+class Locale(_Checked):
     """Message languages: `default` without Accept-Language, `fallback` for anything unknown."""
 
-    default: str = "zh-CN"
-    fallback: str = "en-US"
-    supported: tuple[str, ...] = LOCALES
+    default: LocaleName = "zh-CN"
+    fallback: LocaleName = "en-US"
+    supported: Annotated[tuple[LocaleName, ...], NotEmpty()] = LOCALES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("default", "fallback"):
+            _require(self, name, getattr(self, name) in self.supported, " | ".join(self.supported))
 
 
 @dataclass(frozen=True)
-class Database:
+class Database(_Checked):
     """SQLAlchemy URL and pool; None means SQLite in the data directory."""
 
-    url: str | None = None
-    pool_size: int = 20
-    max_overflow: int = 60
-    pool_recycle_seconds: int = 1800
+    url: DatabaseUrl | None = field(default=None, repr=False)
+    pool_size: Count = 20
+    max_overflow: Annotated[int, Between(0)] = 60
+    pool_recycle_seconds: Count = 1800
 
 
 @dataclass(frozen=True)
-class Redis:
+class Redis(_Checked):
     """Broker URL; None means an embedded server started by `autoglm up`."""
 
-    url: str | None = None
+    url: RedisUrl | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
-class Verify:
+class Verify(_Checked):
     """Where a model's manifest is, and the Ed25519 public keys (base64, or files) it is trusted by."""
 
-    manifest: str = "MANIFEST.json"
-    public_keys: tuple[str, ...] = ()
+    manifest: Text = "MANIFEST.json"
+    public_keys: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True)
-class Fake:
+class Fake(_Checked):
     """How the fake back end behaves: for load and fault tests only."""
 
-    step_seconds: float = 0.0
-    tokens_per_job: int = 8
-    load_seconds: float = 0.0
-    load_failures: int = 0
+    step_seconds: Annotated[float, Between(0)] = 0.0
+    tokens_per_job: Count = 8
+    load_seconds: Annotated[float, Between(0)] = 0.0
+    load_failures: Annotated[int, Between(0)] = 0
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(_Checked):
     """One served model: the name a client sends, and the checkpoint behind it."""
 
-    name: str
-    path: str | None = None
-    backend: str = "autoglm"  # autoglm | fake
-    dtype: str = "auto"  # auto | float16 | bfloat16 | float32
-    memory_fraction: float = 0.8
-    max_context: int | None = None
-    max_sequences: int = 32
-    cache_tokens: int | None = None
-    aliases: tuple[str, ...] = ()
+    name: ModelName
+    path: Text | None = None
+    backend: Backend = "autoglm"
+    dtype: Dtype = "auto"
+    memory_fraction: Annotated[float, Between(0, 1, above=True)] = 0.8
+    max_context: Count | None = None
+    max_sequences: Count = 32
+    cache_tokens: Count | None = None
+    aliases: tuple[ModelName, ...] = ()
     verify: Verify = field(default_factory=Verify)
     fake: Fake = field(default_factory=Fake)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.backend == "autoglm" and self.path is None:
+            raise SettingsError("setting_missing", param="path", key="path", where=self.name)
+
 
 @dataclass(frozen=True)
-class Worker:
+class Worker(_Checked):
     """Workers and their supervision; durations in seconds."""
 
     host: str = ""  # empty: this machine's host name
-    shift_seconds: float = 60.0
-    pulse_seconds: float = 1.0
-    lease_seconds: float = 15.0
-    sweep_seconds: float = 2.0
-    step_timeout_seconds: float = 300.0
-    load_backoff_seconds: float = 5.0
-    max_attempts: int = 3
+    shift_seconds: Seconds = 60.0
+    pulse_seconds: Seconds = 1.0
+    lease_seconds: Seconds = 15.0
+    sweep_seconds: Seconds = 2.0
+    step_timeout_seconds: Seconds = 300.0
+    load_backoff_seconds: Annotated[float, Between(0)] = 5.0
+    max_attempts: Count = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low = 2 * self.pulse_seconds
+        _require(self, "lease_seconds", self.lease_seconds >= low, f">= {low:g}")
 
 
 @dataclass(frozen=True)
-class Queue:
+class Queue(_Checked):
     """Back pressure: how many jobs may wait before POST answers 429."""
 
-    max_queued_jobs: int = 200_000
+    max_queued_jobs: Count = 200_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(_Checked):
     """Caps on what a client may send."""
 
-    max_body_bytes: int = 16 * 1024 * 1024
-    max_file_bytes: int = 200 * 1024 * 1024
-    max_batch_lines: int = 50_000
-    max_line_bytes: int = 4 * 1024 * 1024
-    max_tokens: int = 4096
-    max_wait_seconds: int = 60
+    max_body_bytes: Count = 16 * 1024 * 1024
+    max_file_bytes: Count = 200 * 1024 * 1024
+    max_batch_lines: Count = 50_000
+    max_line_bytes: Count = 4 * 1024 * 1024
+    max_tokens: Count = 4096
+    max_wait_seconds: Annotated[int, Between(0, 3600)] = 60
 
 
 @dataclass(frozen=True)
-class Retention:
+class Retention(_Checked):
     """How long finished things are kept."""
 
-    days: int = 30
+    days: Count = 30
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(_Checked):
     """The whole configuration, checked. `source` is the file it came from, if any."""
 
     server: Server = field(default_factory=Server)
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     locale: Locale = field(default_factory=Locale)
     database: Database = field(default_factory=Database)
     redis: Redis = field(default_factory=Redis)
     models: tuple[Model, ...] = ()
     worker: Worker = field(default_factory=Worker)
-    devices: tuple[str, ...] = ("auto",)
+    devices: Annotated[tuple[Device, ...], NotEmpty()] = ("auto",)
     queue: Queue = field(default_factory=Queue)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     data_dir: Path = Path("var/data")
     source: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, "devices", len(self.devices) == 1 or "auto" not in self.devices, "auto")
+        names = [name for model in self.models for name in (model.name, *model.aliases)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SettingsError("setting_model_twice", param="models", key="models", name=twice)
+
+
+def _require(section: object, name: str, is_right: bool, allowed: str) -> None:
+    """Raises the error for a field that does not fit the other fields of its section."""
+    if not is_right:
+        values = {"key": name, "value": show(getattr(section, name)), "allowed": allowed}
+        raise SettingsError("setting_bad_value", param=name, where=type(section).__name__, **values)
