@@ -1,0 +1,108 @@
+"""Loads a checkpoint directory into an unmodified transformers class, or refuses it by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from app.errors import WeightsError
+from app.inference import attention
+from app.settings import schema
+
+ARCHITECTURES = ("GlmForCausalLM", "Glm4ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM")
+ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those where neighbours change nothing
+SMALL_BYTES = 100_000_000  # checkpoints below this stay float32 on a CPU
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready to run, with what the engine must know of its files."""
+
+    model: torch.nn.Module
+    tokenizer: tokenizers.Tokenizer
+    eos: frozenset[int]
+
+    @property
+    def config(self) -> Any:
+        """The transformers configuration."""
+        return self.model.config
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, special tokens left out."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+
+def load(model: schema.Model, device: torch.device) -> Checkpoint:
+    """Loads from `model.path`; raises WeightsError: `unsupported_architecture`, `load_failed`."""
+    attention.register()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return _load(Path(model.path or ""), model.dtype, device)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise WeightsError("load_failed", name=model.name, reason=str(error)) from error
+
+
+def _load(path: Path, dtype: str, device: torch.device) -> Checkpoint:
+    config = transformers.AutoConfig.from_pretrained(
+        path, local_files_only=True, trust_remote_code=False
+    )
+    _check_architecture(config)
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        path,
+        config=config,
+        dtype=choose_dtype(dtype, device, path),
+        attn_implementation=attention.NAME,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if report["missing_keys"]:
+        raise ValueError(f"the files hold no weights for {sorted(report['missing_keys'])}")
+    return Checkpoint(model.to(device).eval(), _read_tokenizer(path), _find_eos(model))
+
+
+def _check_architecture(config: Any) -> None:
+    name = (config.architectures or [config.model_type])[0]
+    if name not in ARCHITECTURES:
+        raise WeightsError("unsupported_architecture", name=name)
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    rope = (config.rope_parameters or {}).get("rope_type", "default")
+    if rope not in ROPE_TYPES:
+        kinds.add(f"{rope} rope")
+    if kinds:
+        raise WeightsError("unsupported_architecture", name=f"{name} ({', '.join(sorted(kinds))})")
+
+
+def choose_dtype(name: str, device: torch.device, path: Path) -> torch.dtype:
+    """`auto` is float16 on CUDA; on a CPU bfloat16 where it has instructions for it and the
+    model is not small, else float32."""
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cuda":
+        return torch.float16
+    size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    is_large = size > SMALL_BYTES
+    return torch.bfloat16 if is_large and _has_bfloat16() else torch.float32
+
+
+def _has_bfloat16() -> bool:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file.name} is missing")
+    return tokenizers.Tokenizer.from_file(str(file))
+
+
+def _find_eos(model: Any) -> frozenset[int]:
+    eos = model.generation_config.eos_token_id
+    return frozenset([eos] if isinstance(eos, int) else eos or ())

@@ -1,0 +1,189 @@
+"""Our engine: continuous batching over unmodified transformers models."""
+
+import time
+
+import torch
+
+import app
+from app.errors import EngineError
+from app.inference import (
+    admission,
+    attention,
+    blocks,
+    capacity,
+    checkpoint,
+    engine,
+    runner,
+    scheduler,
+)
+from app.inference.engine import FinishReason
+from app.inference.sequences import Chunk, Sequence
+from app.inference.transcripts import Transcript
+from app.settings import schema
+
+TOKEN_BUDGETS = {"cpu": 512, "cuda": 8192}  # tokens in one step
+
+
+def build(
+    model: schema.Model,
+    *,
+    device: str,
+    weights_sha256: str | None = None,
+    revision: str | None = None,
+    token_budget: int | None = None,
+) -> "Local":
+    """Loads `model` on `device` ("cpu", "cpu:1", "cuda:0") and allocates its cache.
+
+    Raises WeightsError: `unsupported_architecture`, `load_failed`, `no_cache_memory`."""
+    place = find_device(device)
+    capacity.limit_memory(place, model.memory_fraction)
+    loaded = checkpoint.load(model, place)
+    limits = scheduler.Limits(model.max_sequences, token_budget or TOKEN_BUDGETS[place.type])
+    provenance = {
+        "weights_sha256": weights_sha256,
+        "model": model.name,
+        "revision": revision,
+        "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "device": device,
+        "engine": f"autoglm/{app.__version__}",
+    }
+    return Local(loaded, model, limits, provenance)
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of a slot's device. A process that sees one GPU calls it cuda:0, whatever
+    its number on the machine; "cpu:1" is the second worker on the same CPU."""
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        is_visible = int(number or 0) < torch.cuda.device_count()
+        return torch.device("cuda", int(number or 0) if is_visible else 0)
+    return torch.device("cpu")
+
+
+class Local:
+    """Runs requests together, one packed forward pass per step. See engine.Engine."""
+
+    def __init__(
+        self,
+        loaded: checkpoint.Checkpoint,
+        model: schema.Model,
+        limits: scheduler.Limits,
+        provenance: dict[str, str | None],
+    ) -> None:
+        shape = attention.Shape.of(loaded.model)
+        num_blocks = capacity.count(model, loaded.config, shape, limits)
+        context = capacity.find_context(model, loaded.config)
+        self._context = min(context, num_blocks * blocks.BLOCK_SIZE)
+        self._loaded = loaded
+        self._limits = limits
+        self._runner = runner.Runner(loaded.model, attention.Cache(shape, num_blocks))
+        self._scheduler = scheduler.Scheduler(blocks.Pool(num_blocks), limits)
+        self._live: dict[str, Sequence] = {}
+        self._cancelled: set[str] = set()
+        self._added = self._steps = 0
+        self._prompt_tokens = self._generated_tokens = 0
+        self.provenance = provenance
+
+    def add(self, request: engine.Request) -> None:
+        """See engine.Engine.add."""
+        if request.id in self._live:
+            raise EngineError("duplicate_id", id=request.id)
+        vocabulary = self._loaded.config.vocab_size
+        admission.check(request, vocabulary=vocabulary, context=self._context)
+        self._added += 1
+        self._prompt_tokens += len(request.prompt)
+        transcript = Transcript(self._loaded.decode, request.sampling.stop)
+        sequence = Sequence(request, self._added, transcript, list(request.prompt))
+        self._live[request.id] = sequence
+        self._scheduler.add(sequence)
+
+    def cancel(self, request_id: str) -> None:
+        """See engine.Engine.cancel."""
+        if request_id in self._live:
+            self._cancelled.add(request_id)
+
+    def step(self) -> list[engine.Output]:
+        """See engine.Engine.step."""
+        outputs = self._drop_cancelled() + self._drop_expired()
+        if chunks := self._scheduler.plan():
+            self._steps += 1
+            ended = (self._advance(*result) for result in self._runner.run(chunks))
+            outputs += [output for output in ended if output]
+        return outputs
+
+    @property
+    def room(self) -> int:
+        """See engine.Engine.room: as many may wait as may run."""
+        return max(0, 2 * self._limits.max_sequences - len(self._live))
+
+    @property
+    def num_unfinished(self) -> int:
+        """See engine.Engine.num_unfinished."""
+        return len(self._live)
+
+    @property
+    def stats(self) -> engine.Stats:
+        """See engine.Engine.stats."""
+        return engine.Stats(
+            steps=self._steps,
+            waiting=self._scheduler.num_waiting,
+            running=self._scheduler.num_running,
+            prompt_tokens=self._prompt_tokens,
+            generated_tokens=self._generated_tokens,
+            preemptions=self._scheduler.preemptions,
+            blocks_total=self._scheduler.pool.total,
+            blocks_free=self._scheduler.pool.num_free,
+        )
+
+    def _advance(self, chunk: Chunk, outcome: runner.Outcome) -> engine.Output | None:
+        sequence = chunk.sequence
+        sequence.computed = chunk.end
+        if isinstance(outcome, str):
+            return self._close(sequence, FinishReason.ERROR, outcome)
+        reason = None if outcome is None else self._accept(sequence, outcome)
+        return self._close(sequence, reason) if reason else None
+
+    def _accept(self, sequence: Sequence, token: int) -> FinishReason | None:
+        """Adds a token; returns why the sequence ends with it, if it does."""
+        sampling = sequence.request.sampling
+        if token in self._loaded.eos and not sampling.ignore_eos:
+            return FinishReason.STOP
+        sequence.tokens.append(token)
+        self._generated_tokens += 1
+        if sampling.stop:
+            sequence.transcript.read([token])
+        if sequence.transcript.is_stopped:
+            return FinishReason.STOP
+        is_full = sequence.num_generated == sampling.max_tokens
+        return FinishReason.LENGTH if is_full else None
+
+    def _drop_cancelled(self) -> list[engine.Output]:
+        ids, self._cancelled = self._cancelled, set()
+        return [self._close(self._live[id], FinishReason.CANCELLED) for id in ids]
+
+    def _drop_expired(self) -> list[engine.Output]:
+        now = time.monotonic()
+        late = [
+            sequence
+            for sequence in self._live.values()
+            if sequence.request.deadline is not None and sequence.request.deadline <= now
+        ]
+        return [self._close(sequence, FinishReason.EXPIRED) for sequence in late]
+
+    def _close(
+        self, sequence: Sequence, reason: FinishReason, code: str | None = None
+    ) -> engine.Output:
+        request, transcript = sequence.request, sequence.transcript
+        self._scheduler.drop(sequence)
+        del self._live[request.id]
+        self._cancelled.discard(request.id)
+        tokens = tuple(sequence.tokens[len(request.prompt) :])
+        transcript.finish(tokens)
+        return engine.Output(
+            id=request.id,
+            tokens=tokens,
+            text=transcript.text,
+            finish_reason=FinishReason.STOP if transcript.is_stopped and not code else reason,
+            prompt_tokens=len(request.prompt),
+            error_code=code,
+        )

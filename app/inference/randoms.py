@@ -1,0 +1,62 @@
+"""Writes checkpoints of random weights with a byte tokenizer, for tests and benchmarks."""
+
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from tokenizers import decoders, models, pre_tokenizers
+
+from app.inference import checkpoint
+
+EOS = 256  # the id after the 256 bytes
+
+TINY: dict[str, Any] = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.15,
+    "eos_token_id": EOS,
+    "pad_token_id": EOS,
+    "bos_token_id": None,
+    "tie_word_embeddings": False,
+}
+
+
+def write(path: Path, architecture: str, *, seed: int = 0, **sizes: Any) -> Path:
+    """Saves a model of `architecture` (one of checkpoint.ARCHITECTURES) in `path` as float32
+    safetensors; `sizes` override TINY."""
+    assert architecture in checkpoint.ARCHITECTURES
+    name = architecture.removesuffix("ForCausalLM")
+    config = getattr(transformers, f"{name}Config")(**TINY | sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = getattr(transformers, architecture)(config)
+    model.save_pretrained(path)
+    build_tokenizer().save(str(path / "tokenizer.json"))
+    return path
+
+
+def build_tokenizer() -> tokenizers.Tokenizer:
+    """One token per byte, whose id is the byte, and the special token EOS."""
+    alphabet = _list_bytes()
+    tokenizer = tokenizers.Tokenizer(
+        models.BPE(vocab={symbol: byte for byte, symbol in enumerate(alphabet)}, merges=[])
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|end|>"])
+    return tokenizer
+
+
+def _list_bytes() -> list[str]:
+    """The symbols by which byte-level tokenizers write the bytes 0 to 255."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = iter(range(256, 512))
+    return [chr(byte) if byte in shown else chr(next(hidden)) for byte in range(256)]

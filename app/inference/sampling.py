@@ -1,0 +1,82 @@
+"""Chooses the next token of each row of logits, the same whoever shares the batch.
+
+A row's random number depends on its seed and the token's position alone; the token is found by
+inverting the distribution's cumulative sum at that number.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from app.inference.engine import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How to choose the token at `position` (tokens generated before it)."""
+
+    sampling: Sampling
+    position: int
+
+
+def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
+    """A token for each row of `logits` (rows, vocabulary), or None where a row holds NaN or Inf."""
+    logits = logits.float()
+    is_finite = logits.sum(-1).isfinite()
+    tokens = logits.argmax(-1)
+    for rows, pick in _split(draws):
+        if rows:
+            index = torch.tensor(rows, device=logits.device)
+            tokens[index] = pick(logits[index], [draws[row] for row in rows])
+    answers = torch.where(is_finite, tokens, -1).tolist()
+    return [None if token < 0 else token for token in answers]
+
+
+def draw_uniform(seed: int, position: int) -> float:
+    """A number in [0, 1) with 53 random bits, a function of its arguments alone."""
+    digest = hashlib.blake2b(b"%d:%d" % (seed, position), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
+
+def _split(draws: Sequence[Draw]):  # type: ignore[no-untyped-def]
+    warm = [row for row, draw in enumerate(draws) if draw.sampling.temperature > 0]
+    cut = [row for row in warm if draws[row].sampling.top_p < 1 or draws[row].sampling.top_k > 0]
+    plain = sorted(set(warm) - set(cut))
+    return (plain, _pick_plain), (cut, _pick_cut)
+
+
+def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    return _invert(_soften(logits, draws), draws)
+
+
+def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    """top_k first, then top_p over what is left, as in Hugging Face's generate."""
+    probabilities, tokens = _soften(logits, draws).sort(-1, descending=True, stable=True)
+    top_k = _column(logits, [draw.sampling.top_k or logits.shape[-1] for draw in draws])
+    rank = torch.arange(logits.shape[-1], device=logits.device)
+    probabilities = probabilities.masked_fill(rank >= top_k, 0.0)
+    before = probabilities.cumsum(-1, dtype=torch.float64) - probabilities
+    top_p = _column(logits, [draw.sampling.top_p for draw in draws])
+    mass = probabilities.sum(-1, keepdim=True, dtype=torch.float64)
+    probabilities = probabilities.masked_fill(before >= top_p * mass, 0.0)
+    return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
+
+
+def _soften(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    temperature = _column(logits, [draw.sampling.temperature for draw in draws])
+    shifted = (logits - logits.amax(-1, keepdim=True)).double() / temperature
+    return shifted.softmax(-1)
+
+
+def _invert(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    """The first index whose cumulative sum exceeds the row's uniform number."""
+    sums = probabilities.cumsum(-1, dtype=torch.float64)
+    uniform = _column(sums, [draw_uniform(d.sampling.seed, d.position) for d in draws])
+    found = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)[:, 0]
+    return found.clamp(max=probabilities.shape[-1] - 1)
+
+
+def _column(like: torch.Tensor, values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=like.device)[:, None]
