@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,33 @@ def keygen() -> tuple[str, str]:
     return pem.decode(), encode_public(private.public_key())
 
 
+def write_pair(file: str | Path) -> str:
+    """Writes a fresh private key to `file` (mode 0600) and the public one to `file`.pub.
+
+    Returns the public key. A file that exists is never overwritten: WeightsError.
+    """
+    private, public = keygen()
+    target = Path(file)
+    open_key = Path(f"{target}.pub")
+    for each in (target, open_key):
+        if each.exists():
+            raise WeightsError("weights_key_exists", key=_shown(each))
+    _create(target, private, 0o600)
+    _create(open_key, public + "\n", 0o644)
+    return public
+
+
+def _create(target: Path, text: str, mode: int) -> None:
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise WeightsError("weights_key_exists", key=_shown(target)) from error
+    except OSError as error:
+        raise WeightsError("weights_key_unwritable", key=_shown(target)) from error
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+
+
 def encode_public(key: Ed25519PublicKey) -> str:
     """The 32 bytes of a public key in base64: 44 characters, fit for config.yaml."""
     return base64.b64encode(key.public_bytes_raw()).decode()
@@ -45,7 +73,7 @@ def identify(key: Ed25519PublicKey) -> str:
 
 def read_private(source: str | Path) -> Ed25519PrivateKey:
     """A private key from PEM text, or from a file that holds it."""
-    text = source if _is_pem(source) else _read(Path(source))
+    text = source if is_pem(source) else _read(Path(source))
     try:
         key = serialization.load_pem_private_key(str(text).encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -98,7 +126,7 @@ def _parse_signature(signature: bytes, file: str) -> tuple[str, bytes]:
 
 def _decode_public(text: str) -> Ed25519PublicKey | None:
     try:
-        if _is_pem(text):
+        if is_pem(text):
             key = serialization.load_pem_public_key(text.encode())
             return key if isinstance(key, Ed25519PublicKey) else None
         raw = base64.b64decode(text.strip(), validate=True)
@@ -115,10 +143,11 @@ def _read(path: Path) -> str:
         raise WeightsError("weights_key_unreadable", key=_shown(path)) from error
 
 
-def _is_pem(source: str | Path) -> bool:
+def is_pem(source: str | Path) -> bool:
+    """Is this the text of a key, and not where it is?"""
     return str(source).lstrip().startswith("-----BEGIN ")
 
 
 def _shown(source: str | Path) -> str:
     """Never the text of a key, only where it was looked for."""
-    return "PEM" if _is_pem(source) else ascii(str(source))[1:81].rstrip("'")
+    return "PEM" if is_pem(source) else ascii(str(source))[1:81].rstrip("'")

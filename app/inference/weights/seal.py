@@ -34,6 +34,7 @@ def sign(path: str | Path, private_key: str | Path, *, manifest: str = MANIFEST)
     target = root / manifest
     if not target.is_file():
         raise WeightsError("weights_manifest_missing", file=manifest, path=str(root))
+    _check_place(root, private_key)
     private = keys.read_private(private_key)
     raw = target.read_bytes()
     parse(raw, file=manifest)
@@ -47,6 +48,13 @@ def open_directory(path: str | Path) -> Path:
     if not root.is_dir():
         raise WeightsError("weights_not_directory", path=str(path))
     return root.resolve()
+
+
+def _check_place(root: Path, private_key: str | Path) -> None:
+    if keys.is_pem(private_key):
+        return
+    if Path(private_key).resolve().is_relative_to(root):
+        raise WeightsError("weights_key_inside", file=Path(private_key).name, path=str(root))
 
 
 def _check(root: Path, name: str) -> None:
