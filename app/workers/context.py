@@ -1,0 +1,47 @@
+"""What the worker processes share: the store, the configuration, and the way to Redis."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from app import queue
+from app.models.database import Database
+from app.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to everything a worker process runs. Without `app` nothing is published."""
+
+    db: Database
+    settings: Settings
+    app: Celery | None = None
+
+    @property
+    def files(self) -> Path:
+        """The folder that `File.path` is relative to."""
+        return self.settings.data_dir / "files"
+
+    def hint(self, model: str, job_ids: Sequence[str]) -> bool:
+        """Says that `model` has work; False when Redis did not take it."""
+        kwargs = {"model": model, "job_ids": list(job_ids)}
+        return self.publish(queue.SHIFT_TASK, queue.model_queue(model), **kwargs)
+
+    def publish(
+        self, task: str, queue_name: str, *, trace_id: str | None = None, **kwargs: Any
+    ) -> bool:
+        """Sends one message; a lost one is logged and left to the sweeper, which sees the rows."""
+        if self.app is None:
+            return False
+        try:
+            queue.publish(self.app, task, queue_name, kwargs, trace_id=trace_id)
+        except queue.BROKER_ERRORS as error:
+            _logger.warning("hint not published: %s", error, extra={"action": "hint_lost"})
+            return False
+        return True
