@@ -41,7 +41,7 @@ def section(kind: type[Any], found: Found, path: Path, problems: list[SettingsEr
         return None
 
 
-def keys(kind: type[Any] = Settings, path: Path = ()) -> Iterable[str]:
+def all_keys(kind: type[Any] = Settings, path: Path = ()) -> Iterable[str]:
     """Every dotted key of the configuration; `*` stands for a model's name."""
     for field in fields(kind):
         inner, is_mapping = _inner(kinds.hints(kind)[field.name])
@@ -49,7 +49,7 @@ def keys(kind: type[Any] = Settings, path: Path = ()) -> Iterable[str]:
         if inner is None and field.name not in _HIDDEN | ({"name"} if path else set()):
             yield name
         elif inner is not None:
-            yield from keys(inner, (*path, field.name, *(["*"] if is_mapping else [])))
+            yield from all_keys(inner, (*path, field.name, *(["*"] if is_mapping else [])))
 
 
 def _inner(hint: Any) -> tuple[type[Any] | None, bool]:
@@ -147,4 +147,4 @@ def _guess(kind: type[Any], path: Path) -> str | None:
     close = difflib.get_close_matches(path[-1].lower().replace("-", "_"), here, n=1)
     if close:
         return ".".join((*path[:-1], close[0]))
-    return next((key for key in keys() if key.split(".")[-1] == path[-1]), None)
+    return next((key for key in all_keys() if key.split(".")[-1] == path[-1]), None)

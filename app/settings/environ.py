@@ -12,8 +12,8 @@ from app.settings.tree import Found, Place, from_plain
 
 PREFIX = "AUTOGLM_"
 SETTINGS = "AUTOGLM_SETTINGS"
-NOT_SETTINGS = frozenset({SETTINGS, "AUTOGLM_CONFIG"})
-OTHER_PREFIXES = ("AUTOGLM_RUN_", "AUTOGLM_CLIENT_", "AUTOGLM_TEST_")
+NOT_SETTINGS = frozenset({SETTINGS, "AUTOGLM_CONFIG", "AUTOGLM_API_KEY", "AUTOGLM_API_URL"})
+RUN_PREFIX = "AUTOGLM_RUN_"  # what one process tells its own children, such as their slot
 
 
 def variable(name: str) -> str | None:
@@ -51,7 +51,5 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(PREFIX): value
         for name, value in environ.items()
-        if name.startswith(PREFIX)
-        and name not in NOT_SETTINGS
-        and not name.startswith(OTHER_PREFIXES)
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and not name.startswith(RUN_PREFIX)
     }
