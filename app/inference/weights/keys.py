@@ -85,7 +85,9 @@ def read_private(source: str | Path) -> Ed25519PrivateKey:
 
 def read_public(source: str | Path) -> Ed25519PublicKey:
     """A public key from base64, or from a file that holds base64 or PEM."""
-    key = _decode_public(str(source)) or _decode_public(_read(Path(source)))
+    key = _decode_public(str(source))
+    if key is None and not is_pem(source):
+        key = _decode_public(_read(Path(source)))
     if key is None:
         raise WeightsError("weights_key_broken", key=_shown(source))
     return key
