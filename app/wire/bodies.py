@@ -1,0 +1,118 @@
+"""What a client may send to ask for a generation: strict models, one per endpoint."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.wire import flaws
+
+MAX_STOPS = 4
+_INT64 = 2**63
+_PART = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+
+
+class Strict(BaseModel):
+    """A body in which every field has its own JSON type and none is unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _join_parts(content: Any) -> Any:
+    """OpenAI's list of text parts as one string; anything else is left for the type check."""
+    if not isinstance(content, list):
+        return content
+    return "".join(_read_part(part) for part in content)
+
+
+def _read_part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
+    text = part.get("text") if isinstance(part, dict) else None
+    if kind != "text" or not isinstance(text, str) or set(part) != {"type", "text"}:
+        raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
+    return text
+
+
+def _wrap_stop(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
+
+
+Content = Annotated[
+    str,
+    BeforeValidator(_join_parts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _PART}]}),
+]
+StopText = Annotated[str, Field(min_length=1, max_length=1000)]
+Stop = Annotated[
+    list[StopText],
+    BeforeValidator(_wrap_stop),
+    Field(min_length=1, max_length=MAX_STOPS),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STOPS},
+            ]
+        }
+    ),
+]
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Message(Strict):
+    """One message of a conversation. `developer` is a newer word for `system`."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content
+    name: Annotated[str, Field(max_length=64)] | None = None
+
+
+Messages = Annotated[list[Message], Field(max_length=10_000)]
+
+
+class Sampling(Strict):
+    """How tokens are chosen; a field that is absent or null has its default."""
+
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: Stop | None = None
+    ignore_eos: bool | None = None
+
+
+class _OpenAI(Sampling):
+    """Fields that OpenAI's clients send along; only the values that change nothing are served."""
+
+    model: ModelName
+    stream: bool | None = None
+    n: Literal[1] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+
+
+class Chat(_OpenAI):
+    """The body of /v1/chat/completions."""
+
+    messages: Messages
+
+
+class Completion(_OpenAI):
+    """The body of /v1/completions."""
+
+    prompt: str
+
+
+class Native(Sampling):
+    """The generation part of the body of /v1/jobs: either `prompt` or `messages`."""
+
+    model: ModelName
+    prompt: str | None = None
+    messages: Messages | None = None

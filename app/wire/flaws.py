@@ -1,0 +1,121 @@
+"""What pydantic found wrong with a body, as one of our errors with code and param."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.errors import AutoglmError, BadRequest
+
+_SHOWN = 60
+_EXPECTED = {
+    "string_type": "string",
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "int_parsing": "integer",
+    "float_type": "number",
+    "float_parsing": "number",
+    "bool_type": "boolean",
+    "bool_parsing": "boolean",
+    "list_type": "array",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+}
+_BOUNDS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+_LENGTHS = {
+    "string_too_short": ("too_short", "min_length"),
+    "too_short": ("too_short", "min_length"),
+    "string_too_long": ("too_long", "max_length"),
+    "too_long": ("too_long", "max_length"),
+}
+_NAMES: tuple[tuple[type[Any], str], ...] = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+    (list, "array"),
+    (dict, "object"),
+)
+
+Flaw = Mapping[str, Any]
+
+
+def explain(error: ValidationError) -> BadRequest:
+    """The first flaw, named by code and param."""
+    flaw = error.errors(include_url=False)[0]
+    param = ".".join(str(part)[:_SHOWN] for part in flaw["loc"]) or None
+    if param is None and flaw["type"] in ("model_type", "model_attributes_type"):
+        return BadRequest("body_not_object")
+    return _translator(str(flaw["type"]))(flaw, param)
+
+
+def word(json_type: str) -> AutoglmError:
+    """The name of a JSON type as a value of a message, said in the reader's language."""
+    return AutoglmError(f"json_{json_type}")
+
+
+def name_type(value: Any) -> str:
+    """What JSON calls the type of a value."""
+    return next((name for kind, name in _NAMES if isinstance(value, kind)), "null")
+
+
+def _translator(kind: str) -> Callable[[Flaw, str | None], BadRequest]:
+    if kind in _EXPECTED:
+        return _bad_type
+    if kind in _BOUNDS:
+        return _bad_bound
+    if kind in _LENGTHS:
+        return _bad_length
+    return {
+        "missing": _missing,
+        "extra_forbidden": _unknown,
+        "literal_error": _bad_choice,
+        "finite_number": _bad_choice,
+    }.get(kind, _custom)
+
+
+def _missing(flaw: Flaw, param: str | None) -> BadRequest:
+    return BadRequest("missing_required_parameter", param=param)
+
+
+def _unknown(flaw: Flaw, param: str | None) -> BadRequest:
+    return BadRequest("unknown_parameter", param=param)
+
+
+def _bad_type(flaw: Flaw, param: str | None) -> BadRequest:
+    expected, actual = _EXPECTED[flaw["type"]], name_type(flaw["input"])
+    return BadRequest("invalid_type", param=param, expected=word(expected), actual=word(actual))
+
+
+def _bad_choice(flaw: Flaw, param: str | None) -> BadRequest:
+    allowed = str(flaw.get("ctx", {}).get("expected", "")).replace(" or ", ", ")
+    return BadRequest("invalid_value", param=param, value=show(flaw["input"]), allowed=allowed)
+
+
+def _bad_bound(flaw: Flaw, param: str | None) -> BadRequest:
+    sign, name = _BOUNDS[flaw["type"]]
+    allowed = f"{sign} {flaw['ctx'][name]:g}" if name in flaw["ctx"] else sign
+    return BadRequest("out_of_range", param=param, value=show(flaw["input"]), allowed=allowed)
+
+
+def _bad_length(flaw: Flaw, param: str | None) -> BadRequest:
+    code, name = _LENGTHS[flaw["type"]]
+    return BadRequest(code, param=param, limit=flaw["ctx"][name])
+
+
+def _custom(flaw: Flaw, param: str | None) -> BadRequest:
+    """An error raised by one of our own validators: its type is the code."""
+    return BadRequest(str(flaw["type"]), param=param, **flaw.get("ctx", {}))
+
+
+def show(value: Any) -> str:
+    """A value as a message quotes it, cut if long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

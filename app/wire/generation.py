@@ -1,0 +1,82 @@
+"""From a client's body to the `request` of a job: checked, normal, and only what was set."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.errors import BadRequest
+from app.settings.schema import Limits
+from app.wire import bodies, flaws
+
+SCHEMAS: dict[str, type[bodies.Sampling]] = {
+    "/v1/jobs": bodies.Native,
+    "/v1/chat/completions": bodies.Chat,
+    "/v1/completions": bodies.Completion,
+}
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions")  # what a batch may name
+
+_PLAIN = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
+
+
+def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
+    """The request of a job: `messages` or `prompt`, and `sampling` with the fields that were set,
+    under the names of inference.engine.Sampling. BadRequest with code and param otherwise.
+
+    The model's name is checked for its type only: `body["model"]` is the caller's to look up.
+    """
+    try:
+        checked = SCHEMAS[endpoint].model_validate(body)
+    except ValidationError as error:
+        raise flaws.explain(error) from error
+    return extract(checked, limits)
+
+
+def extract(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
+    """The same for a body that has passed its schema."""
+    if getattr(body, "stream", None):
+        raise BadRequest("streaming_unsupported", param="stream")
+    return {**_read_input(body), "sampling": _read_sampling(body, limits)}
+
+
+def _read_input(body: bodies.Sampling) -> dict[str, Any]:
+    prompt: str | None = getattr(body, "prompt", None)
+    messages: list[bodies.Message] | None = getattr(body, "messages", None)
+    if prompt is not None and messages is not None:
+        raise BadRequest("prompt_and_messages", param="prompt")
+    if messages is not None:
+        return {"messages": _read_messages(messages)}
+    if prompt is None:
+        raise BadRequest("missing_required_parameter", param="prompt")
+    if not prompt.strip():
+        raise BadRequest("empty_prompt", param="prompt")
+    return {"prompt": prompt}
+
+
+def _read_messages(messages: list[bodies.Message]) -> list[dict[str, str]]:
+    if not messages:
+        raise BadRequest("empty_messages", param="messages")
+    if not any(message.content.strip() for message in messages):
+        raise BadRequest("empty_prompt", param="messages")
+    return [_read_message(message) for message in messages]
+
+
+def _read_message(message: bodies.Message) -> dict[str, str]:
+    role = "system" if message.role == "developer" else message.role
+    name = {} if message.name is None else {"name": message.name}
+    return {"role": role, "content": message.content, **name}
+
+
+def _read_sampling(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
+    found = {name: getattr(body, name) for name in _PLAIN}
+    found["max_tokens"] = _read_max_tokens(body, limits.max_tokens)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_max_tokens(body: bodies.Sampling, limit: int) -> int | None:
+    old, new = body.max_tokens, body.max_completion_tokens
+    if old is not None and new is not None and old != new:
+        raise BadRequest("max_tokens_twice", param="max_tokens")
+    value, name = (old, "max_tokens") if new is None else (new, "max_completion_tokens")
+    if value is not None and value > limit:
+        raise BadRequest("out_of_range", param=name, value=value, allowed=f"<= {limit}")
+    return value

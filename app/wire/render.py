@@ -1,0 +1,103 @@
+"""How rows look to clients. A batch's lines here; jobs, files and the rest in app.wire.objects."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.wire.rows import Job, Result
+
+Explain = Callable[[str, Mapping[str, Any]], str]
+"""The text of an error code with these values (`param` among them), in the reader's language."""
+
+CLIENT_FAULTS = frozenset(
+    {
+        "bad_sampling",
+        "bad_token",
+        "chat_template_failed",
+        "context_length_exceeded",
+        "empty_messages",
+        "empty_prompt",
+        "invalid_unicode",
+        "missing_role",
+        "no_chat_template",
+        "prompt_too_long",
+        "unsupported_content",
+    }
+)
+_CHAT = "/v1/chat/completions"
+
+
+def output_line(job: Job, explain: Explain) -> dict[str, Any]:
+    """A line of a batch's output file (succeeded) or error file, as OpenAI writes it."""
+    response, error = None, None
+    if job.state == "succeeded":
+        assert job.result is not None
+        response = _response(job, 200, completion(job, job.result))
+    elif job.state == "failed":
+        body = failure(job, explain)
+        response = _response(job, 400 if body["code"] in CLIENT_FAULTS else 500, {"error": body})
+    else:
+        code = f"batch_{job.state}"
+        error = {"code": code, "message": explain(code, {})}
+    line_id = _derive("batch_req_", job)
+    return {"id": line_id, "custom_id": job.custom_id, "response": response, "error": error}
+
+
+def completion(job: Job, result: Result) -> dict[str, Any]:
+    """A chat.completion or text_completion object, with what produced it."""
+    is_chat = job.endpoint == _CHAT
+    return {
+        "id": _derive("chatcmpl-" if is_chat else "cmpl-", job),
+        "object": "chat.completion" if is_chat else "text_completion",
+        "created": int(job.finished_at or job.created_at),
+        "model": job.model,
+        "choices": [_chat_choice(result) if is_chat else _text_choice(result)],
+        "usage": usage(result),
+        "provenance": result.provenance,
+    }
+
+
+def _chat_choice(result: Result) -> dict[str, Any]:
+    message = {"role": "assistant", "content": result.text, "refusal": None}
+    return {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": result.finish_reason,
+    }
+
+
+def _text_choice(result: Result) -> dict[str, Any]:
+    return {
+        "index": 0,
+        "text": result.text,
+        "logprobs": None,
+        "finish_reason": result.finish_reason,
+    }
+
+
+def usage(result: Result) -> dict[str, Any]:
+    """Tokens, with OpenAI's names."""
+    return {
+        "prompt_tokens": result.prompt_tokens,
+        "completion_tokens": result.completion_tokens,
+        "total_tokens": result.prompt_tokens + result.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": result.cached_tokens},
+    }
+
+
+def failure(job: Job, explain: Explain) -> dict[str, Any]:
+    """The `error` body of a failed job."""
+    problem = job.error or {"code": "internal_error", "param": None, "values": {}}
+    code, param = problem["code"], problem.get("param")
+    fault = "invalid_request_error" if code in CLIENT_FAULTS else "server_error"
+    message = explain(code, {"param": param, **(problem.get("values") or {})})
+    return {"message": message, "type": fault, "param": param, "code": code}
+
+
+def _response(job: Job, status_code: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"status_code": status_code, "request_id": _derive("req_", job), "body": body}
+
+
+def _derive(prefix: str, job: Job) -> str:
+    """An id that is the same whenever the line is rendered again."""
+    return prefix + job.id.removeprefix("job_")
