@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from app.errors import SettingsError
 from app.inference import engine, fake
 from app.settings import schema
 
@@ -23,8 +22,7 @@ def build(
         return fake.build(
             model, device=device, weights_sha256=weights_sha256, revision=revision, decode=decode
         )
-    if model.backend != "autoglm":
-        raise SettingsError("unknown_backend", param="backend", name=model.backend)
+    assert model.backend == "autoglm", "the settings know no other back end"
     from app.inference import local
 
     return local.build(model, device=device, weights_sha256=weights_sha256, revision=revision)

@@ -6,20 +6,19 @@ Its text is a function of prompt and seed alone. A marker in the prompt's text m
 """
 
 import heapq
-import os
-import re
-import signal
 import time
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import app
 from app.errors import EngineError, WeightsError
-from app.inference import admission, engine, stopping
+from app.inference import admission, engine, markers, stopping
 from app.inference.engine import FinishReason
 from app.settings import schema
+from app.text import plain
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -27,11 +26,9 @@ CONTEXT = 131_072
 VOCABULARY = 1_000_000
 NAP_SECONDS = 0.005
 
-_MARKER = re.compile(r"\[\[(crash|hang|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
-_FAILURES = {"error": "engine_failed", "nan": "numerical", "oom": "out_of_memory"}
 _WORDS = ("red", "oak", "sun", "ivy", "elm", "sea", "fox", "owl", "ash", "bay", "fir", "jay")
 
-_loads: dict[str, int] = {}  # failed loads of each model in this process
+_failed_loads: dict[str, int] = {}  # of each model in this process
 
 
 def build(
@@ -43,12 +40,11 @@ def build(
     decode: Decode | None = None,
 ) -> "Fake":
     """An engine that behaves as `model.fake` says; raises WeightsError("load_failed") for the
-    first `load_failures` loads in this process. `decode` turns prompt ids into their text."""
+    first `load_failures` loads: of this process, or, where `model.path` names a directory, of
+    all processes together. `decode` turns prompt ids into their text, by default as UTF-8."""
     time.sleep(model.fake.load_seconds)
-    failed = _loads.get(model.name, 0)
-    if failed < model.fake.load_failures:
-        _loads[model.name] = failed + 1
-        raise WeightsError("load_failed", name=model.name, reason="told to fail by `load_failures`")
+    if model.fake.load_failures and _count_failure(model) <= model.fake.load_failures:
+        raise WeightsError("load_failed", name=model.name, reason="load_failures")
     provenance = {
         "weights_sha256": weights_sha256,
         "model": model.name,
@@ -57,12 +53,18 @@ def build(
         "device": device,
         "engine": f"fake/{app.__version__}",
     }
-    return Fake(model, provenance, decode or decode_bytes)
+    return Fake(model, provenance, decode or plain.Bytes().decode)
 
 
-def decode_bytes(tokens: Sequence[int]) -> str:
-    """The text whose UTF-8 bytes are `tokens`; other ids are left out."""
-    return bytes(token for token in tokens if 0 <= token < 256).decode(errors="replace")
+def _count_failure(model: schema.Model) -> int:
+    """Which load this is, counted from 1."""
+    if not model.path:
+        _failed_loads[model.name] = _failed_loads.get(model.name, 0) + 1
+        return _failed_loads[model.name]
+    with (Path(model.path) / "loads.log").open("a+") as log:
+        log.write(f"{model.name}\n")
+        log.seek(0)
+        return sum(line.strip() == model.name for line in log)
 
 
 @dataclass(slots=True)
@@ -71,11 +73,14 @@ class _Sequence:
 
     request: engine.Request
     length: int
-    text: str = ""
-    marker: str | None = None
-    seconds: float = 0.0
+    marker: markers.Marker | None = None
     started: int = 0
     ready_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Its marker's."""
+        return self.marker.name if self.marker else ""
 
 
 class Fake:
@@ -149,12 +154,7 @@ class Fake:
     def _prepare(self, request: engine.Request) -> _Sequence:
         limit = request.sampling.max_tokens
         length = limit if request.sampling.ignore_eos else min(limit, self._fake.tokens_per_job)
-        text = self._decode(request.prompt)
-        sequence = _Sequence(request, length)
-        if found := _MARKER.search(text):
-            sequence.marker, sequence.seconds = found[1], float(found[2] or 0)
-            sequence.text = text
-        return sequence
+        return _Sequence(request, length, markers.find(self._decode(request.prompt)))
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._max_sequences:
@@ -163,12 +163,13 @@ class Fake:
                 self._start(sequence)
 
     def _start(self, sequence: _Sequence) -> None:
-        _misbehave(sequence.marker)
         self._running[sequence.request.id] = sequence
         self._prompt_tokens += len(sequence.request.prompt)
         sequence.started = self._steps
-        sequence.ready_at = time.monotonic() + sequence.seconds
-        if sequence.marker == "slow":
+        if sequence.marker:
+            markers.act(sequence.marker)
+        if sequence.name == "slow" and sequence.marker:
+            sequence.ready_at = time.monotonic() + sequence.marker.seconds
             self._slow.append(sequence)
         else:
             self._ends.setdefault(self._steps + sequence.length, []).append(sequence)
@@ -193,7 +194,7 @@ class Fake:
         return ready
 
     def _end(self, sequence: _Sequence) -> engine.Output:
-        if code := _FAILURES.get(sequence.marker or ""):
+        if code := markers.FAILURES.get(sequence.name):
             return self._close(sequence, 0, FinishReason.ERROR, code)
         limit = sequence.request.sampling.max_tokens
         reason = FinishReason.LENGTH if sequence.length == limit else FinishReason.STOP
@@ -226,7 +227,9 @@ class Fake:
         self._deadlines.pop(request.id, None)
         self._generated_tokens += made
         tokens = _choose(request, made)
-        text = sequence.text if sequence.marker == "echo" else " ".join(map(_spell, tokens))
+        text = " ".join(map(_spell, tokens))
+        if sequence.name == "echo" and sequence.marker:
+            text = sequence.marker.text
         cut = stopping.find(text, request.sampling.stop)
         return engine.Output(
             id=request.id,
@@ -236,13 +239,6 @@ class Fake:
             prompt_tokens=len(request.prompt),
             error_code=code,
         )
-
-
-def _misbehave(marker: str | None) -> None:
-    if marker == "crash":
-        os.kill(os.getpid(), signal.SIGKILL)
-    while marker == "hang":
-        time.sleep(3600)
 
 
 def _choose(request: engine.Request, count: int) -> tuple[int, ...]:

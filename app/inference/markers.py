@@ -1,0 +1,34 @@
+"""Marks in a prompt's text that tell the fake engine to misbehave."""
+
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+
+FAILURES = {"error": "engine_failed", "nan": "numerical", "oom": "out_of_memory"}
+
+_PATTERN = re.compile(r"\[\[(crash|hang|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """[[name]] or [[name:seconds]] and the whole text it stood in."""
+
+    name: str
+    seconds: float
+    text: str
+
+
+def find(text: str) -> Marker | None:
+    """The first marker of a text."""
+    found = _PATTERN.search(text)
+    return Marker(found[1], float(found[2] or 0), text) if found else None
+
+
+def act(marker: Marker) -> None:
+    """Does what cannot be undone: dies, or never returns."""
+    if marker.name == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while marker.name == "hang":
+        time.sleep(3600)
