@@ -89,67 +89,49 @@ def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
     """Starts cancelling; a batch that is cancelling or cancelled is returned as it is.
     Conflict("batch_not_cancellable") for one that has ended otherwise."""
     batch = get(db, tenant_id, batch_id)
-    if batch.status in (BatchState.CANCELLING, BatchState.CANCELLED):
-        return batch
-    if not _move(db, batch_id, CANCELLABLE, BatchState.CANCELLING, cancelling_at=time.time()):
-        latest = get(db, tenant_id, batch_id)
-        if latest.status not in (BatchState.CANCELLING, BatchState.CANCELLED):
-            raise Conflict("batch_not_cancellable", status=latest.status)
     with db.write() as tx:
-        ended = job_store.cancel_where(tx, jobs.c.batch_id == batch_id)
-        _add_failed(tx, batch_id, ended)
-    return get(db, tenant_id, batch_id)
-
-
-def _add_failed(tx: Connection, batch_id: str, number: int) -> None:
-    adding = sa.update(batches).where(batches.c.id == batch_id)
-    tx.execute(adding.values(failed=batches.c.failed + number))
+        stamp = {"cancelling_at": time.time()}
+        if _move(tx, batch_id, CANCELLABLE, BatchState.CANCELLING, stamp):
+            job_store.cancel_where(tx, jobs.c.batch_id == batch_id)
+        batch = _load(tx, batch_id) or batch
+    if batch.status not in (BatchState.CANCELLING, BatchState.CANCELLED):
+        raise Conflict("batch_not_cancellable", status=batch.status)
+    return batch
 
 
 def _move(
-    db: Database,
+    tx: Connection,
     batch_id: str,
     origin: Sequence[BatchState],
     target: BatchState,
-    **values: Any,
+    values: dict[str, Any],
 ) -> bool:
     moving = sa.update(batches).where(
         batches.c.id == batch_id, batches.c.status.in_([state.value for state in origin])
     )
-    with db.write() as tx:
-        return tx.execute(moving.values(status=target.value, **values)).rowcount == 1
+    return tx.execute(moving.values(status=target.value, **values)).rowcount == 1
 
 
 def accept(db: Database, batch_id: str, *, model: str, total: int) -> bool:
     """validating -> in_progress, once its file is checked."""
-    return _move(
-        db,
-        batch_id,
-        (BatchState.VALIDATING,),
-        BatchState.IN_PROGRESS,
-        model=model,
-        total=total,
-        in_progress_at=time.time(),
-    )
+    values = {"model": model, "total": total, "in_progress_at": time.time()}
+    with db.write() as tx:
+        return _move(tx, batch_id, (BatchState.VALIDATING,), BatchState.IN_PROGRESS, values)
 
 
 def refuse(db: Database, batch_id: str, problems: list[dict[str, Any]]) -> bool:
     """validating -> failed, with every bad line of its file."""
-    return _move(
-        db,
-        batch_id,
-        (BatchState.VALIDATING,),
-        BatchState.FAILED,
-        errors=problems,
-        failed_at=time.time(),
-    )
+    values = {"errors": problems, "failed_at": time.time()}
+    with db.write() as tx:
+        return _move(tx, batch_id, (BatchState.VALIDATING,), BatchState.FAILED, values)
 
 
 def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: int) -> bool:
     """Stores a piece of a batch's lines as jobs and remembers how far it came (`last_line`).
 
-    Safe to repeat: a line that is there already is left as it is. Lines of a batch that is being
-    cancelled or has expired are stored as ended. False if the batch takes no more lines.
+    Safe to repeat: a line that is there already is left as it is. A line with a problem is stored
+    as failed, every line of a batch that is being cancelled as cancelled; both are counted. False
+    if the batch takes no more lines.
     """
     with db.write() as tx:
         locked = sa.select(batches.c.status, batches.c.lines_ingested).where(
@@ -158,19 +140,30 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
         row = tx.execute(locked.with_for_update()).one_or_none()
         if row is None or row.status not in (BatchState.IN_PROGRESS, BatchState.CANCELLING):
             return False
-        state = JobState.QUEUED if row.status == BatchState.IN_PROGRESS else JobState.CANCELLED
         fresh = [line for line in lines if line.line_no > row.lines_ingested]
-        if fresh:
-            tx.execute(sa.insert(jobs), [_line_row(batch, line, state) for line in fresh])
+        rows = [_line_row(batch, line, _first_state(row.status, line)) for line in fresh]
+        if rows:
+            tx.execute(sa.insert(jobs), rows)
         counting = sa.update(batches).where(batches.c.id == batch.id)
-        tx.execute(counting.values(lines_ingested=max(last_line, row.lines_ingested)))
-        if state == JobState.CANCELLED:
-            _add_failed(tx, batch.id, len(fresh))
+        num_ended = sum(row["state"] != JobState.QUEUED for row in rows)
+        tx.execute(
+            counting.values(
+                lines_ingested=max(last_line, row.lines_ingested),
+                failed=batches.c.failed + num_ended,
+            )
+        )
         return True
+
+
+def _first_state(status: str, line: Line) -> JobState:
+    if status == BatchState.CANCELLING:
+        return JobState.CANCELLED
+    return JobState.QUEUED if line.problem is None else JobState.FAILED
 
 
 def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
     now = time.time()
+    failure = line.problem.as_json() if line.problem and state == JobState.FAILED else None
     return {
         "id": ids.make_job(),
         "tenant_id": batch.tenant_id,
@@ -184,6 +177,7 @@ def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
         "batch_id": batch.id,
         "custom_id": line.custom_id,
         "line_no": line.line_no,
+        "error": failure,
         "trace_id": batch.trace_id,
         "created_at": now,
         "queued_at": now,
@@ -241,13 +235,10 @@ def finish(
         BatchState.EXPIRED: BatchState.FINALIZING,
         BatchState.CANCELLED: BatchState.CANCELLING,
     }[state]
-    stamp = {f"{state.value}_at": time.time()}
-    return _move(
-        db,
-        batch_id,
-        (origin,),
-        state,
-        output_file_id=output_file_id,
-        error_file_id=error_file_id,
-        **stamp,
-    )
+    values = {
+        "output_file_id": output_file_id,
+        "error_file_id": error_file_id,
+        f"{state.value}_at": time.time(),
+    }
+    with db.write() as tx:
+        return _move(tx, batch_id, (origin,), state, values)

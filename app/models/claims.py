@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.models.database import Database
-from app.models.jobs import JOB_COLUMNS
-from app.models.states import JobState, sources
-from app.models.tables import attempts, batches, jobs, results, sessions, turns
+from app.models.jobs import JOB_COLUMNS, count_failed
+from app.models.states import ALIVE, JobState, sources
+from app.models.tables import attempts, batches, jobs, results, sessions, turns, workers
 from app.wire.rows import Job, Outcome
 
 _EARLIER = jobs.alias("earlier")
@@ -41,13 +41,24 @@ def claim(db: Database, holder: Holder, model: str, *, limit: int, may_isolate: 
 
     A job that was in flight when a worker died is a suspect and must run alone: if the first in
     order is one, it is returned by itself when `may_isolate` (nothing else runs there), else
-    nothing is; suspects further back end the list.
+    nothing is; suspects further back end the list. A holder that was declared dead, or whose slot
+    has a newer owner, gets nothing: nobody would miss its jobs if it died.
     """
     with db.write() as tx:
-        wanted = _choose(tx, model, limit, may_isolate)
-        if not wanted:
+        if not _is_alive(tx, holder):
             return []
-        return _take(tx, holder, wanted)
+        wanted = _choose(tx, model, limit, may_isolate)
+        return _take(tx, holder, wanted) if wanted else []
+
+
+def _is_alive(tx: Connection, holder: Holder) -> bool:
+    """Whether the holder's row is current; locked, so that nobody declares it dead meanwhile."""
+    own = sa.select(workers.c.slot).where(
+        workers.c.slot == holder.slot,
+        workers.c.epoch == holder.epoch,
+        workers.c.state.in_([state.value for state in ALIVE]),
+    )
+    return tx.execute(own.with_for_update(read=True)).one_or_none() is not None
 
 
 def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -117,13 +128,6 @@ def end(
     count_failed(tx, Counter(row.batch_id for row in moved if row.batch_id))
 
 
-def count_failed(tx: Connection, failed: Counter[str]) -> None:
-    """Adds to the `failed` count of batches."""
-    for batch_id, number in failed.items():
-        counting = sa.update(batches).where(batches.c.id == batch_id)
-        tx.execute(counting.values(failed=batches.c.failed + number))
-
-
 def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
     """The rows that these attempts still hold. This is the fence: a late attempt finds nothing."""
     fence = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(held)
@@ -170,8 +174,9 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
     A success whose cancellation was asked for in time ends cancelled.
     """
     with db.write() as tx:
-        rows = {row.id: row for row in _lock_held(tx, [(o.job_id, o.attempt) for o in outcomes])}
-        held = [outcome for outcome in outcomes if outcome.job_id in rows]
+        offered = {(o.job_id, o.attempt): o for o in outcomes}
+        rows = {row.id: row for row in _lock_held(tx, list(offered))}
+        held = [offered[row.id, row.attempt] for row in rows.values()]
         done = [o for o in held if _succeeds(o, rows[o.job_id])]
         _store_results(tx, done)
         _store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
@@ -265,3 +270,16 @@ def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
     with db.read() as tx:
         asked = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.cancel_requested)
         return set(tx.execute(asked).scalars())
+
+
+def release_unknown(db: Database, holder: Holder, known: Sequence[tuple[str, int]]) -> int:
+    """Gives back running jobs of `holder` that are not among `known`: a claim whose answer was
+    lost. Returns how many."""
+    mine = (
+        jobs.c.slot == holder.slot,
+        jobs.c.epoch == holder.epoch,
+        jobs.c.state == JobState.RUNNING,
+    )
+    with db.read() as tx:
+        rows = tx.execute(sa.select(jobs.c.id, jobs.c.attempt).where(*mine)).all()
+    return release(db, [(row.id, row.attempt) for row in rows if tuple(row) not in set(known)])

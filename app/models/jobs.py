@@ -1,6 +1,7 @@
 """Jobs as clients see them: create, read, list, cancel, and the place in the queue."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from app.errors import Busy, Conflict, NotFound
 from app.models.database import Database
 from app.models.states import TERMINAL, JobState, sources
-from app.models.tables import jobs, results, sessions, workers
+from app.models.tables import batches, jobs, results, sessions, workers
 from app.wire import ids
 from app.wire.rows import Job, NewJob, Result
 
@@ -153,15 +154,25 @@ def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
 
 
 def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
-    """Cancels the queued jobs that match and flags the running ones; returns how many ended."""
+    """Cancels the queued jobs that match, counted in their batches, and flags the running ones;
+    returns how many ended."""
     queued = sa.update(jobs).where(*conditions, jobs.c.state == JobState.QUEUED)
-    ended = tx.execute(
-        queued.values(state=JobState.CANCELLED, cancel_requested=sa.true(), finished_at=time.time())
+    ending = queued.values(
+        state=JobState.CANCELLED, cancel_requested=sa.true(), finished_at=time.time()
     )
+    ended = tx.execute(ending.returning(jobs.c.batch_id)).scalars().all()
+    count_failed(tx, Counter(filter(None, ended)))
     open_states = sources(JobState.CANCELLED)
     running = sa.update(jobs).where(*conditions, jobs.c.state.in_(open_states))
     tx.execute(running.values(cancel_requested=sa.true()))
-    return ended.rowcount
+    return len(ended)
+
+
+def count_failed(tx: Connection, failed: Counter[str]) -> None:
+    """Adds to the `failed` count of batches: their jobs that ended without success."""
+    for batch_id, number in failed.items():
+        counting = sa.update(batches).where(batches.c.id == batch_id)
+        tx.execute(counting.values(failed=batches.c.failed + number))
 
 
 def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:

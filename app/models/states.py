@@ -67,3 +67,6 @@ class WorkerState(StrEnum):
     FAILED = "failed"  # could not load; its reason is in the row; it tries again
     LOST = "lost"  # its pulse stopped; its jobs were given to others
     STOPPED = "stopped"  # ended in order
+
+
+ALIVE = (WorkerState.LOADING, WorkerState.READY, WorkerState.FAILED)  # they own their slot

@@ -3,6 +3,7 @@
 import time
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from app.models import claims
 from app.models.database import Database
@@ -35,28 +36,31 @@ def expire_overdue(db: Database, *, limit: int = 1000) -> int:
 
 
 def forget(db: Database, *, before: float, limit: int = 1000) -> int:
-    """Deletes ended jobs (with results) and ended batches older than `before`; returns how many
-    rows of both went in this piece. The jobs of a batch go with it."""
-    ended = [state.value for state in TERMINAL]
-    old_jobs = sa.select(jobs.c.id).where(
-        jobs.c.state.in_(ended), jobs.c.finished_at < before, jobs.c.batch_id.is_(None)
+    """Deletes ended jobs (with results) and ended batches older than `before`, jobs of such a batch
+    first; returns how many rows went in this piece, 0 when nothing is left to forget."""
+    ended_at = sa.func.coalesce(
+        batches.c.completed_at, batches.c.failed_at, batches.c.expired_at, batches.c.cancelled_at
     )
-    old_batches = sa.select(batches.c.id).where(
-        batches.c.status.in_([state.value for state in ENDED]),
-        sa.func.coalesce(
-            batches.c.completed_at,
-            batches.c.failed_at,
-            batches.c.expired_at,
-            batches.c.cancelled_at,
-        )
-        < before,
-    )
+    ended = batches.c.status.in_([state.value for state in ENDED])
+    old_batches = sa.select(batches.c.id).where(ended, ended_at < before)
     with db.write() as tx:
-        gone = tx.execute(sa.delete(jobs).where(jobs.c.id.in_(old_jobs.limit(limit)))).rowcount
-        gone += tx.execute(
-            sa.delete(batches).where(batches.c.id.in_(old_batches.limit(1)))
-        ).rowcount
+        batch_id = tx.execute(old_batches.limit(1)).scalar_one_or_none()
+        gone = _delete_jobs(tx, _is_old(before), limit)
+        if batch_id is not None:
+            gone += _delete_jobs(tx, jobs.c.batch_id == batch_id, limit - gone)
+            if gone < limit:
+                gone += tx.execute(sa.delete(batches).where(batches.c.id == batch_id)).rowcount
         return gone
+
+
+def _is_old(before: float) -> sa.ColumnElement[bool]:
+    ended = jobs.c.state.in_([state.value for state in TERMINAL])
+    return sa.and_(ended, jobs.c.finished_at < before, jobs.c.batch_id.is_(None))
+
+
+def _delete_jobs(tx: Connection, condition: sa.ColumnElement[bool], limit: int) -> int:
+    some = sa.select(jobs.c.seq).where(condition).limit(limit)
+    return tx.execute(sa.delete(jobs).where(jobs.c.seq.in_(some))).rowcount
 
 
 def count_states(db: Database) -> dict[tuple[str, str], int]:

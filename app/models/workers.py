@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims
+from app.models import claims, states
 from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
 from app.wire.rows import Problem, Worker
 
-ALIVE = (WorkerState.LOADING.value, WorkerState.READY.value, WorkerState.FAILED.value)
+ALIVE = tuple(state.value for state in states.ALIVE)
 
 
 @dataclass(frozen=True)

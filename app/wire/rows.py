@@ -154,12 +154,13 @@ class NewBatch:
 
 @dataclass(frozen=True)
 class Line:
-    """One checked line of a batch file."""
+    """One checked line of a batch file; `problem` is why it cannot run, its neighbours do."""
 
     line_no: int
     custom_id: str
     model: str
     request: dict[str, Any]
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)

