@@ -1,0 +1,90 @@
+"""The `autoglm` command: finds its subcommands by file, loads only the one that runs."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+import app
+from app import errors, locales
+
+COMMANDS = (
+    "up",
+    "demo",
+    "submit",
+    "jobs",
+    "batches",
+    "api",
+    "worker",
+    "control",
+    "flower",
+    "weights",
+    "keys",
+    "db",
+    "config",
+    "doctor",
+)
+INTERRUPTED = 130
+_MESSAGE_KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+")
+
+
+class Commands(click.Group):
+    """Each subcommand is the object `command` of the module app.cli.<name>, if that exists."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        present = {path.stem for path in Path(__file__).parent.iterdir()}
+        return [name for name in COMMANDS if name in present]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        _translate(command)
+        return command
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(say("cli.help"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands from the message files, so that help imports none of them."""
+        with formatter.section(say("cli.commands_title")):
+            formatter.write_dl(
+                [(name, say(f"cli.command_{name}")) for name in self.list_commands(ctx)]
+            )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.AutoglmError as error:
+            click.echo(locales.explain(error, locale=locales.system()), err=True)
+            ctx.exit(exit_status(error))
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(INTERRUPTED)
+
+
+def exit_status(error: errors.AutoglmError) -> int:
+    """2 where the user's configuration or input is wrong, 1 for everything else."""
+    return 2 if isinstance(error, errors.SettingsError | errors.InputError) else 1
+
+
+def say(key: str, **values: Any) -> str:
+    """The message `key` in the language of this terminal."""
+    return locales.message(key, locale=locales.system(), **values)
+
+
+def _translate(command: click.Command) -> None:
+    """Replaces help texts that are message keys (`submit.help`) by the messages."""
+    for owner in (command, *command.params):
+        text = getattr(owner, "help", None)
+        if text and _MESSAGE_KEY.fullmatch(text):
+            setattr(owner, "help", say(text))  # noqa: B010 - Command and Option share the name only
+
+
+@click.group(cls=Commands)
+@click.version_option(version=app.__version__, prog_name="autoglm")
+def main() -> None:
+    """Runs one command and turns its deliberate errors into a message and an exit status."""

@@ -1,0 +1,261 @@
+"""A small HTTP client for the service's own API that waits out an absent or busy server."""
+
+import email.utils
+import ipaddress
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from app import errors
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+BAD_INPUT = frozenset({400, 413, 422})
+TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+FIRST_DELAY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 10.0
+_CHUNK_BYTES = 256 * 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why the client waits, how long until it tries again, and how long it has waited so far."""
+
+    reason: str
+    seconds: float
+    waited: float
+
+
+class Again(Exception):
+    """The server asks to be tried again, after `after` seconds if it said so."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Client:
+    """Calls files and batches. A call returns the server's answer or raises an AutoglmError.
+
+    A server that is unreachable, answers 5xx or 429, or drops the connection is tried again for
+    `timeout` seconds at a stretch (None: for ever); `on_pause` hears of each pause.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout: float | None = None,
+        on_pause: Callable[[Pause], None] = lambda pause: None,
+    ) -> None:
+        self.url = normalize(url)
+        self._timeout = timeout
+        self._on_pause = on_pause
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=_authorization(api_key),
+            timeout=TIMEOUT,
+            trust_env=not _is_loopback(self.url),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def upload_file(
+        self, name: str, size: int, body: Callable[[], Iterator[bytes]]
+    ) -> dict[str, Any]:
+        """Uploads a batch input file of `size` bytes; `body()` starts a fresh pass over it."""
+        head, tail, content_type = _multipart(name)
+        headers = {
+            "Content-Type": content_type,
+            "Content-Length": str(len(head) + size + len(tail)),
+        }
+
+        def chunks() -> Iterator[bytes]:
+            yield head
+            yield from body()
+            yield tail
+
+        return self._ask("POST", "/v1/files", headers=headers, content=chunks)
+
+    def create_batch(self, file_id: str, endpoint: str, *, idempotency_key: str) -> dict[str, Any]:
+        """Creates the batch, or returns the one that an earlier call with this key created."""
+        body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
+        return self._ask(
+            "POST", "/v1/batches", headers={"Idempotency-Key": idempotency_key}, json=body
+        )
+
+    def fetch_batch(self, batch_id: str) -> dict[str, Any]:
+        return self._ask("GET", f"/v1/batches/{batch_id}")
+
+    def cancel_batch(self, batch_id: str) -> dict[str, Any]:
+        return self._ask("POST", f"/v1/batches/{batch_id}/cancel")
+
+    def save_content(self, file_id: str, target: Path) -> None:
+        """Writes the file's content to `target`, as a stream; a broken download starts over."""
+
+        def attempt() -> None:
+            path = f"/v1/files/{file_id}/content"
+            with self._http.stream("GET", path, follow_redirects=True) as response:
+                _check(response)
+                with target.open("wb") as out:
+                    for chunk in response.iter_bytes(_CHUNK_BYTES):
+                        out.write(chunk)
+
+        self._insist(attempt)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        json: Any = None,
+        content: Callable[[], Iterator[bytes]] | None = None,
+    ) -> dict[str, Any]:
+        def attempt() -> dict[str, Any]:
+            body = content() if content else None
+            with self._http.stream(
+                method, path, headers=headers, json=json, content=body
+            ) as response:
+                _check(response)
+                response.read()
+                return _object(response)
+
+        return self._insist(attempt)
+
+    def _insist(self, attempt: Callable[[], T]) -> T:
+        started = time.monotonic()
+        for delay in _delays():
+            try:
+                return attempt()
+            except httpx.LocalProtocolError:
+                raise  # our own mistake: trying again cannot help
+            except httpx.TransportError as error:
+                self._pause(Again(str(error) or type(error).__name__), started, delay)
+            except Again as again:
+                self._pause(again, started, delay)
+        raise AssertionError("delays never end")
+
+    def _pause(self, again: Again, started: float, delay: float) -> None:
+        """Sleeps before the next attempt, or gives up when the patience is used up."""
+        waited = time.monotonic() - started
+        seconds = delay if again.after is None else again.after
+        if self._timeout is not None:
+            if waited >= self._timeout:
+                raise errors.Unavailable(
+                    "server_unavailable", url=self.url, reason=str(again), seconds=round(waited)
+                ) from again
+            seconds = min(seconds, self._timeout - waited)
+        self._on_pause(Pause(str(again), seconds, waited))
+        time.sleep(seconds)
+
+
+def normalize(url: str) -> str:
+    """The server's root URL, whether or not `/v1` was given; InputError if it is none."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise errors.InputError("invalid_server_url", url=url) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise errors.InputError("invalid_server_url", url=url)
+    return str(parsed).rstrip("/").removesuffix("/v1")
+
+
+def _authorization(api_key: str | None) -> dict[str, str]:
+    if not api_key:
+        return {}
+    if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+        raise errors.InputError("invalid_api_key")
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _delays() -> Iterator[float]:
+    delay = FIRST_DELAY_SECONDS
+    while True:
+        yield delay * random.uniform(0.75, 1.25)
+        delay = min(delay * 2, MAX_DELAY_SECONDS)
+
+
+def _multipart(name: str) -> tuple[bytes, bytes, str]:
+    """What stands before and after the file's bytes in the upload form, and its content type."""
+    boundary = f"autoglm-{random.getrandbits(128):032x}"
+    filename = name.replace("\\", "_").replace('"', "%22").replace("\r", "_").replace("\n", "_")
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n'
+        "Content-Type: application/jsonl\r\n\r\n"
+    )
+    tail = f"\r\n--{boundary}--\r\n"
+    return head.encode(), tail.encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _check(response: httpx.Response) -> None:
+    """Returns on success; raises Again where trying again may help, else the server's refusal."""
+    if response.is_success:
+        return
+    response.read()
+    if _may_retry(response):
+        raise Again(f"HTTP {response.status_code}: {_reason(response)}", _retry_after(response))
+    refusal = errors.InputError if response.status_code in BAD_INPUT else errors.RequestError
+    raise refusal("server_refused", status=response.status_code, message=_reason(response))
+
+
+def _may_retry(response: httpx.Response) -> bool:
+    asked: str | None = response.headers.get("x-should-retry")
+    if asked in {"true", "false"}:
+        return asked == "true"
+    return response.status_code in RETRIED
+
+
+def _reason(response: httpx.Response) -> str:
+    """The message of the error envelope, or the start of whatever came instead."""
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.text.strip()[:200] or response.reason_phrase
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Retry-After in seconds (a number, or an HTTP date); None without one."""
+    value = response.headers.get("retry-after", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise errors.RequestError("server_unexpected", url=str(response.url))
+    return answer

@@ -1,0 +1,197 @@
+"""Checks an input file against the rules of the Batch API, before any server is asked."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app import cli
+from app.cli.submit import lines
+
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions")
+MAX_ID_CHARACTERS = 64
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The server's limits: `batch_*` split a file into several batches, `line_bytes` refuses."""
+
+    batch_lines: int = 50_000
+    batch_bytes: int = 200 * 1024 * 1024
+    line_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule on one line (None: on the file as a whole)."""
+
+    line: int | None
+    code: str
+    param: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    text: str = ""  # the message, where a server has already worded it
+
+    @property
+    def message(self) -> str:
+        return self.text or cli.say(f"submit.problem_{self.code}", **self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        found = {"line": self.line, "code": self.code, "param": self.param}
+        return {**found, "message": self.message}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines that become one batch: where they are, how many, how many bytes they upload as."""
+
+    span: lines.Span
+    lines: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: the chunks to submit, and how many problems there are."""
+
+    endpoint: str
+    lines: int
+    chunks: tuple[Chunk, ...]
+    problems: int
+
+
+class Checker:
+    """The rules that one line must keep, alone and beside the lines before it."""
+
+    def __init__(self) -> None:
+        self.endpoint: str | None = None
+        self._model: str | None = None
+        self._first_uses: dict[int, int] = {}  # hash of custom_id -> line: 64 bits suffice
+
+    def check(self, line: lines.Line, limits: Limits) -> Iterator[Problem]:
+        """Every problem of this line."""
+        if line.content is None:
+            yield Problem(line.number, "line_too_long", None, {"bytes": limits.line_bytes})
+            return
+        record = _parse(line.content)
+        if isinstance(record, str):
+            yield Problem(line.number, record)
+            return
+        for code, param, values in self._inspect(record, line.number):
+            yield Problem(line.number, code, param, values)
+
+    def _inspect(self, record: dict[str, Any], number: int) -> Iterator["Flaw"]:
+        for name, kind in _FIELDS.items():
+            yield from _inspect_field(record, name, kind)
+        yield from self._inspect_id(record.get("custom_id"), number)
+        yield from self._inspect_target(record)
+        if isinstance(record.get("body"), dict):
+            yield from self._inspect_model(record["body"].get("model"))
+            yield from _inspect_body(record["body"], record.get("url"))
+
+    def _inspect_id(self, custom_id: Any, number: int) -> Iterator["Flaw"]:
+        if not isinstance(custom_id, str):
+            return
+        if not 1 <= len(custom_id) <= MAX_ID_CHARACTERS:
+            yield "invalid_custom_id", "custom_id", {"max": MAX_ID_CHARACTERS}
+        first = self._first_uses.setdefault(hash(custom_id), number)
+        if first != number:
+            yield "duplicate_custom_id", "custom_id", {"id": _shown(custom_id), "line": first}
+
+    def _inspect_target(self, record: dict[str, Any]) -> Iterator["Flaw"]:
+        method, url = record.get("method"), record.get("url")
+        if isinstance(method, str) and method != "POST":
+            yield "invalid_method", "method", {"method": _shown(method)}
+        if not isinstance(url, str):
+            return
+        if url not in ENDPOINTS:
+            yield "unknown_url", "url", {"url": _shown(url), "supported": ", ".join(ENDPOINTS)}
+            return
+        self.endpoint = self.endpoint or url
+        if url != self.endpoint:
+            yield "invalid_url", "url", {"url": url, "first": self.endpoint}
+
+    def _inspect_model(self, model: Any) -> Iterator["Flaw"]:
+        if not isinstance(model, str) or not model:
+            yield "missing_model", "body.model", {}
+            return
+        self._model = self._model or model
+        if model != self._model:
+            yield "mismatched_model", "body.model", {"model": _shown(model), "first": self._model}
+
+
+Flaw = tuple[str, str | None, dict[str, Any]]
+_FIELDS: dict[str, type] = {"custom_id": str, "method": str, "url": str, "body": dict}
+_JSON_NAMES: dict[type, str] = {str: "string", dict: "object"}
+
+
+def check_file(path: Path, limits: Limits, report: Callable[[Problem], None]) -> Verdict:
+    """Reads the whole file once; `report` hears of every problem as it is found."""
+    checker, count, problems = Checker(), 0, 0
+    chunks: list[Chunk] = []
+    for line in lines.read_lines(path, lines.Span(), max_bytes=limits.line_bytes):
+        count += 1
+        _append(chunks, line, limits)
+        for problem in checker.check(line, limits):
+            problems += 1
+            report(problem)
+    if not count:
+        problems += 1
+        report(Problem(None, "empty_file"))
+    return Verdict(checker.endpoint or ENDPOINTS[0], count, tuple(chunks), problems)
+
+
+def _append(chunks: list[Chunk], line: lines.Line, limits: Limits) -> None:
+    """Adds the line to the last chunk, or to a new one if that is full."""
+    last = chunks[-1] if chunks else None
+    if last and _has_room(last, line, limits):
+        span = lines.Span(last.span.number, last.span.start, line.end)
+        chunks[-1] = Chunk(span, last.lines + 1, last.bytes + line.upload_bytes)
+    else:
+        chunks.append(Chunk(lines.Span(line.number, line.start, line.end), 1, line.upload_bytes))
+
+
+def _has_room(chunk: Chunk, line: lines.Line, limits: Limits) -> bool:
+    fits = chunk.bytes + line.upload_bytes <= limits.batch_bytes
+    return fits and chunk.lines < limits.batch_lines
+
+
+def _parse(content: bytes) -> dict[str, Any] | str:
+    """The line's object, or the code of what is wrong with it."""
+    try:
+        record = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return "invalid_json_line" if _is_utf8(content) else "invalid_utf8"
+    return record if isinstance(record, dict) else "not_an_object"
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _inspect_field(record: dict[str, Any], name: str, kind: type) -> Iterator[Flaw]:
+    if record.get(name) is None:
+        yield "missing_required_parameter", name, {"name": name}
+    elif not isinstance(record[name], kind):
+        yield "invalid_type", name, {"name": name, "expected": _JSON_NAMES[kind]}
+
+
+def _inspect_body(body: dict[str, Any], url: Any) -> Iterator[Flaw]:
+    if url == ENDPOINTS[0] and not (isinstance(body.get("messages"), list) and body["messages"]):
+        yield "missing_messages", "body.messages", {}
+    if url == ENDPOINTS[1] and not (isinstance(body.get("prompt"), str | list) and body["prompt"]):
+        yield "missing_prompt", "body.prompt", {}
+    if body.get("stream"):
+        yield "streaming_unsupported", "body.stream", {}
+
+
+def _shown(text: str) -> str:
+    """Text of the file as it may appear in one line of a terminal."""
+    clean = "".join(c if c.isprintable() else "?" for c in text[:_SHOWN_CHARACTERS])
+    return clean + ("..." if len(text) > _SHOWN_CHARACTERS else "")
