@@ -90,7 +90,9 @@ def _compile(source: str, tokens: dict[str, str]) -> Template:
     try:
         return Template(source, tokens)
     except jinja2.TemplateError as error:
-        raise WeightsError("weights_template_broken", detail=str(error)) from error
+        raise WeightsError(
+            "weights_template_broken", file=files.TEMPLATE, detail=str(error)
+        ) from error
 
 
 def _named_eos(tokenizer: tokenizers.Tokenizer, tokens: dict[str, str]) -> tuple[int, ...]:

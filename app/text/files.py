@@ -9,6 +9,7 @@ import tokenizers
 
 from app.errors import WeightsError
 
+TEMPLATE = "chat_template.jinja"
 _POSITIONS = ("max_position_embeddings", "n_positions", "seq_length")
 
 
@@ -50,9 +51,9 @@ class Files:
     @property
     def template(self) -> str | None:
         """The chat template: its own file, else the tokenizer's configuration."""
-        file = self.path / "chat_template.jinja"
+        file = self.path / TEMPLATE
         if file.is_file():
-            return file.read_text(encoding="utf-8")
+            return _read_template(file)
         found = read_json(self.path / "chat_template.json").get("chat_template")
         found = found or self.tokenizer.get("chat_template")
         if isinstance(found, list):
@@ -84,6 +85,13 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise WeightsError("weights_json_broken", file=file.name, detail=type(found).__name__)
     return found
+
+
+def _read_template(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise WeightsError("weights_template_broken", file=file.name, detail=str(error)) from error
 
 
 def read_tokenizer(path: Path) -> tokenizers.Tokenizer:
