@@ -1,6 +1,5 @@
 """A small HTTP client for the service's own API that waits out an absent or busy server."""
 
-import email.utils
 import ipaddress
 import random
 import time
@@ -13,9 +12,8 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from app import errors
+from app.cli import answers
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-BAD_INPUT = frozenset({400, 413, 422})
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 10.0
@@ -31,14 +29,6 @@ class Pause:
     reason: str
     seconds: float
     waited: float
-
-
-class Again(Exception):
-    """The server asks to be tried again, after `after` seconds if it said so."""
-
-    def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.after = after
 
 
 class Client:
@@ -113,7 +103,7 @@ class Client:
         def attempt() -> None:
             path = f"/v1/files/{file_id}/content"
             with self._http.stream("GET", path, follow_redirects=True) as response:
-                _check(response)
+                answers.check(response)
                 with target.open("wb") as out:
                     for chunk in response.iter_bytes(_CHUNK_BYTES):
                         out.write(chunk)
@@ -134,9 +124,9 @@ class Client:
             with self._http.stream(
                 method, path, headers=headers, json=json, content=body
             ) as response:
-                _check(response)
+                answers.check(response)
                 response.read()
-                return _object(response)
+                return answers.read_object(response)
 
         return self._insist(attempt)
 
@@ -148,12 +138,12 @@ class Client:
             except httpx.LocalProtocolError:
                 raise  # our own mistake: trying again cannot help
             except httpx.TransportError as error:
-                self._pause(Again(str(error) or type(error).__name__), started, delay)
-            except Again as again:
+                self._pause(answers.Again(str(error) or type(error).__name__), started, delay)
+            except answers.Again as again:
                 self._pause(again, started, delay)
         raise AssertionError("delays never end")
 
-    def _pause(self, again: Again, started: float, delay: float) -> None:
+    def _pause(self, again: answers.Again, started: float, delay: float) -> None:
         """Sleeps before the next attempt, or gives up when the patience is used up."""
         waited = time.monotonic() - started
         seconds = delay if again.after is None else again.after
@@ -212,50 +202,3 @@ def _multipart(name: str) -> tuple[bytes, bytes, str]:
     )
     tail = f"\r\n--{boundary}--\r\n"
     return head.encode(), tail.encode(), f"multipart/form-data; boundary={boundary}"
-
-
-def _check(response: httpx.Response) -> None:
-    """Returns on success; raises Again where trying again may help, else the server's refusal."""
-    if response.is_success:
-        return
-    response.read()
-    if _may_retry(response):
-        raise Again(f"HTTP {response.status_code}: {_reason(response)}", _retry_after(response))
-    refusal = errors.InputError if response.status_code in BAD_INPUT else errors.RequestError
-    raise refusal("server_refused", status=response.status_code, message=_reason(response))
-
-
-def _may_retry(response: httpx.Response) -> bool:
-    asked: str | None = response.headers.get("x-should-retry")
-    if asked in {"true", "false"}:
-        return asked == "true"
-    return response.status_code in RETRIED
-
-
-def _reason(response: httpx.Response) -> str:
-    """The message of the error envelope, or the start of whatever came instead."""
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.text.strip()[:200] or response.reason_phrase
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds (a number, or an HTTP date); None without one."""
-    value = response.headers.get("retry-after", "")
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _object(response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise errors.RequestError("server_unexpected", url=str(response.url))
-    return answer
