@@ -26,7 +26,8 @@ def section(kind: type[Any], found: Found, path: Path, problems: list[SettingsEr
     known_problems = len(problems)
     entries = _entries(found, path, problems)
     names = kinds.hints(kind).keys() - _HIDDEN
-    problems += [_unknown(kind, (*path, name), entries[name]) for name in entries.keys() - names]
+    unknown = [name for name in entries if name not in names]
+    problems += [_unknown(kind, (*path, name), entries[name]) for name in unknown]
     values = {
         name: _value(kinds.hints(kind)[name], item, (*path, name), problems)
         for name, item in entries.items()
@@ -88,6 +89,9 @@ def _value(hint: Any, found: Found, path: Path, problems: list[SettingsError]) -
 def _named(name: str, entry: Found, problems: list[SettingsError], path: Path) -> Found:
     """The entry with the name it stands under."""
     inside = _entries(entry, (*path, name), problems)
+    if "name" in inside:
+        key = ".".join((*path, name, "name"))
+        problems.append(problem("setting_unknown", key, inside["name"].place))
     return replace(entry, value={**inside, "name": Found(name, entry.place)}, is_text=False)
 
 
@@ -143,8 +147,10 @@ def _unknown(kind: type[Any], path: Path, found: Found) -> SettingsError:
 
 def _guess(kind: type[Any], path: Path) -> str | None:
     """The known key that was probably meant: a similar one here, or the same name elsewhere."""
-    here = [*(field.name for field in fields(kind)), *(FLAT if len(path) == 1 else ())]
+    here = [*sorted(kinds.hints(kind).keys() - _HIDDEN), *(FLAT if len(path) == 1 else ())]
     close = difflib.get_close_matches(path[-1].lower().replace("-", "_"), here, n=1)
     if close:
         return ".".join((*path[:-1], close[0]))
-    return next((key for key in all_keys() if key.split(".")[-1] == path[-1]), None)
+    elsewhere = (key.split(".") for key in all_keys())
+    found = next((key for key in elsewhere if path[-1] in key), None)
+    return ".".join(found[: found.index(path[-1]) + 1]) if found else None

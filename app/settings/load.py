@@ -30,19 +30,25 @@ def load(
     Raises SettingsError; with several problems its `problems` value holds one error for each.
     """
     environ = os.environ if environ is None else environ
-    problems: list[SettingsError] = []
     if config is None and environ.get(SETTINGS):
         source, base = read_snapshot(environ[SETTINGS])
-        default: tuple[Model, ...] = ()
-    else:
-        default = (_demo_model(),)
-        source = _find_file(config, environ)
-        base = _merge_models(_from_file(source, problems), _from_environ(environ, problems))
+        return replace(_build(base, overrides, []), source=source)
+    problems: list[SettingsError] = []
+    source = _find_file(config, environ)
+    base = _merge_models(_from_file(source, problems), _from_environ(environ, problems))
+    loaded = _build(base, overrides, problems)
+    return replace(loaded, source=source, models=loaded.models or (_demo_model(),))
+
+
+def _build(
+    base: Found, overrides: Mapping[str, Any] | None, problems: list[SettingsError]
+) -> Settings:
+    """The settings of a tree with the overrides on top, or all that is wrong with them."""
     merged = tree.merge(base, _from_overrides(overrides or {}, problems))
     loaded: Settings = build.section(Settings, merged, (), problems)
     if problems:
         raise problems[0] if len(problems) == 1 else _all(problems)
-    return replace(loaded, source=source, models=loaded.models or default)
+    return loaded
 
 
 def _all(problems: list[SettingsError]) -> SettingsError:

@@ -28,7 +28,7 @@ DatabaseUrl = Annotated[
     Like(r"(sqlite|postgresql)(\+\w+)?://.*", "sqlite:///FILE | postgresql+DRIVER://HOST/NAME"),
 ]
 RedisUrl = Annotated[
-    str, Secret(), Like(r"(rediss?|unix|redis\+socket)://.*", "redis://HOST:PORT/N | rediss://...")
+    str, Secret(), Like(r"(rediss?|unix|redis\+socket)://\S+", "redis://HOST:PORT/N | rediss://...")
 ]
 
 

@@ -24,7 +24,7 @@ EXAMPLES = {
     "locale.fallback": "zh-CN",
     "locale.supported": "en-US,zh-CN",
     "database.url": "postgresql+psycopg://u:p: #@h/d",
-    "redis.url": "redis://:p: #@h:1/0",
+    "redis.url": "redis://:p:#@h:1/0",
     "models.*.path": "/models/[x]: #",
     "models.*.backend": "fake",
     "models.*.dtype": "float16",
