@@ -186,6 +186,21 @@ def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
     }
 
 
+def count_lines(db: Database, batch_id: str) -> int:
+    """How many lines of the batch are stored."""
+    stored = sa.select(sa.func.count()).where(jobs.c.batch_id == batch_id)
+    with db.read() as tx:
+        return tx.execute(stored).scalar_one()
+
+
+def close_input(db: Database, batch_id: str, problems: list[dict[str, Any]]) -> None:
+    """Lets the batch end with the lines that are stored, since no more can be read."""
+    stored = sa.select(sa.func.count()).where(jobs.c.batch_id == batch_id).scalar_subquery()
+    with db.write() as tx:
+        closing = sa.update(batches).where(batches.c.id == batch_id)
+        tx.execute(closing.values(total=stored, errors=problems))
+
+
 def find_unfinished(db: Database) -> list[Batch]:
     """Batches that the control process has something to do for: to check or ingest
     (validating, or in_progress/cancelling with lines missing), to expire, or to finalize."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
@@ -133,9 +134,15 @@ def _cursor(tx: Connection, tenant_id: str, job_id: str) -> int:
     return int(seq)
 
 
-def list_lines(db: Database, batch_id: str, *, after_line: int, limit: int) -> list[Job]:
-    """A page of a batch's jobs with results, in the order of its input lines."""
+def list_lines(
+    db: Database, batch_id: str, *, after_line: int, limit: int, has_requests: bool = True
+) -> list[Job]:
+    """A page of a batch's jobs with results, in the order of its input lines. Without requests,
+    `request` is empty: a page of large prompts would not fit into memory."""
     page = _with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
+    if not has_requests:
+        rest = [c for c in page.selected_columns if c.name != "request"]
+        page = page.with_only_columns(*rest, sa.literal_column("'{}'", JSON).label("request"))
     with db.read() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]

@@ -30,8 +30,8 @@ class Context:
 
     def hint(self, model: str, job_ids: Sequence[str]) -> bool:
         """Says that `model` has work; False when Redis did not take it."""
-        kwargs = {"model": model, "job_ids": list(job_ids)}
-        return self.publish(queue.SHIFT_TASK, queue.model_queue(model), **kwargs)
+        target = queue.model_queue(model)
+        return self.publish(queue.SHIFT_TASK, target, model=model, job_ids=list(job_ids))
 
     def publish(
         self, task: str, queue_name: str, *, trace_id: str | None = None, **kwargs: Any

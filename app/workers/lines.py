@@ -1,0 +1,165 @@
+"""The lines of a batch's input file: read with bounded memory, checked as OpenAI's Batch API does."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from app import locales
+from app.errors import BadRequest
+from app.settings import Limits
+from app.wire import document
+
+MAX_CUSTOM_ID = 64
+_KEPT_PROBLEMS = 1000
+_REQUIRED = ("custom_id", "method", "url", "body")
+_INPUTS = {"/v1/completions": ("prompt", "Completions")}
+_CHAT_INPUT = ("messages", "Chat Completions")
+_PLAIN_FAULTS = frozenset({"invalid_json", "invalid_utf8"})
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One line of a file as it stands there: its number from 1; `content` None if it is too long."""
+
+    number: int
+    content: bytes | None
+
+
+def iterate(file: BinaryIO, max_bytes: int) -> Iterator[Raw]:
+    """Every line that is not blank, holding one at a time."""
+    number = 0
+    while content := file.readline(max_bytes + 1):
+        number += 1
+        if len(content) > max_bytes and not content.endswith(b"\n"):
+            _skip_line(file, max_bytes)
+            yield Raw(number, None)
+        elif content.strip(b"\xef\xbb\xbf \t\r\n"):
+            yield Raw(number, content)
+
+
+def _skip_line(file: BinaryIO, max_bytes: int) -> None:
+    while (rest := file.readline(max_bytes + 1)) and not rest.endswith(b"\n"):
+        pass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the lines of one batch must be: their endpoint, the models served (by every name they
+    have), the limits, and the language their problems are told in."""
+
+    endpoint: str
+    models: Mapping[str, str]
+    limits: Limits
+    locale: str
+
+
+@dataclass
+class Survey:
+    """The check of a whole file, line by line, in constant memory: ids are kept as 8-byte hashes."""
+
+    rules: Rules
+    total: int = 0
+    num_problems: int = 0
+    model: str | None = None
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    _seen: set[int] = field(default_factory=set)
+
+    def read(self, file: BinaryIO) -> None:
+        """Checks every line; stops at the first one that is too many."""
+        for raw in iterate(file, self.rules.limits.max_line_bytes):
+            if self.total == self.rules.limits.max_batch_lines:
+                self._add(None, BadRequest("too_many_tasks", limit=self.total))
+                return
+            self.total += 1
+            try:
+                self._check(raw)
+            except BadRequest as error:
+                self._add(raw.number, error)
+        if self.total == 0:
+            self._add(None, BadRequest("empty_file"))
+
+    def close(self) -> list[dict[str, Any]]:
+        """The first problems, and how many more there are."""
+        hidden = self.num_problems - len(self.problems)
+        if not hidden:
+            return self.problems
+        more = describe(BadRequest("more_problems", count=hidden), None, self.rules.locale)
+        return [*self.problems, more]
+
+    def _check(self, raw: Raw) -> None:
+        record = read_record(raw, self.rules.limits)
+        _check_envelope(record, self.rules)
+        model = _check_body(record["body"], self.rules)
+        if model != (self.model or model):
+            name = record["body"]["model"]
+            raise BadRequest("mismatched_model", param="body.model", model=name)
+        self.model = model
+        self._check_unique(record["custom_id"])
+
+    def _check_unique(self, custom_id: str) -> None:
+        digest = hashlib.blake2b(custom_id.encode(), digest_size=8).digest()
+        key = int.from_bytes(digest, "big")
+        if key in self._seen:
+            raise BadRequest("duplicate_custom_id", param="custom_id", custom_id=custom_id)
+        self._seen.add(key)
+
+    def _add(self, number: int | None, error: BadRequest) -> None:
+        self.num_problems += 1
+        if len(self.problems) < _KEPT_PROBLEMS:
+            self.problems.append(describe(error, number, self.rules.locale))
+
+
+def describe(error: BadRequest, number: int | None, locale: str) -> dict[str, Any]:
+    """An entry of the batch's `errors`. A code with several texts names the one meant in `text`."""
+    key = error.values.get("text", error.code)
+    values = {name: value for name, value in error.values.items() if name != "text"}
+    message = locales.message(f"ingest.{key}", locale=locale, param=error.param, **values)
+    if isinstance(values.get("reason"), BadRequest):
+        message = f"{message} {locales.explain(values['reason'], locale)}"
+    return {"code": error.code, "message": message, "param": error.param, "line": number}
+
+
+def read_record(raw: Raw, limits: Limits) -> dict[str, Any]:
+    """The line's JSON object; BadRequest otherwise."""
+    if raw.content is None:
+        raise BadRequest("line_too_long", limit=limits.max_line_bytes)
+    try:
+        record = document.loads(raw.content)
+    except BadRequest as error:
+        reason = None if error.code in _PLAIN_FAULTS else error
+        raise BadRequest("invalid_json_line", reason=reason) from error
+    if not isinstance(record, dict):
+        raise BadRequest("invalid_json_line")
+    return record
+
+
+def _check_envelope(record: dict[str, Any], rules: Rules) -> None:
+    missing = next((name for name in _REQUIRED if record.get(name) is None), None)
+    if missing is not None:
+        raise BadRequest("missing_required_parameter", param=missing)
+    custom_id = record["custom_id"]
+    if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_CUSTOM_ID:
+        raise BadRequest("invalid_custom_id", param="custom_id", limit=MAX_CUSTOM_ID)
+    if record["method"] != "POST":
+        raise BadRequest("invalid_method", param="method")
+    if record["url"] != rules.endpoint:
+        raise BadRequest("invalid_url", param="url")
+    if not isinstance(record["body"], dict):
+        raise BadRequest("invalid_body", param="body")
+
+
+def _check_body(body: dict[str, Any], rules: Rules) -> str:
+    """The model that is meant, by its own name."""
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
+        raise BadRequest("invalid_request", param="body.model", text="model_required")
+    if name not in rules.models:
+        raise BadRequest("model_not_found", param="body.model", model=name[:MAX_CUSTOM_ID])
+    field_name, interface = _INPUTS.get(rules.endpoint, _CHAT_INPUT)
+    if body.get(field_name) is None:
+        param = f"body.{field_name}"
+        raise BadRequest("invalid_request", param=param, text=f"{field_name}_required")
+    if body.get("stream"):
+        raise BadRequest("streaming_unsupported", param="body.stream", interface=interface)
+    return rules.models[name]
