@@ -51,14 +51,16 @@ class Checkpoint:
 
     def prompt(self, messages: Messages) -> list[int]:
         """The ids of a conversation. The template writes BOS and its kind, so none is added."""
-        rendered, mark = self._render(messages, True)
-        pieces = rendered.split(mark) if mark else [rendered]
-        found = [self._tokenizer.encode(each, add_special_tokens=False).ids for each in pieces]
-        return [number for ids in found for number in ids]
+        return [number for piece in self._encode(messages) for number in piece.ids]
 
     def count(self, messages: Messages) -> int:
-        """len(prompt(messages))."""
-        return len(self.prompt(messages))
+        """len(prompt(messages)), without making the list."""
+        return sum(len(piece) for piece in self._encode(messages))
+
+    def _encode(self, messages: Messages) -> list[tokenizers.Encoding]:
+        rendered, mark = self._render(messages, True)
+        pieces = rendered.split(mark) if mark else [rendered]
+        return [self._tokenizer.encode(each, add_special_tokens=False) for each in pieces]
 
     def _render(self, conversation: Messages, add_generation_prompt: bool) -> tuple[str, str]:
         if self._template is None:

@@ -49,7 +49,7 @@ class Guard:
         if isinstance(value, str):
             return _insert(value, self._spots(value), mark)
         if isinstance(value, dict):
-            return {key: self._cut(each, mark) for key, each in value.items()}
+            return {self._cut(key, mark): self._cut(each, mark) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._cut(each, mark) for each in value]
         return value

@@ -1,9 +1,12 @@
 """Chat messages as templates expect them: contents are plain strings, anything else is refused."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.errors import BadRequest
+
+_ROLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def normalize(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -14,11 +17,18 @@ def normalize(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
-    if not isinstance(message.get("role"), str):
-        raise BadRequest("missing_role", param=f"{where}.role")
+    _check_role(message.get("role"), f"{where}.role")
     for text in list_strings(message):
         check_unicode(text, where)
     return {**message, "content": _content(message.get("content"), f"{where}.content")}
+
+
+def _check_role(role: Any, where: str) -> None:
+    """A role is a word: templates write it into the middle of a special token."""
+    if not isinstance(role, str):
+        raise BadRequest("missing_role", param=where)
+    if not _ROLE.fullmatch(role):
+        raise BadRequest("unsupported_role", param=where)
 
 
 def _content(content: Any, where: str) -> str:
@@ -40,11 +50,12 @@ def _part(part: Any, where: str) -> str:
 
 
 def list_strings(value: Any) -> Iterator[str]:
-    """Every string value at any depth."""
+    """Every string at any depth, names of entries included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
+        for name, each in value.items():
+            yield str(name)
             yield from list_strings(each)
     elif isinstance(value, Sequence):
         for each in value:

@@ -235,7 +235,7 @@ def test_a_special_token_split_over_two_parts_is_still_text(write: Write) -> Non
 
 def test_a_special_token_in_another_field_of_a_message_is_text(write: Write) -> None:
     tokenizer = text.load(write(GLM))
-    calls = [{"function": {"name": "f", "arguments": {"a": ["<|system|>"]}}}]
+    calls = [{"function": {"name": "f", "arguments": {"<|system|>": ["<|system|>"]}}}]
     message = {"role": "assistant", "content": None, "tool_calls": calls}
 
     ids = tokenizer.prompt([message])
@@ -283,6 +283,8 @@ def test_text_parts_are_joined_with_nothing_between(write: Write) -> None:
         ),
         (user([{"type": "text", "text": 1}]), "unsupported_content", "messages.0.content.0"),
         (user(["a"]), "unsupported_content", "messages.0.content.0"),
+        ([{"role": "x|><|system", "content": "a"}], "unsupported_role", "messages.0.role"),
+        ([{"role": "", "content": "a"}], "unsupported_role", "messages.0.role"),
         (user(5), "unsupported_content", "messages.0.content"),
         (user("a\ud800"), "invalid_unicode", "messages.0"),
         (user([{"type": "text", "text": "\udfff"}]), "invalid_unicode", "messages.0"),

@@ -4,7 +4,10 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +19,8 @@ from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import load_file, save_file
 
+import app
+from app import locales
 from app.errors import WeightsError
 from app.inference import weights
 from app.inference.weights import keys
@@ -494,3 +499,34 @@ def test_the_order_of_files_does_not_change_the_manifest() -> None:
     manifest = weights.Manifest(tuple(files))
 
     assert manifest.encoded == replace(manifest, files=tuple(sorted(files))).encoded
+
+
+def test_every_refusal_is_explained_in_every_language_and_in_the_documentation() -> None:
+    root = Path(app.__file__).parent
+    sources = [*root.glob("inference/weights/*.py"), *root.glob("text/*.py")]
+    codes = {
+        code
+        for source in sources
+        for code in re.findall(
+            r'(?:(?:WeightsError|BadRequest)\(\s*|manifest, |SUFFIX, )"(\w+)"', source.read_text()
+        )
+    }
+    page = (root.parent / "docs" / "weights.md").read_text(encoding="utf-8")
+
+    assert {"weights_signature_missing", "weights_changed", "unsupported_role"} <= codes
+    for code in codes:
+        assert not code.startswith("weights_") or f"`{code}`" in page
+        for locale in ("en-US", "zh-CN", "ja-JP"):
+            assert f"errors.{code}" in locales.texts(locale), (code, locale)
+
+
+def test_verifying_and_counting_never_import_torch(signed: Path) -> None:
+    script = (
+        "import sys; from app import text; from app.inference import weights\n"
+        "weights.verify(sys.argv[1], public_keys=[sys.argv[2]]); text.Bytes()\n"
+        "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, str(signed), PUBLIC], check=False)
+
+    assert done.returncode == 0
