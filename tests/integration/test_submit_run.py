@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -132,11 +133,14 @@ def test_after_kill_9_at_any_step_no_line_runs_twice(
 
     process.send_signal(signal.SIGKILL)
     killed, _, _ = finish(process)
+    left = left_files(tmp_path)
     gate.release()
     del server.misbehave[step]
     status, _, err = submit(server, tmp_path / "in.jsonl")
 
     assert killed == -signal.SIGKILL
+    assert "in.results.jsonl.state.json" in left
+    assert "in.results.jsonl" not in left
     assert status == 0, err
     assert read_ids(tmp_path / "in.results.jsonl") == ids
     assert len(server.batches) == 1
@@ -418,6 +422,38 @@ def test_the_key_of_the_environment_is_sent(
 
     assert status == 0
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer sk-test"}
+
+
+def test_a_terminal_sees_a_bar_with_counts(server: Standin, tmp_path: Path) -> None:
+    write_input(tmp_path / "in.jsonl", 40)
+    server.lines_per_poll = 10
+    master, terminal = pty.openpty()
+
+    process = subprocess.Popen(
+        [*COMMAND, str(tmp_path / "in.jsonl"), "--url", server.url],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env={**os.environ, "LC_ALL": "C", "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(terminal)
+    shown = read_terminal(master)
+
+    assert process.wait(30) == 0
+    assert "━" in shown
+    assert "20/40" in shown
+    assert "40/40" in shown
+    assert "lines/s" in shown
+
+
+def read_terminal(master: int) -> str:
+    pieces = []
+    try:
+        while piece := os.read(master, 4096):
+            pieces.append(piece)
+    except OSError:  # how Linux reports that the other end is closed
+        pass
+    os.close(master)
+    return b"".join(pieces).decode()
 
 
 def test_quiet_prints_nothing_on_success(server: Standin, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def _submit(submission: run.Submission, options: Options) -> run.Summary:
         with state.locked(submission.results), api:
             summary = run.run_submission(submission, api, display, resume=options.resume)
     except KeyboardInterrupt:
+        display.close()
         _explain_interruption(submission)
         raise
     finally:

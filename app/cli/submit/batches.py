@@ -77,9 +77,11 @@ def download(api: client.Client, batch: dict[str, Any], results: Path) -> list[P
     """Fetches the batch's output and error files, as far as it has them, beside the results."""
     paths = []
     for kind in ("output", "error"):
+        path = results.with_name(f"{results.name}.{kind}.tmp")
+        path.unlink(missing_ok=True)  # an interrupted run may have left one
         if file_id := batch.get(f"{kind}_file_id"):
-            paths.append(results.with_name(f"{results.name}.{kind}.tmp"))
-            api.save_content(file_id, paths[-1])
+            api.save_content(file_id, path)
+            paths.append(path)
     return paths
 
 

@@ -58,7 +58,8 @@ def run_submission(
     started = time.monotonic()
     source = Source(submission.source)
     current = _prepare(submission, source, api.url, resume=resume)
-    if current.is_begun:
+    is_resumed = current.is_begun
+    if is_resumed:
         display.say(cli.say("submit.resumed", state=str(submission.state_path)))
     current = _create(submission, source, api, display, current)
     ended, done_before = batches.follow(api, display, current)
@@ -66,7 +67,9 @@ def run_submission(
         _refuse(submission, source, api, current, ended)
     tally = _collect(submission, source, api, current, ended)
     submission.state_path.unlink(missing_ok=True)
-    return _summarize(submission, tally, time.monotonic() - started, done_before)
+    return _summarize(
+        submission, tally, time.monotonic() - started, done_before if is_resumed else 0
+    )
 
 
 def _prepare(submission: Submission, source: Source, url: str, *, resume: bool) -> state.State:
