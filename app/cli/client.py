@@ -35,7 +35,8 @@ class Client:
     """Calls files and batches. A call returns the server's answer or raises an AutoglmError.
 
     A server that is unreachable, answers 5xx or 429, or drops the connection is tried again for
-    `timeout` seconds at a stretch (None: for ever); `on_pause` hears of each pause.
+    `timeout` seconds at a stretch (None: for ever); `on_pause` hears of each pause. The server's
+    messages come in `language`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Client:
         url: str,
         *,
         api_key: str | None = None,
+        language: str = "en-US",
         timeout: float | None = None,
         on_pause: Callable[[Pause], None] = lambda pause: None,
     ) -> None:
@@ -51,7 +53,7 @@ class Client:
         self._on_pause = on_pause
         self._http = httpx.Client(
             base_url=self.url,
-            headers=_authorization(api_key),
+            headers={"Accept-Language": language, **_authorization(api_key)},
             timeout=TIMEOUT,
             trust_env=not _is_loopback(self.url),
         )

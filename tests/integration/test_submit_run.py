@@ -424,6 +424,20 @@ def test_the_key_of_the_environment_is_sent(
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer sk-test"}
 
 
+def test_the_address_of_the_environment_is_used_and_the_language_is_sent(
+    server: Standin, tmp_path: Path
+) -> None:
+    write_input(tmp_path / "in.jsonl", 1)
+    environ = {**os.environ, "LC_ALL": "ja_JP.UTF-8", "AUTOGLM_API_URL": f"{server.url}/v1"}
+
+    done = subprocess.run(
+        [*COMMAND, str(tmp_path / "in.jsonl")], env=environ, capture_output=True, check=True
+    )
+
+    assert "成功 1 行" in done.stdout.decode()
+    assert {headers["Accept-Language"] for headers in server.headers} == {"ja-JP"}
+
+
 def test_a_terminal_sees_a_bar_with_counts(server: Standin, tmp_path: Path) -> None:
     write_input(tmp_path / "in.jsonl", 40)
     server.lines_per_poll = 10

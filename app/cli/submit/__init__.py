@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from app import cli, errors, settings
+from app import cli, errors, locales, settings
 from app.cli import client
 from app.cli.submit import check, progress, run, state
 
@@ -28,7 +28,7 @@ class Options:
     output: Path | None
     check_only: bool
     resume: bool
-    url: str
+    url: str | None
     api_key: str | None
     timeout: float | None
     quiet: bool
@@ -42,7 +42,7 @@ class Options:
 @click.option("-o", "--output", type=_OUTPUT, help="submit.help_output")
 @click.option("--check", "check_only", is_flag=True, help="submit.help_check")
 @click.option("--resume/--no-resume", default=True, help="submit.help_resume")
-@click.option("--url", default=DEFAULT_URL, show_default=True, help="submit.help_url")
+@click.option("--url", help="submit.help_url")
 @click.option("--api-key", help="submit.help_api_key")
 @click.option("--timeout", type=click.FloatRange(min=0), help="submit.help_timeout")
 @click.option("--quiet", is_flag=True, help="submit.help_quiet")
@@ -105,11 +105,13 @@ def _check(submission: run.Submission, options: Options) -> None:
 
 def _submit(submission: run.Submission, options: Options) -> run.Summary:
     display = progress.open_display(sys.stderr, quiet=options.quiet)
+    url = options.url or settings.variable("AUTOGLM_API_URL") or DEFAULT_URL
     api = client.Client(
-        options.url,
+        url,
+        language=locales.system(),
         api_key=options.api_key or settings.variable("AUTOGLM_API_KEY"),
         timeout=options.timeout,
-        on_pause=progress.Pauses(display, options.url),
+        on_pause=progress.Pauses(display, url),
     )
     try:
         with state.locked(submission.results), api:
