@@ -182,6 +182,7 @@ def _negotiate(header: str | None, default: str = "zh-CN") -> str:
         ("zh-TW;q=0, zh;q=0.2", "zh-CN"),
         ("*;q=0, ja", "ja-JP"),
         ("*;q=0", "en-US"),
+        ("zh-TW;q=0", "en-US"),
         ("ja;q=2, en;q=0.1", "en-US"),
         ("ja;q=x", "zh-CN"),
         ("ja ; q=0.4 , en ; Q=0.5", "en-US"),

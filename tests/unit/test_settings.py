@@ -66,14 +66,16 @@ def test_yaml_words_are_words_and_a_leading_zero_is_decimal(load):
     assert (loaded.worker.host, loaded.server.port, loaded.models[0].name) == ("no", 10, "on")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# nothing\n", "server:\n", "models:\nredis:\n", "﻿log_level: INFO"]
-)
+@pytest.mark.parametrize("text", ["", "# nothing\n", "server:\n", "models:\nredis:\n"])
 def test_an_empty_file_or_section_means_the_defaults(load, text):
     loaded = load(text)
 
     assert (loaded.server, loaded.redis) == (settings.Server(), settings.Redis())
     assert loaded.log_level == "INFO"
+
+
+def test_a_byte_order_mark_is_ignored(load):
+    assert load('\ufeff{"listen_port": 81}', name="c.json").server.port == 81
 
 
 def test_without_models_the_shipped_one_is_served(load):
