@@ -79,7 +79,7 @@ def _check_unicode(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadRequest("invalid_unicode") from error
+        raise BadRequest("json_surrogate") from error
 
 
 def _strings(value: Any) -> Iterator[str]:

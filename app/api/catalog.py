@@ -1,0 +1,81 @@
+"""The served models: names and aliases, and how many tokens a request has."""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app import text
+from app.errors import BadRequest, NotFound, WeightsError
+from app.settings import Model
+
+FAKE_CONTEXT = 131_072  # what the fake back end accepts when nothing is configured
+
+_logger = logging.getLogger(__name__)
+
+
+class Catalog:
+    """Finds models by name. Tokenizers are loaded when first needed, once."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._models = {name: model for model in models for name in (model.name, *model.aliases)}
+        self._tokenizers: dict[str, text.Tokenizer | None] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name a client may send."""
+        return tuple(self._models)
+
+    def find(self, name: str) -> Model:
+        """The model of this name or alias; NotFound("model_not_found") otherwise."""
+        if name not in self._models:
+            available = ", ".join(self._models) or "-"
+            raise NotFound("model_not_found", param="model", model=name[:80], available=available)
+        return self._models[name]
+
+    def check_length(self, model: Model, request: Mapping[str, Any]) -> None:
+        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context.
+
+        An answer whose length the client left open needs one token. A tokenizer that cannot be
+        loaded is the worker's to report: the request is let in unchecked.
+        """
+        tokenizer = self._tokenizer(model)
+        limit = _limit(model, tokenizer)
+        if tokenizer is None or limit is None:
+            return
+        field = "messages" if "messages" in request else "prompt"
+        prompt_tokens = _count(tokenizer, request)
+        tokens = prompt_tokens + request["sampling"].get("max_tokens", 1)
+        if tokens > limit:
+            values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
+            raise BadRequest("context_length_exceeded", param=field, **values)
+
+    def _tokenizer(self, model: Model) -> text.Tokenizer | None:
+        with self._lock:
+            if model.name not in self._tokenizers:
+                self._tokenizers[model.name] = _load(model)
+            return self._tokenizers[model.name]
+
+
+def _load(model: Model) -> text.Tokenizer | None:
+    if model.backend == "fake":
+        return text.Bytes(model.max_context or FAKE_CONTEXT)
+    assert model.path is not None  # settings demand it of every other back end
+    try:
+        return text.load(model.path)
+    except WeightsError as error:
+        values = {"action": "tokenizer_failed", "model": model.name}
+        _logger.warning("lengths of prompts are not checked: %s", error, extra=values)
+        return None
+
+
+def _limit(model: Model, tokenizer: text.Tokenizer | None) -> int | None:
+    known = [model.max_context, tokenizer.max_context if tokenizer else None]
+    return min((limit for limit in known if limit is not None), default=None)
+
+
+def _count(tokenizer: text.Tokenizer, request: Mapping[str, Any]) -> int:
+    if "messages" in request:
+        return tokenizer.count(request["messages"])
+    return len(tokenizer.encode(request["prompt"]))

@@ -1,0 +1,127 @@
+"""/v1/files, as OpenAI's clients call it: uploads go to disk, contents come back as a stream."""
+
+import contextlib
+import time
+from typing import Any
+
+import flask
+from flask_openapi.blueprint import APIBlueprint
+from werkzeug.exceptions import UnsupportedMediaType
+
+from app.api import context, request, schemas, uploads
+from app.errors import BadRequest, NotFound, TooLarge
+from app.models import files
+from app.wire import ids, objects
+from app.wire.rows import File
+
+PATH = "/v1/files"
+FORM_BYTES = 1024 * 1024  # what the form may add to the file itself
+_BATCH_SECONDS = 30 * 24 * 3600
+_BOM = b"\xef\xbb\xbf"
+
+routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}])
+
+
+@routes.post(PATH, responses={"200": schemas.FileObject})
+def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
+    """Upload a file (multipart/form-data)."""
+    sink: Any = form.file.stream
+    filename = (form.file.filename or "upload")[:255]
+    if form.purpose == "batch":
+        _check_batch_file(filename, sink)
+    if (form.anchor is None) != (form.seconds is None):
+        missing = "anchor" if form.anchor is None else "seconds"
+        raise BadRequest("missing_required_parameter", param=f"expires_after[{missing}]")
+    file = _describe(form, filename, sink)
+    sink.keep(file.path)
+    return flask.jsonify(objects.show_file(files.add(context.current().db, file)))
+
+
+def _check_batch_file(filename: str, sink: uploads.Sink) -> None:
+    """Whether this can be JSONL at all; its lines are checked when a batch is made of it."""
+    start = sink.read_first(64).removeprefix(_BOM).lstrip()
+    if not filename.lower().endswith(".jsonl") or not start:
+        raise BadRequest("batch_file_format")
+
+
+def _describe(form: schemas.FileForm, filename: str, sink: uploads.Sink) -> File:
+    caller, file_id, now = context.caller(), ids.make_file(), time.time()
+    lifetime = form.seconds or (_BATCH_SECONDS if form.purpose == "batch" else None)
+    return File(
+        id=file_id,
+        tenant_id=caller.tenant_id,
+        key_id=caller.key_id,
+        filename=filename,
+        purpose=form.purpose,
+        bytes=sink.size,
+        sha256=sink.sha256,
+        path=file_id,
+        created_at=now,
+        expires_at=None if lifetime is None else now + lifetime,
+    )
+
+
+@routes.get(PATH, responses={"200": schemas.ListObject})
+def list_files(query: schemas.FilePage) -> flask.Response:
+    """The tenant's files."""
+    page, has_more = files.list_page(
+        context.current().db,
+        context.caller().tenant_id,
+        limit=query.limit,
+        after=query.after,
+        purpose=query.purpose,
+        order=query.order,
+    )
+    return flask.jsonify(objects.show_list(list(map(objects.show_file, page)), has_more=has_more))
+
+
+@routes.get(f"{PATH}/<file_id>", responses={"200": schemas.FileObject})
+def read(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
+    """One file's description."""
+    found = files.get(context.current().db, context.caller().tenant_id, path.file_id)
+    return flask.jsonify(objects.show_file(found))
+
+
+@routes.get(f"{PATH}/<file_id>/content", responses={"200": {"content": {"application/jsonl": {}}}})
+def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
+    """The bytes of a file, as a stream."""
+    current = context.current()
+    found = files.get(current.db, context.caller().tenant_id, path.file_id)
+    try:
+        return flask.send_file(
+            (current.files_dir / found.path).absolute(),
+            mimetype="application/jsonl",
+            as_attachment=True,
+            download_name=f"{found.id}.jsonl",
+            etag=found.sha256,
+        )
+    except FileNotFoundError as error:
+        raise NotFound("file_content_missing", param="id", id=found.id) from error
+
+
+@routes.delete(f"{PATH}/<file_id>", responses={"200": schemas.DeletedObject})
+def delete(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
+    """Delete a file and its bytes."""
+    current = context.current()
+    gone = files.delete(current.db, context.caller().tenant_id, path.file_id)
+    (current.files_dir / gone.path).unlink(missing_ok=True)
+    return flask.jsonify(objects.show_deleted("file", gone.id))
+
+
+def prepare_upload() -> None:
+    """Before the form is read: an upload may be larger than other bodies, and must be a form."""
+    if flask.request.method != "POST" or flask.request.path.rstrip("/") != PATH:
+        return
+    limit = context.current().settings.limits.max_file_bytes
+    flask.request.max_content_length = limit + FORM_BYTES
+    if flask.request.mimetype != "multipart/form-data" or not request.is_plain():
+        raise UnsupportedMediaType
+    if (flask.request.content_length or 0) > limit + FORM_BYTES:
+        raise TooLarge("file_too_large", param="file", limit=limit)
+
+
+def discard_sinks(_error: BaseException | None) -> None:
+    """Removes what an upload left behind that was refused, failed or broke off."""
+    for sink in flask.g.pop("sinks", ()):
+        with contextlib.suppress(OSError):
+            sink.discard()

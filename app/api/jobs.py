@@ -1,0 +1,124 @@
+"""/v1/jobs: submit, poll, list and cancel generation jobs."""
+
+from typing import Any
+
+import flask
+from flask_openapi.blueprint import APIBlueprint
+
+from app.api import context, idempotency, language, schemas
+from app.errors import BadRequest
+from app.models import jobs
+from app.settings import Model
+from app.wire import generation, objects
+from app.wire.rows import Job, NewJob
+
+ENDPOINT = "/v1/jobs"
+RETRY_SECONDS = 1  # when a client that does not wait should ask again
+
+routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}])
+
+
+@routes.post(ENDPOINT, responses={"202": schemas.JobObject})
+def submit(query: schemas.NoQuery, body: schemas.JobBody) -> flask.Response:
+    """Accept a job; it is stored before the answer is sent."""
+    current = context.current()
+    new = _read_job(body)
+    job, is_new = jobs.create(current.db, new, max_queued=current.settings.queue.max_queued_jobs)
+    if is_new:
+        current.publisher.hint(job.model, [job.id])
+    response = flask.jsonify(_show(job))
+    response.status_code = 202
+    response.headers["Location"] = f"{ENDPOINT}/{job.id}"
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _read_job(body: schemas.JobBody) -> NewJob:
+    if body.kind != "text":
+        raise BadRequest("not_available_yet", param="kind", value=body.kind)
+    current, caller = context.current(), context.caller()
+    model = current.catalog.find(body.model)
+    request = generation.extract(body, current.settings.limits)
+    return NewJob(
+        tenant_id=caller.tenant_id,
+        key_id=caller.key_id,
+        model=model.name,
+        request=_check_input(model, request, body.session_id),
+        priority=body.priority,
+        session_id=body.session_id,
+        idempotency_key=idempotency.read_key(),
+        request_hash=idempotency.hash_body(),
+        metadata=body.metadata,
+        trace_id=flask.g.trace_id,
+    )
+
+
+def _check_input(model: Model, request: dict[str, Any], session_id: str | None) -> dict[str, Any]:
+    """The request as it is stored. A prompt is one user message; only a model that has no chat
+    template gets it as raw text, and then without a session."""
+    catalog = context.current().catalog
+    chat = _as_chat(request)
+    try:
+        catalog.check_length(model, chat)
+    except BadRequest as error:
+        if error.code != "no_chat_template" or "prompt" not in request or session_id is not None:
+            raise
+        catalog.check_length(model, request)
+        return request
+    return chat
+
+
+def _as_chat(request: dict[str, Any]) -> dict[str, Any]:
+    if "prompt" not in request:
+        return request
+    messages = [{"role": "user", "content": request["prompt"]}]
+    return {"messages": messages, "sampling": request["sampling"]}
+
+
+@routes.get(ENDPOINT, responses={"200": schemas.ListObject})
+def list_jobs(query: schemas.JobPage) -> flask.Response:
+    """The tenant's jobs, newest first."""
+    current = context.current()
+    filters = query.model_dump(include={"model", "session_id", "batch_id"}, exclude_none=True)
+    if query.status is not None:
+        filters["state"] = query.status
+    page, has_more = jobs.list_page(
+        current.db,
+        context.caller().tenant_id,
+        limit=query.limit,
+        after=query.after,
+        filters=filters,
+    )
+    shown = [objects.show_job(job, language.explain) for job in page]
+    return flask.jsonify(objects.show_list(shown, has_more=has_more))
+
+
+@routes.get(f"{ENDPOINT}/<job_id>", responses={"200": schemas.JobObject})
+def read(path: schemas.JobPath, query: schemas.Wait) -> flask.Response:
+    """One job; with `wait`, answers as soon as it has ended or when the seconds have passed."""
+    current, tenant_id = context.current(), context.caller().tenant_id
+    longest = current.settings.limits.max_wait_seconds
+    if query.wait > longest:
+        raise BadRequest("out_of_range", param="wait", value=query.wait, allowed=f"<= {longest}")
+    job = jobs.get(current.db, tenant_id, path.job_id)
+    if query.wait and job.finished_at is None:
+        current.notifier.wait(job.id, query.wait)
+        job = jobs.get(current.db, tenant_id, path.job_id)
+    response = flask.jsonify(_show(job))
+    if job.finished_at is None:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+@routes.post(f"{ENDPOINT}/<job_id>/cancel", responses={"200": schemas.JobObject})
+def cancel(path: schemas.JobPath, query: schemas.NoQuery) -> flask.Response:
+    """Cancel a job: at once if it waits, at the next step if it runs. The body is not read."""
+    job = jobs.cancel(context.current().db, context.caller().tenant_id, path.job_id)
+    return flask.jsonify(_show(job))
+
+
+def _show(job: Job) -> dict[str, Any]:
+    position, reason = None, None
+    if job.state == "queued":
+        position, reason = jobs.explain_wait(context.current().db, job)
+    return objects.show_job(job, language.explain, position=position, reason=reason)

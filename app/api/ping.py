@@ -1,0 +1,30 @@
+"""Whether Redis answers, asked with short timeouts on a connection of its own."""
+
+import redis
+
+from app.api.health import Ping
+from app.errors import Unavailable
+
+_SECONDS = 1.0
+_CELERY_SOCKET = "redis+socket://"
+
+
+def make_ping(url: str) -> Ping:
+    """A probe of this server. Celery's form of a socket URL is understood."""
+    client = redis.Redis.from_url(
+        _normalize(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+    )
+
+    def ping() -> None:
+        try:
+            client.ping()
+        except (redis.RedisError, OSError) as error:
+            raise Unavailable("redis_unavailable", reason=type(error).__name__) from error
+
+    return ping
+
+
+def _normalize(url: str) -> str:
+    if not url.startswith(_CELERY_SOCKET):
+        return url
+    return "unix://" + url.removeprefix(_CELERY_SOCKET).replace("virtual_host=", "db=")

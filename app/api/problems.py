@@ -1,0 +1,74 @@
+"""Every failure as the one error envelope, in the reader's language, without a stack trace."""
+
+import logging
+from typing import Any
+
+import flask
+from werkzeug.exceptions import HTTPException
+
+from app.api import language
+from app.errors import AutoglmError, BadRequest, Busy, Conflict, RequestError, Unavailable
+
+RETRY_SECONDS = 2
+
+_logger = logging.getLogger(__name__)
+_CODES = {
+    404: "route_not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    431: "body_too_large",
+}
+
+
+def register(app: flask.Flask) -> None:
+    """Makes these the handlers of the app."""
+    app.register_error_handler(AutoglmError, _answer_known)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unknown)
+
+
+def envelope(error: AutoglmError, kind: str) -> dict[str, Any]:
+    """The body of an error answer."""
+    message = language.explain(error.code, {**error.values, "param": error.param})
+    return {
+        "error": {"message": message, "type": kind, "param": error.param, "code": error.code},
+    }
+
+
+def _answer_known(error: AutoglmError) -> flask.Response:
+    if not isinstance(error, RequestError):
+        return _answer_unknown(error)
+    if isinstance(error, Unavailable):
+        _logger.warning("unavailable: %s", error, extra={"action": "unavailable"})
+    response = flask.jsonify(envelope(error, error.type))
+    response.status_code = error.status
+    if isinstance(error, Busy | Unavailable):
+        response.headers["Retry-After"] = str(error.values.get("retry_after", RETRY_SECONDS))
+    if isinstance(error, Conflict):  # OpenAI's client would otherwise repeat a 409
+        response.headers["x-should-retry"] = "false"
+    return response
+
+
+def _answer_http(error: HTTPException) -> flask.Response:
+    """werkzeug's own refusals; redirects pass."""
+    response = flask.Response(headers=[h for h in error.get_headers() if h[0] != "Content-Type"])
+    response.status_code = error.code or 500
+    if response.status_code < 400 or error.response is not None:
+        return error.get_response()  # type: ignore[return-value]  # flask made it
+    code = _CODES.get(response.status_code, "bad_request")
+    method, path = flask.request.method, flask.request.path[:200]
+    known = BadRequest(code, method=method, path=path)
+    response.data = flask.json.dumps(envelope(known, BadRequest.type))
+    response.mimetype = "application/json"
+    return response
+
+
+def _answer_unknown(error: Exception) -> flask.Response:
+    """The last handler: the details go to the log, the client gets an id to quote."""
+    values = {"action": "failed", "request_id": flask.g.get("request_id")}
+    _logger.error("request failed: %s", type(error).__name__, exc_info=error, extra=values)
+    response = flask.jsonify(envelope(AutoglmError("internal_error"), "server_error"))
+    response.status_code = 500
+    return response

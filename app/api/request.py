@@ -1,0 +1,41 @@
+"""The request class: JSON is read strictly, uploads go to disk while they arrive."""
+
+from typing import IO, Any
+
+import flask
+from werkzeug.exceptions import UnsupportedMediaType
+
+from app.api import context, uploads
+from app.errors import BadRequest
+from app.wire import document
+
+
+class Request(flask.Request):
+    """Flask's request with our rules for bodies."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body as a JSON object. Always raises on anything else, whatever `silent` says."""
+        if self.mimetype != "application/json" or not is_plain():
+            raise UnsupportedMediaType
+        body = document.loads(self.get_data(cache=True))
+        if not isinstance(body, dict):
+            raise BadRequest("body_not_object")
+        return body
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        current = context.current()
+        limit = current.settings.limits.max_file_bytes
+        sink = uploads.Sink(current.files_dir, limit)
+        flask.g.setdefault("sinks", []).append(sink)
+        return sink  # type: ignore[return-value]  # the form parser writes, and nothing else
+
+
+def is_plain() -> bool:
+    """Whether the body is sent as it is; packed ones are refused, their true size is unknown."""
+    return flask.request.headers.get("Content-Encoding", "identity").lower() == "identity"

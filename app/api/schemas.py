@@ -1,0 +1,238 @@
+"""Paths, queries, bodies and answers of the routes, as OpenAPI shows them."""
+
+from typing import Annotated, Any, Literal
+
+from flask_openapi.models.file import FileStorage
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.wire import bodies
+
+MAX_PRIORITY = 100
+_MAX_PAGE = 100
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class _Query(BaseModel):
+    """Query strings are text, so numbers in them are converted; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoQuery(_Query):
+    """No parameters are known."""
+
+
+class Page(_Query):
+    """A page of a list: what comes `after` an id."""
+
+    limit: Annotated[int, Field(ge=1, le=_MAX_PAGE)] = 20
+    after: ObjectId | None = None
+
+
+class JobPage(Page):
+    """A page of jobs, filtered."""
+
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"] | None = (
+        None
+    )
+    model: bodies.ModelName | None = None
+    session_id: ObjectId | None = None
+    batch_id: ObjectId | None = None
+
+
+class TurnPage(_Query):
+    """A page of turns: those after turn number `after`."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+class FilePage(_Query):
+    """A page of files."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    after: ObjectId | None = None
+    order: Literal["asc", "desc"] = "desc"
+    purpose: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Wait(_Query):
+    """How many seconds to wait for the job's end."""
+
+    wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class JobPath(BaseModel):
+    job_id: str
+
+
+class SessionPath(BaseModel):
+    session_id: str
+
+
+class FilePath(BaseModel):
+    file_id: str
+
+
+class BatchPath(BaseModel):
+    batch_id: str
+
+
+class ModelPath(BaseModel):
+    model: str
+
+
+class JobBody(bodies.Native):
+    """A generation job: `prompt` (one user message) or `messages`, and how to sample."""
+
+    session_id: ObjectId | None = None
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    kind: Literal["text", "code"] = "text"
+    metadata: Metadata | None = None
+
+
+class SessionBody(bodies.Strict):
+    """A new conversation."""
+
+    metadata: Metadata | None = None
+
+
+class Expiry(bodies.Strict):
+    """When an output file expires, counted from its own creation."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
+
+
+class BatchBody(bodies.Strict):
+    """A batch over an uploaded file."""
+
+    input_file_id: ObjectId
+    endpoint: Literal["/v1/chat/completions", "/v1/completions"]
+    completion_window: Literal["24h"]
+    metadata: Metadata | None = None
+    output_expires_after: Expiry | None = None
+
+
+class FileForm(BaseModel):
+    """The upload form, as OpenAI's clients send it."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    file: FileStorage
+    purpose: Literal["batch", "assistants", "fine-tune", "vision", "user_data", "evals"]
+    anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
+    seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(
+        None, alias="expires_after[seconds]"
+    )
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; `code` is stable, `message` is in the client's language."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    """The one shape of every error answer."""
+
+    error: ErrorDetail
+
+
+class JobObject(BaseModel):
+    """A job: see docs/api.md."""
+
+    id: str
+    object: Literal["job"]
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+    kind: str
+    model: str
+    session_id: str | None
+    batch_id: str | None
+    custom_id: str | None
+    priority: int
+    created_at: int
+    queued_at: int
+    started_at: int | None
+    finished_at: int | None
+    attempt: int
+    cancel_requested: bool
+    position: int | None
+    reason: str | None
+    result: dict[str, Any] | None
+    usage: dict[str, Any] | None
+    provenance: dict[str, Any] | None
+    error: ErrorDetail | None
+    trace_id: str | None
+    metadata: dict[str, str] | None
+
+
+class SessionObject(BaseModel):
+    """A conversation."""
+
+    id: str
+    object: Literal["session"]
+    num_turns: int
+    metadata: dict[str, str] | None
+    created_at: int
+    updated_at: int
+
+
+class FileObject(BaseModel):
+    """OpenAI's file object."""
+
+    id: str
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    expires_at: int | None
+    filename: str
+    purpose: str
+    status: Literal["uploaded", "processed", "error"]
+    status_details: str | None
+
+
+class BatchObject(BaseModel):
+    """OpenAI's batch object."""
+
+    id: str
+    object: Literal["batch"]
+    endpoint: str
+    status: str
+    model_config = ConfigDict(extra="allow")
+
+
+class ListObject(BaseModel):
+    """A page of a list."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedObject(BaseModel):
+    """What is no more."""
+
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+class HealthObject(BaseModel):
+    """Whether the service can serve, and why not."""
+
+    status: Literal["healthy", "unhealthy"]
+    reasons: list[dict[str, str]] | None = None

@@ -1,0 +1,63 @@
+"""`autoglm db`: brings the database to a schema version, and says which one it has."""
+
+import click
+
+from app import cli, settings
+from app.models import database, migrate
+from app.models.database import Database
+
+_CONFIG = click.option("--config", help="api.help_config")
+
+
+class _Group(click.Group):
+    """Takes the help of its subcommands from the message files."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            found.help = cli.say(f"api.db_{cmd_name}")
+            for option in found.params:
+                if isinstance(option, click.Option) and (option.help or "").startswith("api."):
+                    option.help = cli.say(str(option.help))
+        return found
+
+
+@click.group("db", cls=_Group, help="api.db_help")
+def command() -> None:
+    """Groups the subcommands."""
+
+
+@command.command("upgrade")
+@_CONFIG
+def upgrade(config: str | None) -> None:
+    """To the newest version."""
+    db = _connect(config)
+    migrate.upgrade(db)
+    _show(db)
+
+
+@command.command("downgrade")
+@click.argument("revision", metavar="REV")
+@_CONFIG
+def downgrade(revision: str, config: str | None) -> None:
+    """Back to an earlier version; `base` empties the database."""
+    db = _connect(config)
+    migrate.downgrade(db, revision)
+    _show(db)
+
+
+@command.command("current")
+@_CONFIG
+def current(config: str | None) -> None:
+    """What the database has and what this program needs."""
+    _show(_connect(config))
+
+
+def _connect(config: str | None) -> Database:
+    return database.connect(settings.load(config))
+
+
+def _show(db: Database) -> None:
+    found, wanted = migrate.read_revision(db), migrate.head_revision()
+    db.close()
+    click.echo(cli.say("api.db_revision", found=found or "-", wanted=wanted))

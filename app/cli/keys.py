@@ -1,0 +1,84 @@
+"""`autoglm keys`: makes, lists and revokes the bearer keys of the API."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from app import cli, settings
+from app.models import database, keys, migrate
+from app.models.database import Database
+from app.wire.rows import Key
+
+_CONFIG = click.option("--config", help="api.help_config")
+
+
+class _Group(click.Group):
+    """Takes the help of its subcommands from the message files."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            found.help = cli.say(f"api.keys_{cmd_name}")
+            for option in found.params:
+                if isinstance(option, click.Option) and (option.help or "").startswith("api."):
+                    option.help = cli.say(str(option.help))
+        return found
+
+
+@click.group("keys", cls=_Group, help="api.keys_help")
+def command() -> None:
+    """Groups the subcommands."""
+
+
+@command.command("create")
+@click.argument("name")
+@click.option("--tenant", default=keys.DEFAULT_TENANT, show_default=True, help="api.keys_tenant")
+@_CONFIG
+def create(name: str, tenant: str, config: str | None) -> None:
+    """Prints the secret on standard output, this one time."""
+    with _database(config) as db:
+        key, secret = keys.create(db, name, tenant)
+    click.echo(cli.say("api.keys_created", id=key.id, name=name, tenant=tenant), err=True)
+    click.echo(secret)
+
+
+@command.command("list")
+@_CONFIG
+def list_keys(config: str | None) -> None:
+    """One line per key; secrets are not stored and cannot be shown."""
+    with _database(config) as db:
+        found = keys.list_all(db)
+    for key in found:
+        click.echo(_describe(key))
+
+
+@command.command("revoke")
+@click.argument("key_id", metavar="ID")
+@_CONFIG
+def revoke(key_id: str, config: str | None) -> None:
+    """Refuses the key from the next request on."""
+    with _database(config) as db:
+        key = keys.revoke(db, key_id)
+    click.echo(cli.say("api.keys_revoked", id=key.id, name=key.name))
+
+
+@contextmanager
+def _database(config: str | None) -> Iterator[Database]:
+    db = database.connect(settings.load(config))
+    try:
+        migrate.require_current(db)
+        yield db
+    finally:
+        db.close()
+
+
+def _describe(key: Key) -> str:
+    state = "active" if key.revoked_at is None else f"revoked {_date(key.revoked_at)}"
+    fields = (key.id, f"{key.prefix}...", key.tenant_id, _date(key.created_at), state, key.name)
+    return "\t".join(fields)
+
+
+def _date(stamp: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp))
