@@ -82,6 +82,8 @@ def _translate(command: click.Command) -> None:
         text = getattr(owner, "help", None)
         if text and _MESSAGE_KEY.fullmatch(text):
             setattr(owner, "help", say(text))  # noqa: B010 - Command and Option share the name only
+    for subcommand in getattr(command, "commands", {}).values():
+        _translate(subcommand)
 
 
 @click.group(cls=Commands)

@@ -90,6 +90,20 @@ def test_help_speaks_the_language_of_the_terminal(
     assert text in done.stdout
 
 
+def test_message_keys_in_a_command_and_its_subcommands_become_messages() -> None:
+    @click.command("inner", help="cli.command_up")
+    @click.option("--flag", help="cli.command_db")
+    def inner() -> None: ...
+
+    outer = click.Group("outer", help="Plain text stays.", commands=[inner])
+
+    cli._translate(outer)
+
+    assert outer.help == "Plain text stays."
+    assert inner.help == cli.say("cli.command_up")
+    assert getattr(inner.params[0], "help", "") == cli.say("cli.command_db")
+
+
 def test_check_lists_every_problem_and_exits_2(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text('{\n{"custom_id": "a"}\n')
