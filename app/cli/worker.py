@@ -1,0 +1,41 @@
+"""`autoglm worker`: one device, one model, one process tree."""
+
+import click
+
+from app import log, settings
+from app.models import database, migrate
+from app.workers import slot
+from app.workers.watch import Watch
+
+
+@click.command()
+@click.option("--config", type=click.Path(), help="config.yaml to use")
+@click.option("--device", required=True, help="cuda:N, cpu or cpu:N")
+@click.option("--model", help="the model to serve; the first configured one by default")
+def command(config: str | None, device: str, model: str | None) -> None:
+    """Serves one model on one device until it is stopped."""
+    options = settings.load(config)
+    log.configure(options.log_level)
+    for name, value in settings.environment(options).items():
+        settings.set_variable(name, value)
+    place = slot.make(options, device, model)
+    db = database.connect(options)
+    migrate.require_current(db)
+    held = slot.lock(place, options.data_dir / "run" / "slots")
+    slot.refuse_rival(db, place, options.worker.pulse_seconds)
+    slot.announce(place)
+    Watch(db, place, options.worker.step_timeout_seconds).start()
+    run(place)
+    held.close()
+
+
+def run(place: slot.Slot) -> None:
+    """Celery's own worker program, in this process."""
+    from app import queue
+    from app.workers import main
+
+    queues = f"{queue.model_queue(place.model)},{queue.slot_queue(place.name)}"
+    flags = ["--without-gossip", "--without-mingle", "--loglevel", main.options.log_level]
+    main.app.worker_main(
+        ["worker", "-P", "prefork", "-c", "1", "-Q", queues, "-n", place.node, *flags]
+    )

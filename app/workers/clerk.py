@@ -1,0 +1,177 @@
+"""The clerk: a thread beside the engine loop that owns SQL and tokenization.
+
+It claims jobs while the tray has room, tokenizes them, and commits what has ended in group
+transactions fenced by attempt. The engine loop never waits for it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from app import log
+from app.errors import AutoglmError, Unavailable
+from app.models import claims
+from app.models.database import Database
+from app.models.states import JobState
+from app.wire.rows import Job, Outcome, Problem
+from app.workers import orders
+from app.workers.orders import Order
+from app.workers.tally import Tally
+from app.workers.tray import Tray
+
+LOOK_SECONDS = 0.05  # how often the backlog is looked at while there is room
+_CANCEL_SECONDS = 0.25
+_RETRY_SECONDS = 0.5
+
+_logger = logging.getLogger(__name__)
+
+
+class Clerk:
+    """`prepare` turns a job into an Order or raises AutoglmError; `provenance` goes into every
+    result; `capacity` jobs lie ready beyond those the engine runs."""
+
+    def __init__(
+        self,
+        db: Database,
+        holder: claims.Holder,
+        model: str,
+        *,
+        prepare: Callable[[Job], Order],
+        provenance: dict[str, Any],
+        capacity: int,
+    ) -> None:
+        self._db = db
+        self._holder = holder
+        self._model = model
+        self._prepare = prepare
+        self._wake = threading.Event()
+        self._checked_at = 0.0
+        self._claim_failed = False
+        self.tray = Tray(capacity, provenance, self._wake.set)
+        self.tally = Tally()
+        self.on_ended_batches: Callable[[frozenset[str]], None] = lambda _ids: None
+
+    def start(self) -> None:
+        """Starts the thread; it ends with the process."""
+        threading.Thread(target=self._run, name="clerk", daemon=True).start()
+
+    def flush(self, seconds: float) -> bool:
+        """Waits until all that has ended is committed; False if that took too long."""
+        until = time.monotonic() + seconds
+        while self.tray.ended():
+            if time.monotonic() >= until:
+                return False
+            self._wake.set()
+            time.sleep(0.002)
+        return True
+
+    def release(self) -> int:
+        """Gives every job that has not ended back to the queue, uncounted; returns how many."""
+        number = claims.release(self._db, self.tray.surrender())
+        if number:
+            _logger.info("gave %d jobs back", number, extra={"action": "release"})
+        return number
+
+    def forfeit(self, holder: claims.Holder) -> None:
+        """The lease was lost: others have the jobs now. Drops them and goes on as `holder`."""
+        self._holder = holder
+        self.tray.surrender()
+        self.tray.drop_ended(self.tray.ended())
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
+            try:
+                self._work()
+            except Unavailable as error:
+                _logger.warning("database: %s", error, extra={"action": "store_unavailable"})
+                time.sleep(_RETRY_SECONDS)
+            except Exception:  # the thread must outlive any one fault
+                _logger.exception("clerk failed", extra={"action": "clerk_failed"})
+                time.sleep(_RETRY_SECONDS)
+
+    def _work(self) -> None:
+        self._commit()
+        self._check_cancelled()
+        self._claim()
+        self._prepare_claimed()
+
+    def _commit(self) -> None:
+        pending = self.tray.ended()
+        if not pending:
+            return
+        settlement = claims.settle(self._db, [outcome for _, outcome in pending])
+        self.tray.drop_ended(pending)
+        for job, outcome in pending:
+            self._report(job, outcome, is_fenced=job.id in settlement.fenced)
+        if settlement.ended_batches:
+            self.on_ended_batches(settlement.ended_batches)
+
+    def _report(self, job: Job, outcome: Outcome, *, is_fenced: bool) -> None:
+        extra = {"job_id": job.id, "attempt": job.attempt, "trace_id": job.trace_id}
+        if is_fenced:
+            _logger.warning("late outcome refused", extra={**extra, "action": "fenced"})
+            return
+        succeeded = outcome.state == JobState.SUCCEEDED
+        self.tally.succeeded += succeeded
+        self.tally.failed += not succeeded
+        self.tally.tokens += outcome.result.completion_tokens if outcome.result else 0
+        code = outcome.problem.code if outcome.problem else None
+        _logger.info(
+            "job %s", outcome.state, extra={**extra, "action": "settle", "error_code": code}
+        )
+
+    def _check_cancelled(self) -> None:
+        now = time.monotonic()
+        if now - self._checked_at < _CANCEL_SECONDS:
+            return
+        self._checked_at = now
+        running = self.tray.running()
+        if running:
+            asked = claims.find_cancelled(self._db, list(running))
+            self.tray.doom([running[job_id] for job_id in asked])
+
+    def _claim(self) -> None:
+        self._return_unknown()
+        number, asked_at, may_isolate = self.tray.want()
+        if number == 0:
+            return
+        holder = self._holder
+        self._claim_failed = True  # until the answer is here, the commit may or may not have been
+        jobs = claims.claim(self._db, holder, self._model, limit=number, may_isolate=may_isolate)
+        self._claim_failed = False
+        if holder != self._holder:
+            return  # the lease was lost meanwhile: whoever has it now has these jobs too
+        self.tally.claimed += len(jobs)
+        self.tray.put_claimed(jobs, asked_at)
+
+    def _return_unknown(self) -> None:
+        """After a claim without an answer: rows that are ours, but that we never heard of."""
+        if self._claim_failed:
+            claims.release_unknown(self._db, self._holder, self.tray.held())
+            self._claim_failed = False
+
+    def _prepare_claimed(self) -> None:
+        while (job := self.tray.next_claimed()) is not None:
+            with log.trace(job.trace_id):
+                self._prepare_one(job)
+
+    def _prepare_one(self, job: Job) -> None:
+        extra = {"action": "claim", "job_id": job.id, "attempt": job.attempt}
+        _logger.info("job claimed", extra=extra)
+        try:
+            order = self._prepare(job)
+        except Unavailable:
+            raise  # the job stays claimed; the next round tries again
+        except AutoglmError as error:
+            self.tray.put_ended(job, orders.refuse(job, error))
+        except Exception as error:  # one job's fault must not stop the others
+            _logger.exception("job cannot be prepared", extra=extra)
+            problem = Problem("engine_failed", values={"reason": type(error).__name__})
+            outcome = Outcome(job.id, job.attempt, JobState.FAILED, problem=problem)
+            self.tray.put_ended(job, outcome)
+        else:
+            self.tray.put_ready(job, order)

@@ -1,0 +1,43 @@
+"""Loading a model: verify, read, build the engine. What fails here never reaches a job."""
+
+from dataclasses import dataclass
+
+from app import settings, text
+from app.errors import SettingsError
+from app.inference import backends, weights
+from app.inference.engine import Engine
+from app.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that can run: its engine, its tokenizer, and the tokens its context holds."""
+
+    engine: Engine
+    tokenizer: Tokenizer
+    max_context: int | None
+
+
+def find(options: settings.Settings, name: str) -> settings.Model:
+    """The configuration of a model; SettingsError("model_unknown") for an unknown name."""
+    for model in options.models:
+        if model.name == name:
+            return model
+    known = ", ".join(model.name for model in options.models)
+    raise SettingsError("model_unknown", name=name, known=known)
+
+
+def load(model: settings.Model, device: str) -> Loaded:
+    """Verifies every byte of the weights, then loads them. Raises WeightsError."""
+    if model.backend == "fake":
+        plain = text.Bytes(model.max_context)
+        engine = backends.build(model, device=device, decode=plain.decode)
+        return Loaded(engine, plain, model.max_context)
+    assert model.path is not None, "the settings require a path for this back end"
+    verified = weights.verify(
+        model.path, manifest=model.verify.manifest, public_keys=model.verify.public_keys
+    )
+    tokenizer = text.load(verified.path)
+    engine = backends.build(model, device=device, weights_sha256=verified.digest)
+    verified.recheck()
+    return Loaded(engine, tokenizer, model.max_context or tokenizer.max_context)

@@ -1,0 +1,70 @@
+"""The Celery app of a device worker. Importable: the spawned child imports it again.
+
+The parent consumes hints and never touches the device; the child (app.workers.child) does.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+from typing import Any
+
+import billiard
+from celery import signals
+
+from app import log, queue, settings
+from app.errors import SettingsError
+from app.models import database
+from app.workers import slot
+from app.workers.child import Child
+from app.workers.context import Context
+
+_logger = logging.getLogger(__name__)
+options = settings.load()
+app = queue.make_app(
+    options.redis.url or "",
+    hard_limit_seconds=options.worker.shift_seconds + options.worker.step_timeout_seconds + 60,
+    worker_pool_start_method="spawn",  # a forked child cannot use CUDA
+)
+_children: list[Child] = []
+
+
+def current() -> Child:
+    """This process's child; tasks run nowhere else."""
+    return _children[0]
+
+
+@app.task(name=queue.SHIFT_TASK)
+def shift(model: str, job_ids: list[str]) -> dict[str, Any]:
+    """Runs one shift. `job_ids` only tell a reader what caused it: the store knows the rest."""
+    return current().run_shift()
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_kwargs: Any) -> None:
+    log.configure(options.log_level)
+
+
+@signals.worker_process_init.connect
+def _start_child(**_kwargs: Any) -> None:
+    place = slot.read()
+    if place is None:
+        raise SettingsError("slot_missing")
+    log.configure(options.log_level)
+    context = Context(database.connect(options), options, app)
+    _children[:] = [Child(context, place)]
+
+
+@signals.worker_process_shutdown.connect
+def _stop_child(**_kwargs: Any) -> None:
+    for child in _children:
+        child.leave()
+
+
+@signals.worker_shutting_down.connect
+def _forward_term(how: str, **_kwargs: Any) -> None:
+    """Celery tells its child nothing on a warm shutdown; it would wait for the whole shift."""
+    _logger.info("%s shutdown", how, extra={"action": "stop"})
+    for process in billiard.active_children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)

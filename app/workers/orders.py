@@ -1,0 +1,143 @@
+"""From a claimed job to an engine request, and from an engine output to the job's outcome."""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.errors import AutoglmError, EngineError
+from app.inference.engine import FinishReason, Output, Request, Sampling
+from app.models import sessions
+from app.models.database import Database
+from app.models.states import JobState
+from app.text import Tokenizer
+from app.wire.rows import Job, Outcome, Problem, Result
+
+Messages = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A claimed job as the engine will run it."""
+
+    job: Job
+    request: Request
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Sorts by the policy: priority first, then arrival."""
+        return (-self.job.priority, self.job.seq)
+
+
+def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | None) -> Order:
+    """Renders and tokenizes a job, its session's earlier turns first. Raises AutoglmError when
+    the job itself cannot run (too long, a template that refuses it)."""
+    prompt = _encode(db, tokenizer, job)
+    sampling = _read_sampling(job)
+    if max_context is not None:
+        sampling = _fit(sampling, job, len(prompt), max_context)
+    request = Request(
+        id=f"{job.id}:{job.attempt}",
+        prompt=tuple(prompt),
+        sampling=sampling,
+        priority=job.priority,
+        deadline=_deadline(job),
+        cache_salt=job.tenant_id,
+    )
+    return Order(job, request)
+
+
+def _encode(db: Database, tokenizer: Tokenizer, job: Job) -> list[int]:
+    if "prompt" in job.request:
+        return tokenizer.encode(job.request["prompt"])
+    return tokenizer.prompt([*_read_history(db, job), *job.request["messages"]])
+
+
+def _read_history(db: Database, job: Job) -> Messages:
+    if job.session_id is None:
+        return []
+    history: Messages = []
+    for turn in sessions.list_turns(db, job.session_id):
+        history += [*turn.messages, {"role": "assistant", "content": turn.answer}]
+    return history
+
+
+def _read_sampling(job: Job) -> Sampling:
+    given = dict(job.request.get("sampling", {}))
+    given["stop"] = tuple(given.get("stop", ()))
+    given.setdefault("seed", _default_seed(job.id))
+    return Sampling(**given)
+
+
+def _default_seed(job_id: str) -> int:
+    """A seed of the job's own: a second attempt draws the same tokens as the first."""
+    return int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:4], "big")
+
+
+def _fit(sampling: Sampling, job: Job, length: int, max_context: int) -> Sampling:
+    """max_tokens that the client did not set shrinks to what the context leaves."""
+    left = max_context - length
+    if left < 1:
+        raise EngineError(
+            "context_length_exceeded", param="messages", tokens=length, limit=max_context
+        )
+    if "max_tokens" in job.request.get("sampling", {}):
+        return sampling
+    return replace(sampling, max_tokens=min(sampling.max_tokens, left))
+
+
+def _deadline(job: Job) -> float | None:
+    if job.expires_at is None:
+        return None
+    return time.monotonic() + job.expires_at - time.time()
+
+
+def refuse(job: Job, error: AutoglmError) -> Outcome:
+    """The outcome of a job that the engine never ran."""
+    problem = Problem(error.code, error.param, error.values)
+    return Outcome(job.id, job.attempt, JobState.FAILED, problem=problem)
+
+
+_STATES = {
+    FinishReason.STOP: JobState.SUCCEEDED,
+    FinishReason.LENGTH: JobState.SUCCEEDED,
+    FinishReason.CANCELLED: JobState.CANCELLED,
+    FinishReason.EXPIRED: JobState.EXPIRED,
+    FinishReason.ERROR: JobState.FAILED,
+}
+
+
+def conclude(order: Order, output: Output, provenance: dict[str, Any]) -> Outcome:
+    """The outcome that an engine output means for its job."""
+    job, state = order.job, _STATES[output.finish_reason]
+    if state == JobState.SUCCEEDED:
+        return Outcome(
+            job.id,
+            job.attempt,
+            state,
+            result=_result(order, output, provenance),
+            messages=job.request.get("messages") or _as_message(job),
+        )
+    problem = None
+    if state == JobState.FAILED:
+        problem = Problem(output.error_code or "engine_failed", values={"reason": _reason(output)})
+    return Outcome(job.id, job.attempt, state, problem=problem)
+
+
+def _result(order: Order, output: Output, provenance: dict[str, Any]) -> Result:
+    return Result(
+        text=output.text,
+        finish_reason=output.finish_reason.value,
+        prompt_tokens=output.prompt_tokens,
+        completion_tokens=len(output.tokens),
+        cached_tokens=output.cached_tokens,
+        provenance=provenance | {"seed": order.request.sampling.seed},
+    )
+
+
+def _as_message(job: Job) -> Messages:
+    return [{"role": "user", "content": job.request.get("prompt", "")}]
+
+
+def _reason(output: Output) -> str:
+    return output.error_message or output.error_code or "unknown"

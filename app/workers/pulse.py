@@ -1,0 +1,84 @@
+"""The pulse: a thread that keeps the worker's lease alive and notices what went wrong with it."""
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from app.errors import Unavailable
+from app.models import workers
+from app.models.states import WorkerState
+from app.workers.context import Context
+
+if TYPE_CHECKING:
+    from app.workers.child import Child
+
+_CONTINUE_AFTER = 3  # pulses without a shift, though there is work, before one is asked for again
+
+_logger = logging.getLogger(__name__)
+
+
+class Pulse:
+    """Beats every worker.pulse_seconds. Ends the process when its parent is gone or its slot has
+    a newer owner; asks for a shift again when one is missing."""
+
+    def __init__(self, context: Context, child: "Child") -> None:
+        self._context = context
+        self._child = child
+        self._parent = os.getppid()
+        self._count = 0
+        self._missing = 0
+        self._is_ready = False
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """No beat after this."""
+        self._stopped.set()
+
+    def mark_ready(self, provenance: dict[str, Any]) -> None:
+        """The model is loaded; from now on the row says READY."""
+        self._is_ready = True
+        self._write(state=WorkerState.READY.value, reason=None, provenance=provenance)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._context.settings.worker.pulse_seconds):
+            try:
+                self.beat()
+            except Exception:  # the thread must outlive any one fault
+                _logger.exception("pulse failed", extra={"action": "pulse_failed"})
+
+    def beat(self) -> None:
+        """One beat."""
+        if os.getppid() != self._parent:
+            _logger.error("parent is gone", extra={"action": "orphaned"})
+            os._exit(1)
+        self._count += 1
+        progress = self._child.progress if self._is_ready else {}
+        state = self._write(pulse=self._count, **progress)
+        if state == WorkerState.LOST and self._is_ready:
+            self._child.replace_lease()
+        if self._is_ready:
+            self._check_shift()
+
+    def _write(self, **values: Any) -> WorkerState | None:
+        try:
+            state = workers.update(self._context.db, self._child.holder, **values)
+        except Unavailable as error:
+            _logger.warning("database: %s", error, extra={"action": "store_unavailable"})
+            return WorkerState.READY
+        if state is None:
+            _logger.error("slot has a newer owner", extra={"action": "deposed"})
+            os._exit(1)
+        return state
+
+    def _check_shift(self) -> None:
+        """Work without a shift means that its message was lost, or that Redis is away."""
+        is_missing = self._child.has_work and not self._child.in_shift
+        self._missing = self._missing + 1 if is_missing else 0
+        if self._missing >= _CONTINUE_AFTER:
+            self._missing = 0
+            self._child.continue_shift()

@@ -1,0 +1,194 @@
+"""The tray between the engine loop and the clerk: bounded, under one lock, never any SQL.
+
+A claimed job lies here from its claim to its commit: `claimed` (not yet tokenized), `ready` (can
+enter the engine), in the engine, or `outbox` (ended, not yet committed).
+"""
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.errors import AutoglmError
+from app.inference.engine import Output, Request
+from app.wire.rows import Job, Outcome
+from app.workers import orders
+from app.workers.orders import Order
+
+Ended = tuple[Job, Outcome]
+_MAX_OUTBOX = 1000
+
+
+class Tray:
+    """`capacity` bounds what lies ready beyond what the engine runs; `wake` calls the clerk."""
+
+    def __init__(self, capacity: int, provenance: dict[str, Any], wake: Callable[[], None]) -> None:
+        self._capacity = capacity
+        self._provenance = provenance
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._claimed: deque[Job] = deque()
+        self._orders: dict[str, Order] = {}  # ready or in the engine, by request id
+        self._ready: list[tuple[tuple[int, int], str]] = []  # a heap
+        self._outbox: list[Ended] = []
+        self._doomed: set[str] = set()
+        self._is_open = False
+        self._room = 0
+        self._events = 0  # advances whenever something may have become claimable
+        self._quiet_at = -1  # the value of _events at which the backlog was last seen empty
+
+    # The engine loop's side.
+
+    def open(self, room: int) -> None:
+        """A shift begins: claiming is allowed."""
+        with self._lock:
+            self._room = room
+            self._is_open = True
+            self._events += 1
+        self._wake()
+
+    def close(self) -> None:
+        """The shift is over: nothing is claimed until the next one."""
+        with self._lock:
+            self._is_open = False
+
+    def take(self, room: int) -> list[Request]:
+        """Up to `room` ready requests, best first; tells the clerk how much room there is."""
+        with self._lock:
+            self._room = room
+            number = min(room, len(self._ready))
+            taken = [heapq.heappop(self._ready)[1] for _ in range(number)]
+            requests = [self._orders[key].request for key in taken]
+        if requests:
+            self._wake()
+        return requests
+
+    def give(self, outputs: Sequence[Output]) -> None:
+        """Hands over finished outputs; those of forfeited attempts are dropped."""
+        if not outputs:
+            return
+        with self._lock:
+            for output in outputs:
+                self._doomed.discard(output.id)
+                order = self._orders.pop(output.id, None)
+                if order is not None:
+                    outcome = orders.conclude(order, output, self._provenance)
+                    self._outbox.append((order.job, outcome))
+            self._events += 1
+        self._wake()
+
+    def reject(self, request_id: str, error: AutoglmError) -> None:
+        """Hands back a request that the engine refused."""
+        with self._lock:
+            order = self._orders.pop(request_id, None)
+            if order is not None:
+                self._outbox.append((order.job, orders.refuse(order.job, error)))
+            self._events += 1
+        self._wake()
+
+    def doomed(self) -> list[str]:
+        """Requests that the engine should cancel now."""
+        with self._lock:
+            return list(self._doomed)
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether the backlog was seen empty since anything last changed, and nothing lies here."""
+        with self._lock:
+            return self._quiet_at == self._events and self._count() == 0
+
+    @property
+    def num_held(self) -> int:
+        """Jobs claimed or ended that the store does not have back yet."""
+        with self._lock:
+            return self._count()
+
+    def _count(self) -> int:
+        return len(self._claimed) + len(self._orders) + len(self._outbox)
+
+    # The clerk's side.
+
+    def want(self) -> tuple[int, int, bool]:
+        """How many jobs to claim now (0: none), the moment this was asked, and whether a suspect
+        may run (nothing else is here). While a suspect is here nothing is wanted."""
+        with self._lock:
+            is_isolating = any(order.job.crashes for order in self._orders.values())
+            is_full = len(self._ready) >= self._capacity or len(self._outbox) >= _MAX_OUTBOX
+            if not self._is_open or self._claimed or is_isolating or is_full:
+                return 0, self._events, False
+            number = self._room + self._capacity - len(self._ready)
+            return number, self._events, not self._orders
+
+    def put_claimed(self, jobs: Sequence[Job], asked_at: int) -> None:
+        """Takes in claimed jobs; no jobs means that the backlog was empty at `asked_at`."""
+        with self._lock:
+            self._claimed.extend(jobs)
+            if not jobs and not self._orders:
+                self._quiet_at = asked_at
+
+    def next_claimed(self) -> Job | None:
+        """The job to tokenize next; it stays here until put_ready() or put_ended()."""
+        with self._lock:
+            return self._claimed[0] if self._claimed else None
+
+    def put_ready(self, job: Job, order: Order) -> None:
+        """The first claimed job can run now; dropped if it was forfeited meanwhile."""
+        with self._lock:
+            if self._pop_claimed(job):
+                self._orders[order.request.id] = order
+                heapq.heappush(self._ready, (order.key, order.request.id))
+
+    def put_ended(self, job: Job, outcome: Outcome) -> None:
+        """The first claimed job cannot run at all."""
+        with self._lock:
+            if self._pop_claimed(job):
+                self._outbox.append((job, outcome))
+                self._events += 1
+
+    def _pop_claimed(self, job: Job) -> bool:
+        if self._claimed and self._claimed[0] is job:
+            self._claimed.popleft()
+            return True
+        return False
+
+    def ended(self) -> list[Ended]:
+        """What waits to be committed."""
+        with self._lock:
+            return list(self._outbox)
+
+    def drop_ended(self, committed: Sequence[Ended]) -> None:
+        """These are in the store now."""
+        gone = {id(each) for each in committed}
+        with self._lock:
+            self._outbox = [each for each in self._outbox if id(each) not in gone]
+            self._events += 1
+
+    def running(self) -> dict[str, str]:
+        """Request ids of jobs that are ready or in the engine, by job id."""
+        with self._lock:
+            return {order.job.id: key for key, order in self._orders.items()}
+
+    def doom(self, request_ids: Sequence[str]) -> None:
+        """Marks requests for cancellation; one that is only ready is cancelled once it is taken."""
+        with self._lock:
+            self._doomed.update(each for each in request_ids if each in self._orders)
+
+    def held(self) -> list[tuple[str, int]]:
+        """(job id, attempt) of everything here."""
+        with self._lock:
+            jobs = [*self._claimed, *(o.job for o in self._orders.values())]
+            jobs += [job for job, _ in self._outbox]
+        return [(job.id, job.attempt) for job in jobs]
+
+    def surrender(self) -> list[tuple[str, int]]:
+        """Drops every job that has not ended and returns their (id, attempt); what of them is in
+        the engine is doomed."""
+        with self._lock:
+            jobs = [*self._claimed, *(order.job for order in self._orders.values())]
+            self._doomed |= set(self._orders) - {key for _, key in self._ready}
+            self._claimed.clear()
+            self._orders.clear()
+            self._ready.clear()
+            self._events += 1
+        return [(job.id, job.attempt) for job in jobs]

@@ -1,0 +1,66 @@
+"""The parent's watch over its child: a step that does not end is cut short, with its stacks kept."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+
+from app.errors import Unavailable
+from app.models import workers
+from app.models.database import Database
+from app.workers.slot import Slot
+
+_LOOK_SECONDS = 1.0
+_STACKS_SECONDS = 1.0
+STACKS_SIGNAL = signal.SIGUSR1
+
+_logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Kills the child when its step count stands still for `step_timeout` seconds in a shift with
+    sequences in flight. Judged on this process's monotonic clock."""
+
+    def __init__(self, db: Database, slot: Slot, step_timeout: float) -> None:
+        self._db = db
+        self._slot = slot
+        self._step_timeout = step_timeout
+        self._seen: tuple[int, int] | None = None
+        self._since = time.monotonic()
+
+    def start(self) -> None:
+        """Starts the thread; it ends with the process."""
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            with contextlib.suppress(Unavailable):
+                self.look(time.monotonic())
+
+    def look(self, now: float) -> bool:
+        """One look; True if the child was killed."""
+        row = workers.get(self._db, self._slot.name)
+        is_busy = row is not None and row.in_shift and row.in_flight > 0
+        if row is None or not is_busy or row.parent_pid != os.getpid():
+            self._seen = None
+            return False
+        if self._seen != (row.epoch, row.step):
+            self._seen, self._since = (row.epoch, row.step), now
+            return False
+        if now - self._since < self._step_timeout:
+            return False
+        self._kill(row.pid)
+        return True
+
+    def _kill(self, pid: int) -> None:
+        _logger.error(
+            "step took over %.0f s; killing the child", self._step_timeout, extra={"action": "hang"}
+        )
+        self._seen = None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, STACKS_SIGNAL)
+            time.sleep(_STACKS_SECONDS)
+            os.kill(pid, signal.SIGKILL)
