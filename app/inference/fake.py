@@ -11,11 +11,10 @@ import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import app
 from app.errors import EngineError, WeightsError
-from app.inference import admission, engine, markers, stopping
+from app.inference import admission, engine, loads, markers, stopping
 from app.inference.engine import FinishReason
 from app.settings import schema
 from app.text import plain
@@ -27,8 +26,6 @@ VOCABULARY = 1_000_000
 NAP_SECONDS = 0.005
 
 _WORDS = ("red", "oak", "sun", "ivy", "elm", "sea", "fox", "owl", "ash", "bay", "fir", "jay")
-
-_failed_loads: dict[str, int] = {}  # of each model in this process
 
 
 def build(
@@ -43,7 +40,7 @@ def build(
     first `load_failures` loads: of this process, or, where `model.path` names a directory, of
     all processes together. `decode` turns prompt ids into their text, by default as UTF-8."""
     time.sleep(model.fake.load_seconds)
-    if model.fake.load_failures and _count_failure(model) <= model.fake.load_failures:
+    if model.fake.load_failures and loads.count(model) <= model.fake.load_failures:
         raise WeightsError("load_failed", name=model.name, reason="load_failures")
     provenance = {
         "weights_sha256": weights_sha256,
@@ -54,17 +51,6 @@ def build(
         "engine": f"fake/{app.__version__}",
     }
     return Fake(model, provenance, decode or plain.Bytes().decode)
-
-
-def _count_failure(model: schema.Model) -> int:
-    """Which load this is, counted from 1."""
-    if not model.path:
-        _failed_loads[model.name] = _failed_loads.get(model.name, 0) + 1
-        return _failed_loads[model.name]
-    with (Path(model.path) / "loads.log").open("a+") as log:
-        log.write(f"{model.name}\n")
-        log.seek(0)
-        return sum(line.strip() == model.name for line in log)
 
 
 @dataclass(slots=True)
@@ -84,7 +70,7 @@ class _Sequence:
 
 
 class Fake:
-    """Runs up to `max_sequences` requests at once, one token each per step."""
+    """Runs up to `max_sequences` requests at once (more of higher priority), a token each per step."""
 
     def __init__(
         self, model: schema.Model, provenance: dict[str, str | None], decode: Decode
@@ -118,7 +104,8 @@ class Fake:
 
     def cancel(self, request_id: str) -> None:
         """See engine.Engine.cancel."""
-        self._cancelled.append(request_id)
+        if request_id in self._live:
+            self._cancelled.append(request_id)
 
     def step(self) -> list[engine.Output]:
         """See engine.Engine.step."""
@@ -157,10 +144,15 @@ class Fake:
         return _Sequence(request, length, markers.find(self._decode(request.prompt)))
 
     def _admit(self) -> None:
-        while self._waiting and len(self._running) < self._max_sequences:
+        while self._waiting and (len(self._running) < self._max_sequences or self._is_urgent()):
             sequence = heapq.heappop(self._waiting)[2]
             if self._live.get(sequence.request.id) is sequence:
                 self._start(sequence)
+
+    def _is_urgent(self) -> bool:
+        """A higher priority than a running one's need not wait; nothing is pre-empted here."""
+        lowest = min(sequence.request.priority for sequence in self._running.values())
+        return -self._waiting[0][0] > lowest
 
     def _start(self, sequence: _Sequence) -> None:
         self._running[sequence.request.id] = sequence

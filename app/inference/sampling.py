@@ -53,7 +53,7 @@ def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
 
 def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
     """top_k first, then top_p over what is left, as in Hugging Face's generate."""
-    probabilities, tokens = _soften(logits, draws).sort(-1, descending=True, stable=True)
+    probabilities, tokens = _soften(logits, draws).sort(dim=-1, descending=True, stable=True)
     top_k = _column(logits, [draw.sampling.top_k or logits.shape[-1] for draw in draws])
     rank = torch.arange(logits.shape[-1], device=logits.device)
     probabilities = probabilities.masked_fill(rank >= top_k, 0.0)

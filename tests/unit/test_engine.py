@@ -1,0 +1,246 @@
+"""What every engine promises; the fake and the real one pass the same tests."""
+
+import time
+
+import pytest
+import torch
+
+from app.errors import EngineError
+from app.inference import backends, randoms
+from app.inference.engine import FinishReason, Request, Sampling
+from app.settings import schema
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    torch.set_num_threads(1)
+    return randoms.write(tmp_path_factory.mktemp("tiny"), "GlmForCausalLM")
+
+
+@pytest.fixture(params=["fake", "autoglm"])
+def subject(request, tiny):
+    model = schema.Model(
+        name="tiny",
+        path=str(tiny),
+        backend=request.param,
+        dtype="float32",
+        max_context=200,
+        max_sequences=4,
+    )
+    return backends.build(model, device="cpu", weights_sha256="abc", revision="r1")
+
+
+def _request(name="a", text="hello", **changes):
+    sampling = {"max_tokens": 6, "temperature": 0.0, "ignore_eos": True} | changes
+    return Request(id=name, prompt=tuple(text.encode()), sampling=Sampling(**sampling))
+
+
+def _drain(engine):
+    outputs = {}
+    while engine.num_unfinished:
+        for output in engine.step():
+            assert output.id not in outputs
+            outputs[output.id] = output
+    return outputs
+
+
+def test_an_idle_engine_steps_without_effect(subject):
+    assert subject.step() == []
+    assert subject.num_unfinished == 0
+
+
+def test_every_request_ends_once_with_the_tokens_it_asked_for(subject):
+    for number in range(20):
+        subject.add(_request(str(number), f"prompt {number}", max_tokens=1 + number % 5))
+
+    outputs = _drain(subject)
+
+    assert len(outputs) == 20
+    for number in range(20):
+        output = outputs[str(number)]
+        assert output.finish_reason is FinishReason.LENGTH
+        assert len(output.tokens) == 1 + number % 5
+        assert output.prompt_tokens == len(f"prompt {number}")
+        assert (output.error_code, output.error_message) == (None, None)
+
+
+def test_the_same_request_gives_the_same_text_alone_and_in_company(subject):
+    subject.add(_request("alone", temperature=1.0, seed=5, max_tokens=30))
+    alone = _drain(subject)["alone"]
+    for number in range(31):
+        subject.add(_request(str(number), f"neighbour {number}", temperature=1.0, seed=number))
+    subject.add(_request("together", temperature=1.0, seed=5, max_tokens=30))
+
+    together = _drain(subject)["together"]
+
+    assert (alone.tokens, alone.text) == (together.tokens, together.text)
+    assert alone.text
+
+
+def test_another_seed_gives_another_text(subject):
+    for seed in (1, 2):
+        subject.add(_request(str(seed), temperature=1.0, seed=seed, max_tokens=20))
+
+    outputs = _drain(subject)
+
+    assert outputs["1"].tokens != outputs["2"].tokens
+
+
+@pytest.mark.parametrize(
+    ("bad", "code", "param"),
+    [
+        (_request(text=""), "empty_prompt", "prompt"),
+        (_request(text="x" * 195, max_tokens=6), "prompt_too_long", "prompt"),
+        (_request(max_tokens=1000), "prompt_too_long", "prompt"),
+        (Request("a", (1, 2, 10**9), Sampling(max_tokens=1)), "bad_token", "prompt"),
+        (Request("a", (1, -1), Sampling(max_tokens=1)), "bad_token", "prompt"),
+        (_request(max_tokens=0), "bad_sampling", "max_tokens"),
+        (_request(temperature=-0.1), "bad_sampling", "temperature"),
+        (_request(temperature=float("nan")), "bad_sampling", "temperature"),
+        (_request(top_p=0.0), "bad_sampling", "top_p"),
+        (_request(top_p=1.1), "bad_sampling", "top_p"),
+        (_request(top_k=-1), "bad_sampling", "top_k"),
+        (_request(stop=("",)), "bad_sampling", "stop"),
+    ],
+)
+def test_a_bad_request_is_refused_by_its_code_and_touches_nobody(subject, bad, code, param):
+    subject.add(_request("good"))
+
+    with pytest.raises(EngineError) as caught:
+        subject.add(bad)
+
+    assert (caught.value.code, caught.value.param) == (code, param)
+    assert list(_drain(subject)) == ["good"]
+
+
+def test_an_id_in_use_is_refused_and_may_return_when_free(subject):
+    subject.add(_request("a"))
+    with pytest.raises(EngineError, match="duplicate_id"):
+        subject.add(_request("a"))
+
+    _drain(subject)
+    subject.add(_request("a"))
+
+    assert list(_drain(subject)) == ["a"]
+
+
+def test_the_longest_prompt_that_fits_is_served(subject):
+    subject.add(_request(text="x" * 194, max_tokens=6))
+
+    assert len(_drain(subject)["a"].tokens) == 6
+
+
+def test_a_cancelled_request_ends_with_what_it_has_and_neighbours_go_on(subject):
+    subject.add(_request("gone", max_tokens=100))
+    subject.add(_request("stays", max_tokens=10))
+    for _ in range(5):
+        assert subject.step() == []
+
+    subject.cancel("gone")
+    subject.cancel("unknown")
+    outputs = {output.id: output for output in subject.step()}
+
+    assert outputs["gone"].finish_reason is FinishReason.CANCELLED
+    assert len(outputs["gone"].tokens) in (4, 5)
+    assert len(_drain(subject)["stays"].tokens) == 10
+
+
+def test_a_waiting_request_can_be_cancelled(subject):
+    for number in range(5):  # one more than run at once
+        subject.add(_request(str(number), max_tokens=30))
+    subject.step()
+
+    subject.cancel("4")
+    outputs = subject.step()
+
+    assert [(o.id, o.tokens, o.finish_reason) for o in outputs] == [
+        ("4", (), FinishReason.CANCELLED)
+    ]
+    assert len(_drain(subject)) == 4
+
+
+def test_cancelling_an_id_does_not_reach_a_later_request_of_that_id(subject):
+    subject.cancel("a")
+    subject.add(_request("a"))
+    subject.step()
+    subject.cancel("a")
+    subject.cancel("a")
+    assert [output.finish_reason for output in subject.step()] == [FinishReason.CANCELLED]
+    subject.add(_request("a"))
+
+    assert _drain(subject)["a"].finish_reason is FinishReason.LENGTH
+
+
+def test_a_passed_deadline_ends_a_request_with_what_it_has(subject):
+    late = _request("late", max_tokens=150)
+    subject.add(Request("late", late.prompt, late.sampling, deadline=time.monotonic() + 0.05))
+    subject.add(_request("free", max_tokens=3))
+    subject.step()
+    time.sleep(0.06)
+
+    outputs = _drain(subject)
+
+    assert outputs["late"].finish_reason is FinishReason.EXPIRED
+    assert 0 < len(outputs["late"].tokens) < 150
+    assert outputs["free"].finish_reason is FinishReason.LENGTH
+
+
+def test_text_ends_before_a_stop_string(subject):
+    subject.add(_request("whole", max_tokens=40, temperature=1.0))
+    whole = _drain(subject)["whole"].text
+    stop = whole[8:11]
+    subject.add(_request("cut", max_tokens=40, temperature=1.0, stop=("never", stop)))
+
+    cut = _drain(subject)["cut"]
+
+    assert cut.text == whole[: whole.index(stop)]
+    assert cut.finish_reason is FinishReason.STOP
+
+
+def test_a_higher_priority_overtakes(subject):
+    for number in range(8):
+        subject.add(_request(str(number), max_tokens=20))
+    subject.step()
+    first = _request("urgent", max_tokens=2)
+    subject.add(Request("urgent", first.prompt, first.sampling, priority=9))
+
+    ended = []
+    while subject.num_unfinished:
+        ended += [output.id for output in subject.step()]
+
+    assert ended.index("urgent") == 0
+
+
+def test_room_falls_to_zero_and_returns(subject):
+    room = subject.room
+    assert room > 0
+
+    for number in range(room + 2):
+        subject.add(_request(str(number)))
+
+    assert subject.room == 0
+    _drain(subject)
+    assert subject.room == room
+
+
+def test_stats_count_what_was_done(subject):
+    for number in range(3):
+        subject.add(_request(str(number), "12345", max_tokens=4))
+    subject.step()
+    assert subject.stats.running == 3
+
+    _drain(subject)
+
+    stats = subject.stats
+    assert (stats.waiting, stats.running) == (0, 0)
+    assert (stats.prompt_tokens, stats.generated_tokens) == (15, 12)
+    assert stats.steps >= 4
+    assert stats.blocks_free == stats.blocks_total
+
+
+def test_provenance_names_weights_model_and_engine(subject):
+    found = subject.provenance
+
+    assert (found["weights_sha256"], found["revision"]) == ("abc", "r1")
+    assert (found["model"], found["device"]) == ("tiny", "cpu")
+    assert found["engine"]

@@ -1,0 +1,96 @@
+"""Sampling: the right distribution, and the same draw whoever shares the batch."""
+
+import pytest
+import torch
+
+from app.inference import sampling
+from app.inference.engine import Sampling
+
+LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
+
+
+def _draw_many(parameters, count=20_000):
+    draws = [sampling.Draw(parameters, position) for position in range(count)]
+    tokens = sampling.choose(LOGITS.expand(count, -1), draws)
+    return torch.bincount(torch.tensor(tokens), minlength=len(LOGITS)).double() / count
+
+
+def _chi_squared(seen, expected, count=20_000):
+    kept = expected > 0
+    return float((count * (seen - expected)[kept] ** 2 / expected[kept]).sum())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_softmax(temperature):
+    expected = (LOGITS.double() / temperature).softmax(-1)
+
+    seen = _draw_many(Sampling(temperature=temperature, seed=11))
+
+    assert _chi_squared(seen, expected) < 20.5  # 0.1 % of fair draws exceed this; seeded
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kept"),
+    [
+        (Sampling(top_k=2), [0, 1]),
+        (Sampling(top_k=1), [0]),
+        (Sampling(top_p=0.6), [0, 1]),
+        (Sampling(top_p=0.55), [0]),
+        (Sampling(top_p=1e-9), [0]),
+        (Sampling(top_k=3, top_p=0.7), [0, 1]),
+        (Sampling(top_k=99), [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_only_likely_tokens_are_drawn_and_in_proportion(parameters, kept):
+    expected = torch.zeros(len(LOGITS), dtype=torch.float64)
+    expected[kept] = LOGITS.double().softmax(-1)[kept]
+    expected /= expected.sum()
+
+    seen = _draw_many(parameters)
+
+    assert seen[expected == 0].sum() == 0
+    assert _chi_squared(seen, expected) < 20.5
+
+
+def test_temperature_zero_takes_the_likeliest():
+    assert sampling.choose(LOGITS[None], [sampling.Draw(Sampling(temperature=0), 0)]) == [0]
+
+
+def test_a_tiny_temperature_does_not_overflow():
+    assert sampling.choose(LOGITS[None], [sampling.Draw(Sampling(temperature=1e-30), 0)]) == [0]
+
+
+def test_a_draw_does_not_depend_on_the_rows_beside_it():
+    logits = torch.randn(32, 50, generator=torch.Generator().manual_seed(1))
+    kinds = [
+        Sampling(seed=1),
+        Sampling(temperature=0),
+        Sampling(seed=2, top_k=5),
+        Sampling(top_p=0.8),
+    ]
+    draws = [sampling.Draw(kinds[row % 4], row // 2) for row in range(32)]
+
+    together = sampling.choose(logits, draws)
+
+    alone = [sampling.choose(logits[row : row + 1], [draws[row]])[0] for row in range(32)]
+    assert together == alone
+
+
+def test_seed_and_position_both_change_the_number():
+    numbers = {sampling.draw_uniform(seed, at) for seed in (-1, 0, 1, 11) for at in (0, 1, 10)}
+
+    assert len(numbers) == 12
+    assert all(0 <= number < 1 for number in numbers)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("parameters", [Sampling(temperature=0), Sampling(), Sampling(top_k=3)])
+def test_a_row_with_a_bad_number_yields_nothing_and_spares_the_others(bad, parameters):
+    logits = LOGITS.repeat(3, 1)
+    logits[1, 4] = bad
+    draws = [sampling.Draw(parameters, 0)] * 3
+
+    tokens = sampling.choose(logits, draws)
+
+    assert tokens[1] is None
+    assert tokens[0] == tokens[2] == sampling.choose(LOGITS[None], draws[:1])[0]
