@@ -1,0 +1,103 @@
+"""Schema versions on a real file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import alembic.autogenerate
+import pytest
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+
+from app.errors import Unavailable
+from app.models import keys, migrate, tables
+from app.models.database import Database
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Database]:
+    db = Database(f"sqlite:///{tmp_path}/autoglm.db")
+    yield db
+    db.close()
+
+
+def table_names(db: Database) -> set[str]:
+    with db.read() as tx:
+        return set(sa.inspect(tx).get_table_names())
+
+
+def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Database):
+    assert migrate.read_revision(empty) is None
+    with pytest.raises(Unavailable, match="database_not_migrated"):
+        migrate.require_current(empty)
+
+    migrate.upgrade(empty)
+
+    migrate.require_current(empty)
+    assert migrate.read_revision(empty) == migrate.head_revision()
+
+
+def test_upgrading_twice_changes_nothing_and_keeps_the_rows(empty: Database):
+    migrate.upgrade(empty)
+    keys.create(empty, "n")
+
+    migrate.upgrade(empty)
+
+    assert len(keys.list_all(empty)) == 1
+
+
+def test_a_downgrade_takes_every_table_away_and_an_upgrade_brings_them_back(empty: Database):
+    migrate.upgrade(empty)
+    before = table_names(empty)
+
+    migrate.downgrade(empty, "base")
+    assert table_names(empty) <= {"alembic_version", "sqlite_sequence"}
+
+    migrate.upgrade(empty)
+    assert table_names(empty) == before
+    keys.create(empty, "n")
+
+
+def test_the_migrated_schema_is_the_one_the_program_uses(empty: Database):
+    migrate.upgrade(empty)
+
+    with empty.read() as tx:
+        options = {"compare_server_default": True, "include_object": is_comparable}
+        context = MigrationContext.configure(tx, opts=options)
+        differences = alembic.autogenerate.compare_metadata(context, tables.metadata)
+
+    assert differences == []
+
+
+def is_comparable(_object: object, name: str, *_rest: object) -> bool:
+    """alembic cannot read an index with DESC back; `describe` compares its SQL."""
+    return name != "ix_jobs_claim"
+
+
+def test_foreign_keys_and_constraints_are_those_of_the_tables(empty: Database, tmp_path: Path):
+    """alembic's comparison sees neither ON DELETE nor AUTOINCREMENT on SQLite."""
+    migrate.upgrade(empty)
+    direct = Database(f"sqlite:///{tmp_path}/direct.db")
+    with direct.write() as tx:
+        tables.metadata.create_all(tx)
+
+    assert describe(empty) == describe(direct)
+    direct.close()
+
+
+def describe(db: Database) -> dict[str, object]:
+    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    with db.read() as tx:
+        found = sa.inspect(tx)
+        sql = {row.name: " ".join(row.sql.split()) for row in tx.exec_driver_sql(indexes)}
+        names = set(found.get_table_names()) - {"alembic_version", "sqlite_sequence"}
+        return {"indexes": sql} | {
+            name: (
+                sorted(str(sorted(map(str, key.items()))) for key in found.get_foreign_keys(name)),
+                sorted(str(key["column_names"]) for key in found.get_unique_constraints(name)),
+                found.get_pk_constraint(name)["constrained_columns"],
+                [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(name)],
+            )
+            for name in names
+        }

@@ -1,0 +1,300 @@
+"""Batches in the store: their states, their lines, their counts."""
+
+import time
+from typing import Any
+
+import makers
+import pytest
+
+from app.errors import Conflict, NotFound
+from app.models import batches, claims, jobs, sweeps
+from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
+from app.models.states import BatchState
+from app.wire.rows import Batch, Line, Problem
+
+pytestmark = pytest.mark.integration
+
+
+def counts(db: Database, batch: Batch) -> tuple[int, int, int]:
+    found = makers.reload(db, batch)
+    return found.total, found.completed, found.failed
+
+
+def count_rows(db: Database, batch: Batch) -> tuple[int, int, int]:
+    rows = jobs.list_lines(db, batch.id, after_line=0, limit=10_000)
+    states = [row.state for row in rows]
+    ended = len(states) - states.count("queued") - states.count("running")
+    succeeded = states.count("succeeded")
+    return len(states), succeeded, ended - succeeded
+
+
+def finish(db: Database, batch: Batch, state: BatchState) -> bool:
+    return batches.finish(db, batch.id, state, output_file_id="o", error_file_id=None)
+
+
+def test_a_new_batch_is_validating_until_its_window_ends(database: Database):
+    batch = makers.add_batch(database, metadata={"a": "b"})
+
+    assert (batch.status, batch.metadata) == ("validating", {"a": "b"})
+    assert batch.expires_at - batch.created_at == pytest.approx(86_400)
+    assert batches.get(database, DEFAULT_TENANT, batch.id) == batch
+
+
+def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database: Database):
+    first = makers.add_batch(database, idempotency_key="k")
+
+    assert makers.add_batch(database, idempotency_key="k").id == first.id
+    with pytest.raises(Conflict, match="idempotency_conflict"):
+        makers.add_batch(database, idempotency_key="k", request_hash="other")
+
+
+def test_a_batch_of_another_tenant_is_not_found(database: Database):
+    batch = makers.add_batch(database)
+
+    for call in (batches.get, batches.cancel):
+        with pytest.raises(NotFound, match="batch_not_found"):
+            call(database, "other", batch.id)
+
+
+def test_batches_are_listed_newest_first_by_cursor(database: Database):
+    made = [makers.add_batch(database).id for _ in range(3)]
+
+    first, has_more = batches.list_page(database, DEFAULT_TENANT, limit=2)
+    rest, _ = batches.list_page(database, DEFAULT_TENANT, limit=2, after=first[-1].id)
+
+    assert [batch.id for batch in (*first, *rest)] == made[::-1]
+    assert has_more
+
+
+def test_a_piece_that_is_added_again_adds_nothing(database: Database):
+    batch = makers.add_batch(database)
+    batches.accept(database, batch.id, model=makers.MODEL, total=5)
+    piece = makers.make_lines(range(1, 4))
+
+    for _ in range(2):
+        assert batches.add_lines(database, batch, piece, last_line=3)
+    assert batches.add_lines(database, batch, makers.make_lines(range(2, 6)), last_line=5)
+
+    lines = jobs.list_lines(database, batch.id, after_line=0, limit=99)
+    assert [line.line_no for line in lines] == [1, 2, 3, 4, 5]
+    assert makers.reload(database, batch).lines_ingested == 5
+    assert batches.count_lines(database, batch.id) == 5
+
+
+def test_a_line_with_a_problem_fails_alone_and_is_counted(database: Database):
+    batch = makers.add_batch(database)
+    batches.accept(database, batch.id, model=makers.MODEL, total=2)
+    good = makers.make_lines([1])
+    bad = Line(2, "c2", makers.MODEL, {}, Problem("out_of_range", "temperature", {"value": 9}))
+
+    batches.add_lines(database, batch, [*good, bad], last_line=2)
+
+    first, second = jobs.list_lines(database, batch.id, after_line=0, limit=9)
+    assert (first.state, second.state) == ("queued", "failed")
+    assert second.error == {
+        "code": "out_of_range",
+        "param": "temperature",
+        "values": {"value": 9},
+    }
+    assert second.finished_at is not None
+    assert counts(database, batch) == (2, 0, 1)
+
+
+def test_lines_of_a_batch_that_is_being_cancelled_are_stored_cancelled(database: Database):
+    batch = makers.add_batch(database)
+    batches.accept(database, batch.id, model=makers.MODEL, total=4)
+    batches.add_lines(database, batch, makers.make_lines([1, 2]), last_line=2)
+    batches.cancel(database, DEFAULT_TENANT, batch.id)
+
+    assert batches.add_lines(database, batch, makers.make_lines([3, 4]), last_line=4)
+
+    states = [job.state for job in jobs.list_lines(database, batch.id, after_line=0, limit=9)]
+    assert states == ["cancelled"] * 4
+    assert counts(database, batch) == (4, 0, 4)
+
+
+@pytest.mark.parametrize("end", ["refuse", "complete"])
+def test_an_ended_batch_takes_no_lines(database: Database, end: str):
+    batch = makers.add_batch(database)
+    if end == "refuse":
+        batches.refuse(database, batch.id, [])
+    else:
+        batches.accept(database, batch.id, model=makers.MODEL, total=0)
+        batches.start_finalizing(database, batch.id)
+        finish(database, batch, BatchState.COMPLETED)
+
+    assert not batches.add_lines(database, batch, makers.make_lines([1]), last_line=1)
+    assert batches.count_lines(database, batch.id) == 0
+
+
+def test_a_batch_is_accepted_or_refused_once(database: Database):
+    batch = makers.add_batch(database)
+
+    assert batches.accept(database, batch.id, model=makers.MODEL, total=1)
+    assert not batches.accept(database, batch.id, model="x", total=9)
+    assert not batches.refuse(database, batch.id, [])
+    assert makers.reload(database, batch).model == makers.MODEL
+
+
+def test_counts_follow_the_rows_through_every_kind_of_end(database: Database):
+    batch = makers.add_batch(database, 6)
+    one, two, three, four = makers.take(database, makers.add_worker(database), limit=4)
+    five = jobs.list_lines(database, batch.id, after_line=4, limit=1)[0]
+
+    claims.settle(database, [makers.succeed(one), makers.fail(two)])
+    claims.settle(database, [makers.succeed(one)])  # late: counted once
+    jobs.cancel(database, DEFAULT_TENANT, three.id)
+    claims.release(database, [(three.id, three.attempt), (four.id, four.attempt)])
+    jobs.cancel(database, DEFAULT_TENANT, five.id)
+    makers.age(database, "jobs", "expires_at", 1)
+    sweeps.expire_overdue(database)
+
+    assert counts(database, batch) == (6, 1, 5)
+    assert counts(database, batch) == count_rows(database, batch)
+
+
+def test_usage_adds_up_over_the_succeeded_lines(database: Database):
+    batch = makers.add_batch(database, 2)
+    held = makers.take(database, makers.add_worker(database))
+
+    claims.settle(database, [makers.succeed(job) for job in held])
+
+    found = makers.reload(database, batch)
+    assert (found.input_tokens, found.cached_tokens, found.output_tokens) == (6, 2, 4)
+
+
+def test_the_settlement_of_the_last_line_names_the_batch(database: Database):
+    batch = makers.add_batch(database, 2)
+    first, last = makers.take(database, makers.add_worker(database))
+
+    assert claims.settle(database, [makers.succeed(first)]).ended_batches == frozenset()
+    assert claims.settle(database, [makers.fail(last)]).ended_batches == {batch.id}
+
+
+def test_finalizing_starts_only_when_every_line_is_counted(database: Database):
+    batch = makers.add_batch(database, 1)
+    (held,) = makers.take(database, makers.add_worker(database))
+    assert not batches.start_finalizing(database, batch.id)
+
+    claims.settle(database, [makers.succeed(held)])
+
+    assert batches.start_finalizing(database, batch.id)
+    assert not batches.start_finalizing(database, batch.id)
+
+
+def test_a_finished_batch_stays_as_it_is(database: Database):
+    batch = makers.add_batch(database)
+    batches.accept(database, batch.id, model=makers.MODEL, total=0)
+    batches.start_finalizing(database, batch.id)
+    assert finish(database, batch, BatchState.COMPLETED)
+    before = makers.reload(database, batch)
+
+    assert not finish(database, batch, BatchState.EXPIRED)
+    assert not finish(database, batch, BatchState.CANCELLED)
+    with pytest.raises(Conflict, match="batch_not_cancellable"):
+        batches.cancel(database, DEFAULT_TENANT, batch.id)
+
+    assert makers.reload(database, batch) == before
+    assert before.completed_at is not None
+
+
+def test_cancelling_ends_queued_lines_and_asks_running_ones_to_stop(database: Database):
+    batch = makers.add_batch(database, 3)
+    (held,) = makers.take(database, makers.add_worker(database), limit=1)
+
+    cancelled = batches.cancel(database, DEFAULT_TENANT, batch.id)
+
+    assert (cancelled.status, cancelled.failed) == ("cancelling", 2)
+    assert claims.find_cancelled(database, [held.id]) == {held.id}
+    claims.settle(database, [makers.succeed(held)])
+    assert counts(database, batch) == (3, 0, 3)
+
+
+def test_cancelling_twice_and_after_the_end_returns_the_batch(database: Database):
+    batch = makers.add_batch(database, 1)
+    first = batches.cancel(database, DEFAULT_TENANT, batch.id)
+
+    assert batches.cancel(database, DEFAULT_TENANT, batch.id) == first
+    assert finish(database, batch, BatchState.CANCELLED)
+    assert batches.cancel(database, DEFAULT_TENANT, batch.id).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("advance", "expected"),
+    [
+        (lambda db, b: None, True),
+        (lambda db, b: batches.accept(db, b.id, model="m", total=0), True),
+        (lambda db, b: batches.refuse(db, b.id, []), False),
+    ],
+)
+def test_the_control_process_sees_what_is_unfinished(
+    database: Database, advance: Any, expected: bool
+):
+    batch = makers.add_batch(database)
+    advance(database, batch)
+
+    assert (batch.id in {b.id for b in batches.find_unfinished(database)}) is expected
+
+
+def test_expired_lines_are_noticed(database: Database):
+    batch = makers.add_batch(database, 1)
+    assert not batches.has_expired_jobs(database, batch.id)
+
+    makers.age(database, "jobs", "expires_at", 1)
+    assert sweeps.expire_overdue(database) == 1
+
+    assert batches.has_expired_jobs(database, batch.id)
+
+
+def test_pages_of_lines_can_do_without_the_requests(database: Database):
+    batch = makers.add_batch(database, 3)
+
+    page = jobs.list_lines(database, batch.id, after_line=1, limit=9, has_requests=False)
+
+    assert [(job.line_no, job.custom_id, job.request) for job in page] == [
+        (2, "c2", {}),
+        (3, "c3", {}),
+    ]
+
+
+def test_old_batches_go_with_their_jobs_in_pieces_and_young_ones_stay(database: Database):
+    old, young = makers.add_batch(database, 5), makers.add_batch(database, 1)
+    for batch in (old, young):
+        batches.cancel(database, DEFAULT_TENANT, batch.id)
+        finish(database, batch, BatchState.CANCELLED)
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE batches SET cancelled_at = 1 WHERE id = ?", (old.id,))
+
+    pieces = []
+    while piece := sweeps.forget(database, before=time.time() - 60, limit=2):
+        pieces.append(piece)
+
+    assert sum(pieces) == 6
+    assert max(pieces) == 2
+    assert batches.find(database, old.id) is None
+    assert count_rows(database, young)[0] == 1
+
+
+def test_old_jobs_are_forgotten_and_open_ones_never(database: Database):
+    ended, waiting = makers.add_job(database), makers.add_job(database)
+    jobs.cancel(database, DEFAULT_TENANT, ended.id)
+    makers.age(database, "jobs", "created_at", 1e8)
+    makers.age(database, "jobs", "queued_at", 1e8)
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET finished_at = 1 WHERE id = ?", (ended.id,))
+
+    assert sweeps.forget(database, before=time.time() - 60) == 1
+
+    assert jobs.get(database, DEFAULT_TENANT, waiting.id).state == "queued"
+    with pytest.raises(NotFound):
+        jobs.get(database, DEFAULT_TENANT, ended.id)
+
+
+def test_the_states_of_jobs_are_counted_by_model(database: Database):
+    makers.add_batch(database, 2)
+    makers.add_job(database, model="x")
+
+    assert sweeps.count_states(database) == {("m", "queued"): 2, ("x", "queued"): 1}
+    claimable = sweeps.count_claimable(database, limit=1)
+    assert {model: len(job_ids) for model, job_ids in claimable.items()} == {"m": 1, "x": 1}
