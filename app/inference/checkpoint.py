@@ -100,7 +100,10 @@ def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
     file = path / "tokenizer.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file.name} is missing")
-    return tokenizers.Tokenizer.from_file(str(file))
+    try:
+        return tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        raise ValueError(f"{file.name}: {error}") from error
 
 
 def _find_eos(model: Any) -> frozenset[int]:

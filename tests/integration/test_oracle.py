@@ -1,0 +1,150 @@
+"""Greedy float32 output equals model.generate token for token, whatever the engine goes through."""
+
+import functools
+import random
+
+import pytest
+import torch
+import transformers
+
+from app.inference import checkpoint, engine, local, randoms
+from app.inference.engine import FinishReason, Request, Sampling
+from app.settings import schema
+
+ROOMY, TIGHT = 8192, 320
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", params=checkpoint.ARCHITECTURES)
+def path(request, tmp_path_factory):
+    return randoms.write(tmp_path_factory.mktemp("model"), request.param)
+
+
+def _build(path, *, cache_tokens=ROOMY, token_budget=128, dtype="float32", **options):
+    model = schema.Model(
+        name="m", path=str(path), dtype=dtype, cache_tokens=cache_tokens, **options
+    )
+    return local.build(model, device="cpu", token_budget=token_budget)
+
+
+def _requests(count=50, **sampling):
+    rng = random.Random(4)
+    return [
+        Request(
+            id=str(number),
+            prompt=tuple(rng.randrange(256) for _ in range(rng.randint(1, 100))),
+            sampling=Sampling(max_tokens=rng.randint(1, 90), **{"temperature": 0.0} | sampling),
+        )
+        for number in range(count)
+    ]
+
+
+def _drain(subject):
+    outputs: dict[str, engine.Output] = {}
+    while subject.num_unfinished:
+        outputs |= {output.id: output for output in subject.step()}
+    return outputs
+
+
+def _run(subject, requests):
+    for request in requests:
+        subject.add(request)
+    return _drain(subject)
+
+
+@functools.cache
+def _oracle(path):
+    """What generate answers to each of _requests(), by id, and whether it ended with EOS."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return {request.id: _generate(model, request) for request in _requests()}
+
+
+def _generate(model, request):
+    ids = torch.tensor([request.prompt])
+    answer = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=request.sampling.max_tokens,
+        do_sample=False,
+    )[0, len(request.prompt) :].tolist()
+    is_stopped = answer[-1] == randoms.EOS
+    return tuple(answer[:-1] if is_stopped else answer), is_stopped
+
+
+def _agree(outputs, path):
+    oracle = _oracle(path)
+    for name, output in outputs.items():
+        tokens, is_stopped = oracle[name]
+        assert output.tokens == tokens, name
+        assert output.finish_reason == (FinishReason.STOP if is_stopped else FinishReason.LENGTH)
+
+
+def test_fifty_prompts_together_match_generate(path):
+    outputs = _run(_build(path), _requests())
+
+    assert len(outputs) == 50
+    _agree(outputs, path)
+
+
+def test_prompts_in_small_chunks_match_generate(path):
+    _agree(_run(_build(path, token_budget=9), _requests()), path)
+
+
+def test_pre_empted_sequences_match_generate(path):
+    subject = _build(path, cache_tokens=TIGHT, token_budget=50)
+
+    _agree(_run(subject, _requests()), path)
+
+    assert subject.stats.preemptions > 0
+    assert subject.stats.blocks_free == subject.stats.blocks_total
+
+
+def test_cancelled_neighbours_change_nothing(path):
+    subject = _build(path, token_budget=50)
+    for request in _requests():
+        subject.add(request)
+    rng = random.Random(2)
+    outputs = {}
+    while subject.num_unfinished:
+        outputs |= {output.id: output for output in subject.step()}
+        subject.cancel(str(rng.randrange(50)))
+    kept = {
+        name: output
+        for name, output in outputs.items()
+        if output.finish_reason is not FinishReason.CANCELLED
+    }
+
+    assert 0 < len(kept) < 50
+    _agree(kept, path)
+    assert subject.stats.blocks_free == subject.stats.blocks_total
+
+
+def test_seeded_text_is_the_same_alone_among_others_and_after_pre_emption(path):
+    requests = _requests(32, temperature=0.9, top_p=0.95, top_k=40, seed=17)
+    alone = {}
+    for request in requests[:8]:
+        alone |= _run(_build(path), [request])
+
+    together = _run(_build(path), requests)
+    pressed = _run(_build(path, cache_tokens=TIGHT), requests)
+
+    for name, output in alone.items():
+        assert output.text == together[name].text == pressed[name].text
+        assert output.tokens == together[name].tokens == pressed[name].tokens
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_runs_on_the_cpu(path, dtype):
+    subject = _build(path, dtype=dtype)
+
+    outputs = _run(subject, _requests(8))
+
+    assert subject.provenance["dtype"] == dtype
+    assert all(output.finish_reason is not FinishReason.ERROR for output in outputs.values())
+    first = [output.tokens[:1] for output in outputs.values()]
+    exact = [_oracle(path)[name][0][:1] for name in outputs]
+    assert sum(a == b for a, b in zip(first, exact, strict=True)) >= 6
