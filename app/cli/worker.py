@@ -8,10 +8,10 @@ from app.workers import slot
 from app.workers.watch import Watch
 
 
-@click.command()
-@click.option("--config", type=click.Path(), help="config.yaml to use")
-@click.option("--device", required=True, help="cuda:N, cpu or cpu:N")
-@click.option("--model", help="the model to serve; the first configured one by default")
+@click.command("worker", help="worker.help")
+@click.option("--config", type=click.Path(), help="cli.help_config_file")
+@click.option("--device", required=True, help="worker.help_device")
+@click.option("--model", help="worker.help_model")
 def command(config: str | None, device: str, model: str | None) -> None:
     """Serves one model on one device until it is stopped."""
     options = settings.load(config)
