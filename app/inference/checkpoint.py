@@ -102,7 +102,7 @@ def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
         raise FileNotFoundError(f"{file.name} is missing")
     try:
         return tokenizers.Tokenizer.from_file(str(file))
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+    except Exception as error:  # the library raises nothing narrower
         raise ValueError(f"{file.name}: {error}") from error
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
-from app.inference import checkpoint, engine, local, randoms
-from app.inference.engine import FinishReason, Request, Sampling
+from app.inference import checkpoint, local, randoms
+from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
 ROOMY, TIGHT = 8192, 320
@@ -44,7 +44,7 @@ def _requests(count=50, **sampling):
 
 
 def _drain(subject):
-    outputs: dict[str, engine.Output] = {}
+    outputs: dict[str, Output] = {}
     while subject.num_unfinished:
         outputs |= {output.id: output for output in subject.step()}
     return outputs
@@ -108,7 +108,7 @@ def test_cancelled_neighbours_change_nothing(path):
     for request in _requests():
         subject.add(request)
     rng = random.Random(2)
-    outputs = {}
+    outputs: dict[str, Output] = {}
     while subject.num_unfinished:
         outputs |= {output.id: output for output in subject.step()}
         subject.cancel(str(rng.randrange(50)))
@@ -125,7 +125,7 @@ def test_cancelled_neighbours_change_nothing(path):
 
 def test_seeded_text_is_the_same_alone_among_others_and_after_pre_emption(path):
     requests = _requests(32, temperature=0.9, top_p=0.95, top_k=40, seed=17)
-    alone = {}
+    alone: dict[str, Output] = {}
     for request in requests[:8]:
         alone |= _run(_build(path), [request])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.inference import checkpoint, local, randoms, scheduler
-from app.inference.engine import FinishReason, Request, Sampling
+from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
 POISON = 300  # a token of the model that the byte tokenizer never makes
@@ -46,7 +46,7 @@ def _requests(*poisoned):
 def _run(subject, requests):
     for request in requests:
         subject.add(request)
-    outputs = {}
+    outputs: dict[str, Output] = {}
     while subject.num_unfinished:
         outputs |= {output.id: output for output in subject.step()}
     return outputs
@@ -113,12 +113,13 @@ def test_a_request_that_breaks_the_forward_fails_alone(loaded, error, code):
 
 def test_what_does_not_fit_together_runs_in_parts(loaded):
     expected = _run(_engine(loaded), _requests())
-    sizes = []
-    _fail_when(
-        loaded,
-        lambda ids: sizes.append(ids.shape[1]) or ids.shape[1] > 25,
-        torch.OutOfMemoryError("simulated"),
-    )
+    sizes: list[int] = []
+
+    def is_too_large(ids):
+        sizes.append(ids.shape[1])
+        return ids.shape[1] > 25
+
+    _fail_when(loaded, is_too_large, torch.OutOfMemoryError("simulated"))
 
     outputs = _run(_engine(loaded), _requests())
 

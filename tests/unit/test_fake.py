@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import WeightsError
 from app.inference import fake
-from app.inference.engine import FinishReason, Request, Sampling
+from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
 
@@ -25,7 +25,7 @@ def _request(text, name="a", **sampling):
 
 
 def _drain(engine):
-    outputs = {}
+    outputs: dict[str, Output] = {}
     while engine.num_unfinished:
         outputs |= {output.id: output for output in engine.step()}
     return outputs
@@ -71,7 +71,7 @@ def test_a_slow_request_takes_its_time_and_delays_nobody():
     engine.add(_request("fine", "good"))
 
     started = time.monotonic()
-    ended = {}
+    ended: dict[str, float] = {}
     while engine.num_unfinished:
         ended |= {output.id: time.monotonic() - started for output in engine.step()}
 
