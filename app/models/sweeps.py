@@ -25,14 +25,23 @@ def count_claimable(db: Database, *, limit: int = 1000) -> dict[str, list[str]]:
 
 
 def expire_overdue(db: Database, *, limit: int = 1000) -> int:
-    """Ends queued jobs that are past their own expiry; returns how many."""
+    """Ends queued jobs that are past their own expiry; returns how many were found. The search
+    reads the whole queue, so it must not hold the write lock; the move repeats its condition."""
     overdue = sa.select(jobs.c.id).where(
         jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= time.time()
     )
+    with db.read() as tx:
+        due = list(tx.execute(overdue.limit(limit)).scalars())
+    if due:
+        _expire(db, due)
+    return len(due)
+
+
+def _expire(db: Database, job_ids: list[str]) -> None:
+    waiting = (jobs.c.id.in_(job_ids), jobs.c.state == JobState.QUEUED)
     with db.write() as tx:
-        due = list(tx.execute(overdue.limit(limit).with_for_update()).scalars())
-        claims.end(tx, due, JobState.EXPIRED, None)
-        return len(due)
+        still = tx.execute(sa.select(jobs.c.id).where(*waiting).with_for_update()).scalars()
+        claims.end(tx, list(still), JobState.EXPIRED, None)
 
 
 def forget(db: Database, *, before: float, limit: int = 1000) -> int:

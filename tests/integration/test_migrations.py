@@ -27,7 +27,7 @@ def table_names(db: Database) -> set[str]:
         return set(sa.inspect(tx).get_table_names())
 
 
-def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Database):
+def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Database) -> None:
     assert migrate.read_revision(empty) is None
     with pytest.raises(Unavailable, match="database_not_migrated"):
         migrate.require_current(empty)
@@ -38,7 +38,7 @@ def test_an_empty_database_is_refused_until_it_is_upgraded(empty: Database):
     assert migrate.read_revision(empty) == migrate.head_revision()
 
 
-def test_upgrading_twice_changes_nothing_and_keeps_the_rows(empty: Database):
+def test_upgrading_twice_changes_nothing_and_keeps_the_rows(empty: Database) -> None:
     migrate.upgrade(empty)
     keys.create(empty, "n")
 
@@ -47,7 +47,9 @@ def test_upgrading_twice_changes_nothing_and_keeps_the_rows(empty: Database):
     assert len(keys.list_all(empty)) == 1
 
 
-def test_a_downgrade_takes_every_table_away_and_an_upgrade_brings_them_back(empty: Database):
+def test_a_downgrade_takes_every_table_away_and_an_upgrade_brings_them_back(
+    empty: Database,
+) -> None:
     migrate.upgrade(empty)
     before = table_names(empty)
 
@@ -59,7 +61,7 @@ def test_a_downgrade_takes_every_table_away_and_an_upgrade_brings_them_back(empt
     keys.create(empty, "n")
 
 
-def test_the_migrated_schema_is_the_one_the_program_uses(empty: Database):
+def test_the_migrated_schema_is_the_one_the_program_uses(empty: Database) -> None:
     migrate.upgrade(empty)
 
     with empty.read() as tx:
@@ -75,7 +77,9 @@ def is_comparable(_object: object, name: str, *_rest: object) -> bool:
     return name != "ix_jobs_claim"
 
 
-def test_foreign_keys_and_constraints_are_those_of_the_tables(empty: Database, tmp_path: Path):
+def test_foreign_keys_and_constraints_are_those_of_the_tables(
+    empty: Database, tmp_path: Path
+) -> None:
     """alembic's comparison sees neither ON DELETE nor AUTOINCREMENT on SQLite."""
     migrate.upgrade(empty)
     direct = Database(f"sqlite:///{tmp_path}/direct.db")

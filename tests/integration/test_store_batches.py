@@ -33,7 +33,7 @@ def finish(db: Database, batch: Batch, state: BatchState) -> bool:
     return batches.finish(db, batch.id, state, output_file_id="o", error_file_id=None)
 
 
-def test_a_new_batch_is_validating_until_its_window_ends(database: Database):
+def test_a_new_batch_is_validating_until_its_window_ends(database: Database) -> None:
     batch = makers.add_batch(database, metadata={"a": "b"})
 
     assert (batch.status, batch.metadata) == ("validating", {"a": "b"})
@@ -41,7 +41,7 @@ def test_a_new_batch_is_validating_until_its_window_ends(database: Database):
     assert batches.get(database, DEFAULT_TENANT, batch.id) == batch
 
 
-def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database: Database):
+def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database: Database) -> None:
     first = makers.add_batch(database, idempotency_key="k")
 
     assert makers.add_batch(database, idempotency_key="k").id == first.id
@@ -49,7 +49,7 @@ def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database:
         makers.add_batch(database, idempotency_key="k", request_hash="other")
 
 
-def test_a_batch_of_another_tenant_is_not_found(database: Database):
+def test_a_batch_of_another_tenant_is_not_found(database: Database) -> None:
     batch = makers.add_batch(database)
 
     for call in (batches.get, batches.cancel):
@@ -57,7 +57,7 @@ def test_a_batch_of_another_tenant_is_not_found(database: Database):
             call(database, "other", batch.id)
 
 
-def test_batches_are_listed_newest_first_by_cursor(database: Database):
+def test_batches_are_listed_newest_first_by_cursor(database: Database) -> None:
     made = [makers.add_batch(database).id for _ in range(3)]
 
     first, has_more = batches.list_page(database, DEFAULT_TENANT, limit=2)
@@ -67,7 +67,7 @@ def test_batches_are_listed_newest_first_by_cursor(database: Database):
     assert has_more
 
 
-def test_a_piece_that_is_added_again_adds_nothing(database: Database):
+def test_a_piece_that_is_added_again_adds_nothing(database: Database) -> None:
     batch = makers.add_batch(database)
     batches.accept(database, batch.id, model=makers.MODEL, total=5)
     piece = makers.make_lines(range(1, 4))
@@ -82,7 +82,7 @@ def test_a_piece_that_is_added_again_adds_nothing(database: Database):
     assert batches.count_lines(database, batch.id) == 5
 
 
-def test_a_line_with_a_problem_fails_alone_and_is_counted(database: Database):
+def test_a_line_with_a_problem_fails_alone_and_is_counted(database: Database) -> None:
     batch = makers.add_batch(database)
     batches.accept(database, batch.id, model=makers.MODEL, total=2)
     good = makers.make_lines([1])
@@ -101,7 +101,7 @@ def test_a_line_with_a_problem_fails_alone_and_is_counted(database: Database):
     assert counts(database, batch) == (2, 0, 1)
 
 
-def test_lines_of_a_batch_that_is_being_cancelled_are_stored_cancelled(database: Database):
+def test_lines_of_a_batch_that_is_being_cancelled_are_stored_cancelled(database: Database) -> None:
     batch = makers.add_batch(database)
     batches.accept(database, batch.id, model=makers.MODEL, total=4)
     batches.add_lines(database, batch, makers.make_lines([1, 2]), last_line=2)
@@ -115,7 +115,7 @@ def test_lines_of_a_batch_that_is_being_cancelled_are_stored_cancelled(database:
 
 
 @pytest.mark.parametrize("end", ["refuse", "complete"])
-def test_an_ended_batch_takes_no_lines(database: Database, end: str):
+def test_an_ended_batch_takes_no_lines(database: Database, end: str) -> None:
     batch = makers.add_batch(database)
     if end == "refuse":
         batches.refuse(database, batch.id, [])
@@ -128,7 +128,7 @@ def test_an_ended_batch_takes_no_lines(database: Database, end: str):
     assert batches.count_lines(database, batch.id) == 0
 
 
-def test_a_batch_is_accepted_or_refused_once(database: Database):
+def test_a_batch_is_accepted_or_refused_once(database: Database) -> None:
     batch = makers.add_batch(database)
 
     assert batches.accept(database, batch.id, model=makers.MODEL, total=1)
@@ -137,7 +137,7 @@ def test_a_batch_is_accepted_or_refused_once(database: Database):
     assert makers.reload(database, batch).model == makers.MODEL
 
 
-def test_counts_follow_the_rows_through_every_kind_of_end(database: Database):
+def test_counts_follow_the_rows_through_every_kind_of_end(database: Database) -> None:
     batch = makers.add_batch(database, 6)
     one, two, three, four = makers.take(database, makers.add_worker(database), limit=4)
     five = jobs.list_lines(database, batch.id, after_line=4, limit=1)[0]
@@ -154,7 +154,7 @@ def test_counts_follow_the_rows_through_every_kind_of_end(database: Database):
     assert counts(database, batch) == count_rows(database, batch)
 
 
-def test_usage_adds_up_over_the_succeeded_lines(database: Database):
+def test_usage_adds_up_over_the_succeeded_lines(database: Database) -> None:
     batch = makers.add_batch(database, 2)
     held = makers.take(database, makers.add_worker(database))
 
@@ -164,7 +164,7 @@ def test_usage_adds_up_over_the_succeeded_lines(database: Database):
     assert (found.input_tokens, found.cached_tokens, found.output_tokens) == (6, 2, 4)
 
 
-def test_the_settlement_of_the_last_line_names_the_batch(database: Database):
+def test_the_settlement_of_the_last_line_names_the_batch(database: Database) -> None:
     batch = makers.add_batch(database, 2)
     first, last = makers.take(database, makers.add_worker(database))
 
@@ -172,7 +172,7 @@ def test_the_settlement_of_the_last_line_names_the_batch(database: Database):
     assert claims.settle(database, [makers.fail(last)]).ended_batches == {batch.id}
 
 
-def test_finalizing_starts_only_when_every_line_is_counted(database: Database):
+def test_finalizing_starts_only_when_every_line_is_counted(database: Database) -> None:
     batch = makers.add_batch(database, 1)
     (held,) = makers.take(database, makers.add_worker(database))
     assert not batches.start_finalizing(database, batch.id)
@@ -183,7 +183,7 @@ def test_finalizing_starts_only_when_every_line_is_counted(database: Database):
     assert not batches.start_finalizing(database, batch.id)
 
 
-def test_a_finished_batch_stays_as_it_is(database: Database):
+def test_a_finished_batch_stays_as_it_is(database: Database) -> None:
     batch = makers.add_batch(database)
     batches.accept(database, batch.id, model=makers.MODEL, total=0)
     batches.start_finalizing(database, batch.id)
@@ -199,7 +199,7 @@ def test_a_finished_batch_stays_as_it_is(database: Database):
     assert before.completed_at is not None
 
 
-def test_cancelling_ends_queued_lines_and_asks_running_ones_to_stop(database: Database):
+def test_cancelling_ends_queued_lines_and_asks_running_ones_to_stop(database: Database) -> None:
     batch = makers.add_batch(database, 3)
     (held,) = makers.take(database, makers.add_worker(database), limit=1)
 
@@ -211,7 +211,7 @@ def test_cancelling_ends_queued_lines_and_asks_running_ones_to_stop(database: Da
     assert counts(database, batch) == (3, 0, 3)
 
 
-def test_cancelling_twice_and_after_the_end_returns_the_batch(database: Database):
+def test_cancelling_twice_and_after_the_end_returns_the_batch(database: Database) -> None:
     batch = makers.add_batch(database, 1)
     first = batches.cancel(database, DEFAULT_TENANT, batch.id)
 
@@ -230,14 +230,14 @@ def test_cancelling_twice_and_after_the_end_returns_the_batch(database: Database
 )
 def test_the_control_process_sees_what_is_unfinished(
     database: Database, advance: Any, expected: bool
-):
+) -> None:
     batch = makers.add_batch(database)
     advance(database, batch)
 
     assert (batch.id in {b.id for b in batches.find_unfinished(database)}) is expected
 
 
-def test_expired_lines_are_noticed(database: Database):
+def test_expired_lines_are_noticed(database: Database) -> None:
     batch = makers.add_batch(database, 1)
     assert not batches.has_expired_jobs(database, batch.id)
 
@@ -247,7 +247,7 @@ def test_expired_lines_are_noticed(database: Database):
     assert batches.has_expired_jobs(database, batch.id)
 
 
-def test_pages_of_lines_can_do_without_the_requests(database: Database):
+def test_pages_of_lines_can_do_without_the_requests(database: Database) -> None:
     batch = makers.add_batch(database, 3)
 
     page = jobs.list_lines(database, batch.id, after_line=1, limit=9, has_requests=False)
@@ -258,7 +258,7 @@ def test_pages_of_lines_can_do_without_the_requests(database: Database):
     ]
 
 
-def test_old_batches_go_with_their_jobs_in_pieces_and_young_ones_stay(database: Database):
+def test_old_batches_go_with_their_jobs_in_pieces_and_young_ones_stay(database: Database) -> None:
     old, young = makers.add_batch(database, 5), makers.add_batch(database, 1)
     for batch in (old, young):
         batches.cancel(database, DEFAULT_TENANT, batch.id)
@@ -276,7 +276,7 @@ def test_old_batches_go_with_their_jobs_in_pieces_and_young_ones_stay(database: 
     assert count_rows(database, young)[0] == 1
 
 
-def test_old_jobs_are_forgotten_and_open_ones_never(database: Database):
+def test_old_jobs_are_forgotten_and_open_ones_never(database: Database) -> None:
     ended, waiting = makers.add_job(database), makers.add_job(database)
     jobs.cancel(database, DEFAULT_TENANT, ended.id)
     makers.age(database, "jobs", "created_at", 1e8)
@@ -291,7 +291,7 @@ def test_old_jobs_are_forgotten_and_open_ones_never(database: Database):
         jobs.get(database, DEFAULT_TENANT, ended.id)
 
 
-def test_the_states_of_jobs_are_counted_by_model(database: Database):
+def test_the_states_of_jobs_are_counted_by_model(database: Database) -> None:
     makers.add_batch(database, 2)
     makers.add_job(database, model="x")
 

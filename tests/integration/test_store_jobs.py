@@ -19,7 +19,7 @@ def same_key(body: str = "h") -> NewJob:
     return NewJob(DEFAULT_TENANT, None, makers.MODEL, {}, idempotency_key="k", request_hash=body)
 
 
-def test_a_new_job_is_queued_with_what_was_sent(database: Database):
+def test_a_new_job_is_queued_with_what_was_sent(database: Database) -> None:
     job = makers.add_job(database, metadata={"a": "b"}, trace_id="t", priority=3)
 
     found = jobs.get(database, DEFAULT_TENANT, job.id)
@@ -30,7 +30,7 @@ def test_a_new_job_is_queued_with_what_was_sent(database: Database):
     assert found.metadata == {"a": "b"}
 
 
-def test_ten_parallel_creates_with_one_key_make_one_job(database: Database):
+def test_ten_parallel_creates_with_one_key_make_one_job(database: Database) -> None:
     barrier = threading.Barrier(10)
 
     def create(_: int) -> tuple[Job, bool]:
@@ -45,14 +45,14 @@ def test_ten_parallel_creates_with_one_key_make_one_job(database: Database):
     assert len(jobs.list_page(database, DEFAULT_TENANT, limit=100)[0]) == 1
 
 
-def test_the_same_key_with_another_body_is_a_conflict(database: Database):
+def test_the_same_key_with_another_body_is_a_conflict(database: Database) -> None:
     jobs.create(database, same_key("first"))
 
     with pytest.raises(Conflict, match="idempotency_conflict"):
         jobs.create(database, same_key("second"))
 
 
-def test_two_tenants_may_use_the_same_key(database: Database):
+def test_two_tenants_may_use_the_same_key(database: Database) -> None:
     keys.create(database, "n", "other")
     mine, _ = jobs.create(database, same_key())
     values = vars(same_key()) | {"tenant_id": "other"}
@@ -63,7 +63,7 @@ def test_two_tenants_may_use_the_same_key(database: Database):
     assert theirs.id != mine.id
 
 
-def test_the_store_itself_refuses_a_second_row_with_the_same_key(database: Database):
+def test_the_store_itself_refuses_a_second_row_with_the_same_key(database: Database) -> None:
     makers.add_job(database, idempotency_key="k", request_hash="h")
     other = makers.add_job(database)
 
@@ -71,7 +71,7 @@ def test_the_store_itself_refuses_a_second_row_with_the_same_key(database: Datab
         tx.exec_driver_sql("UPDATE jobs SET idempotency_key='k' WHERE id=?", (other.id,))
 
 
-def test_a_job_of_another_tenant_is_not_found(database: Database):
+def test_a_job_of_another_tenant_is_not_found(database: Database) -> None:
     job = makers.add_job(database)
 
     for call in (jobs.get, jobs.cancel):
@@ -79,12 +79,12 @@ def test_a_job_of_another_tenant_is_not_found(database: Database):
             call(database, "other", job.id)
 
 
-def test_a_job_for_an_unknown_session_is_refused(database: Database):
+def test_a_job_for_an_unknown_session_is_refused(database: Database) -> None:
     with pytest.raises(NotFound, match="session_not_found"):
         makers.add_job(database, session_id="sess_nope")
 
 
-def test_a_job_for_another_tenants_session_is_refused(database: Database):
+def test_a_job_for_another_tenants_session_is_refused(database: Database) -> None:
     keys.create(database, "n", "other")
     theirs = sessions.create(database, "other", None)
 
@@ -92,7 +92,7 @@ def test_a_job_for_another_tenants_session_is_refused(database: Database):
         makers.add_job(database, session_id=theirs.id)
 
 
-def test_a_full_queue_refuses_and_has_room_again_after_a_claim(database: Database):
+def test_a_full_queue_refuses_and_has_room_again_after_a_claim(database: Database) -> None:
     new = NewJob(DEFAULT_TENANT, None, makers.MODEL, {})
     for _ in range(2):
         jobs.create(database, new, max_queued=2)
@@ -104,7 +104,9 @@ def test_a_full_queue_refuses_and_has_room_again_after_a_claim(database: Databas
     assert jobs.create(database, new, max_queued=2)[1]
 
 
-def test_a_retry_with_a_known_key_is_answered_even_when_the_queue_is_full(database: Database):
+def test_a_retry_with_a_known_key_is_answered_even_when_the_queue_is_full(
+    database: Database,
+) -> None:
     first, _ = jobs.create(database, same_key(), max_queued=1)
 
     again, is_new = jobs.create(database, same_key(), max_queued=1)
@@ -112,7 +114,7 @@ def test_a_retry_with_a_known_key_is_answered_even_when_the_queue_is_full(databa
     assert (again.id, is_new) == (first.id, False)
 
 
-def test_pages_are_newest_first_and_follow_their_cursor(database: Database):
+def test_pages_are_newest_first_and_follow_their_cursor(database: Database) -> None:
     made = [makers.add_job(database).id for _ in range(5)]
 
     first, has_more = jobs.list_page(database, DEFAULT_TENANT, limit=3)
@@ -122,7 +124,7 @@ def test_pages_are_newest_first_and_follow_their_cursor(database: Database):
     assert (has_more, is_more) == (True, False)
 
 
-def test_pages_can_be_filtered_and_refuse_an_unknown_cursor(database: Database):
+def test_pages_can_be_filtered_and_refuse_an_unknown_cursor(database: Database) -> None:
     makers.add_job(database, model="x")
     wanted = makers.add_job(database)
 
@@ -133,7 +135,7 @@ def test_pages_can_be_filtered_and_refuse_an_unknown_cursor(database: Database):
         jobs.list_page(database, DEFAULT_TENANT, limit=9, after="job_nope")
 
 
-def test_cancelling_a_queued_job_ends_it_at_once(database: Database):
+def test_cancelling_a_queued_job_ends_it_at_once(database: Database) -> None:
     job = makers.add_job(database)
 
     cancelled = jobs.cancel(database, DEFAULT_TENANT, job.id)
@@ -143,7 +145,7 @@ def test_cancelling_a_queued_job_ends_it_at_once(database: Database):
     assert makers.take(database, makers.add_worker(database)) == []
 
 
-def test_cancelling_a_running_job_asks_its_worker_to_stop(database: Database):
+def test_cancelling_a_running_job_asks_its_worker_to_stop(database: Database) -> None:
     makers.add_job(database)
     (held,) = makers.take(database, makers.add_worker(database))
 
@@ -153,7 +155,7 @@ def test_cancelling_a_running_job_asks_its_worker_to_stop(database: Database):
     assert claims.find_cancelled(database, [held.id]) == {held.id}
 
 
-def test_a_success_that_arrives_after_the_cancellation_ends_cancelled(database: Database):
+def test_a_success_that_arrives_after_the_cancellation_ends_cancelled(database: Database) -> None:
     makers.add_job(database)
     (held,) = makers.take(database, makers.add_worker(database))
     jobs.cancel(database, DEFAULT_TENANT, held.id)
@@ -164,7 +166,7 @@ def test_a_success_that_arrives_after_the_cancellation_ends_cancelled(database: 
     assert (ended.state, ended.result) == ("cancelled", None)
 
 
-def test_cancelling_an_ended_job_changes_nothing(database: Database):
+def test_cancelling_an_ended_job_changes_nothing(database: Database) -> None:
     makers.add_job(database)
     (held,) = makers.take(database, makers.add_worker(database))
     claims.settle(database, [makers.succeed(held)])
@@ -173,7 +175,7 @@ def test_cancelling_an_ended_job_changes_nothing(database: Database):
     assert jobs.cancel(database, DEFAULT_TENANT, held.id) == before
 
 
-def test_cancelling_one_line_of_a_batch_counts_it_there(database: Database):
+def test_cancelling_one_line_of_a_batch_counts_it_there(database: Database) -> None:
     batch = makers.add_batch(database, 2)
     line = jobs.list_lines(database, batch.id, after_line=0, limit=1)[0]
 
@@ -182,14 +184,16 @@ def test_cancelling_one_line_of_a_batch_counts_it_there(database: Database):
     assert makers.reload(database, batch).failed == 1
 
 
-def test_waiters_learn_of_all_ended_jobs_in_one_question(database: Database):
+def test_waiters_learn_of_all_ended_jobs_in_one_question(database: Database) -> None:
     ended, waiting = makers.add_job(database), makers.add_job(database)
     jobs.cancel(database, DEFAULT_TENANT, ended.id)
 
     assert jobs.find_terminal(database, [ended.id, waiting.id, "job_nope"]) == {ended.id}
 
 
-def test_the_place_in_the_queue_counts_better_priorities_and_earlier_jobs(database: Database):
+def test_the_place_in_the_queue_counts_better_priorities_and_earlier_jobs(
+    database: Database,
+) -> None:
     makers.add_job(database)
     last = makers.add_job(database, priority=-5)
     makers.add_job(database, priority=-5)
@@ -198,7 +202,7 @@ def test_the_place_in_the_queue_counts_better_priorities_and_earlier_jobs(databa
     assert jobs.explain_wait(database, last) == (3, "no_worker")
 
 
-def test_the_reason_for_waiting_names_what_is_missing(database: Database):
+def test_the_reason_for_waiting_names_what_is_missing(database: Database) -> None:
     job = makers.add_job(database)
     assert jobs.explain_wait(database, job)[1] == "no_worker"
 

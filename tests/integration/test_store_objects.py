@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import makers
 import pytest
@@ -23,14 +24,14 @@ def make_file(name: str = "file-1", **changes: object) -> File:
     return replace(file, **changes)  # type: ignore[arg-type]
 
 
-def test_every_enrolment_of_a_slot_has_the_next_epoch(database: Database):
+def test_every_enrolment_of_a_slot_has_the_next_epoch(database: Database) -> None:
     epochs = [makers.add_worker(database).epoch for _ in range(3)]
 
     assert epochs == [1, 2, 3]
     assert [worker.epoch for worker in workers.list_all(database)] == [3]
 
 
-def test_an_older_incarnation_cannot_write_the_row(database: Database):
+def test_an_older_incarnation_cannot_write_the_row(database: Database) -> None:
     old = makers.add_worker(database)
     new = makers.add_worker(database)
 
@@ -42,14 +43,14 @@ def test_an_older_incarnation_cannot_write_the_row(database: Database):
     assert (row.epoch, row.pulse) == (2, 5)
 
 
-def test_an_incarnation_that_was_declared_dead_learns_it_from_its_pulse(database: Database):
+def test_an_incarnation_that_was_declared_dead_learns_it_from_its_pulse(database: Database) -> None:
     holder = makers.add_worker(database)
     workers.recover(database, holder.slot, holder.epoch, max_attempts=3, state=WorkerState.LOST)
 
     assert workers.update(database, holder, pulse=1) == WorkerState.LOST
 
 
-def test_recovery_of_an_older_epoch_leaves_the_new_owner_alone(database: Database):
+def test_recovery_of_an_older_epoch_leaves_the_new_owner_alone(database: Database) -> None:
     old = makers.add_worker(database)
     makers.add_worker(database)
     makers.add_job(database)
@@ -65,7 +66,7 @@ def test_recovery_of_an_older_epoch_leaves_the_new_owner_alone(database: Databas
     assert jobs.get(database, DEFAULT_TENANT, held.id).state == "running"
 
 
-def test_loads_are_counted_by_incarnation(database: Database):
+def test_loads_are_counted_by_incarnation(database: Database) -> None:
     holder = makers.add_worker(database)
 
     workers.count_load(database, holder)
@@ -77,7 +78,7 @@ def test_loads_are_counted_by_incarnation(database: Database):
     assert workers.get(database, "nowhere") is None
 
 
-def test_a_file_is_recorded_once_and_belongs_to_its_tenant(database: Database):
+def test_a_file_is_recorded_once_and_belongs_to_its_tenant(database: Database) -> None:
     file = files.add(database, make_file())
     files.add(database, make_file(filename="other"))
 
@@ -86,7 +87,7 @@ def test_a_file_is_recorded_once_and_belongs_to_its_tenant(database: Database):
         files.get(database, "other", file.id)
 
 
-def test_an_expired_file_is_not_found_and_then_deleted(database: Database):
+def test_an_expired_file_is_not_found_and_then_deleted(database: Database) -> None:
     file = files.add(database, make_file(expires_at=time.time() - 1))
     kept = files.add(database, make_file("file-2", expires_at=time.time() + 60))
 
@@ -97,7 +98,7 @@ def test_an_expired_file_is_not_found_and_then_deleted(database: Database):
     assert files.get(database, DEFAULT_TENANT, kept.id) == kept
 
 
-def test_files_are_listed_by_time_purpose_and_cursor(database: Database):
+def test_files_are_listed_by_time_purpose_and_cursor(database: Database) -> None:
     for number in range(4):
         purpose = "batch_output" if number == 3 else "batch"
         files.add(database, make_file(f"file-{number}", created_at=number, purpose=purpose))
@@ -113,7 +114,7 @@ def test_files_are_listed_by_time_purpose_and_cursor(database: Database):
     assert [f.id for f in inputs] == ["file-1", "file-2"]
 
 
-def test_a_deleted_file_is_given_back_and_gone(database: Database):
+def test_a_deleted_file_is_given_back_and_gone(database: Database) -> None:
     file = files.add(database, make_file())
 
     assert files.delete(database, DEFAULT_TENANT, file.id) == file
@@ -121,7 +122,7 @@ def test_a_deleted_file_is_given_back_and_gone(database: Database):
         files.delete(database, DEFAULT_TENANT, file.id)
 
 
-def test_a_key_is_found_by_its_secret_until_it_is_revoked(database: Database):
+def test_a_key_is_found_by_its_secret_until_it_is_revoked(database: Database) -> None:
     assert not keys.has_any(database)
     key, secret = keys.create(database, "laptop")
 
@@ -135,7 +136,7 @@ def test_a_key_is_found_by_its_secret_until_it_is_revoked(database: Database):
         keys.revoke(database, "key_nope")
 
 
-def test_no_secret_is_stored(database: Database):
+def test_no_secret_is_stored(database: Database) -> None:
     _, secret = keys.create(database, "laptop")
 
     with database.read() as tx:
@@ -145,14 +146,14 @@ def test_no_secret_is_stored(database: Database):
     assert str(rows).count(secret[:10]) == 1  # the prefix, by which its owner knows it
 
 
-def test_keys_are_listed_oldest_first_revoked_ones_too(database: Database):
+def test_keys_are_listed_oldest_first_revoked_ones_too(database: Database) -> None:
     made = [keys.create(database, name)[0] for name in ("a", "b")]
     keys.revoke(database, made[0].id)
 
     assert [key.name for key in keys.list_all(database)] == ["a", "b"]
 
 
-def test_a_deleted_session_takes_its_turns_and_jobs_along(database: Database):
+def test_a_deleted_session_takes_its_turns_and_jobs_along(database: Database) -> None:
     session = sessions.create(database, DEFAULT_TENANT, None, {"a": "b"})
     done = makers.add_job(database, session_id=session.id)
     running = makers.add_job(database, session_id=session.id)
@@ -172,7 +173,7 @@ def test_a_deleted_session_takes_its_turns_and_jobs_along(database: Database):
         jobs.get(database, DEFAULT_TENANT, done.id)
 
 
-def test_sessions_are_listed_newest_first_for_their_tenant_alone(database: Database):
+def test_sessions_are_listed_newest_first_for_their_tenant_alone(database: Database) -> None:
     keys.create(database, "n", "other")
     sessions.create(database, "other", None)
     made = [sessions.create(database, DEFAULT_TENANT, None).id for _ in range(3)]
@@ -184,14 +185,14 @@ def test_sessions_are_listed_newest_first_for_their_tenant_alone(database: Datab
     assert has_more
 
 
-def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path}/missing/autoglm.db")
 
     with pytest.raises(Unavailable, match="database_unavailable"):
         keys.has_any(db)
 
 
-def test_readers_see_the_last_commit_while_a_writer_works(database: Database):
+def test_readers_see_the_last_commit_while_a_writer_works(database: Database) -> None:
     job = makers.add_job(database)
 
     with database.write() as tx:
