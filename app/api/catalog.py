@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Catalog:
-    """Finds models by name. Tokenizers are loaded when first needed, once."""
+    """Finds models by name. A tokenizer is loaded once, when first needed."""
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = {name: model for model in models for name in (model.name, *model.aliases)}
@@ -26,6 +26,11 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Every name a client may send."""
         return tuple(self._models)
+
+    def preload(self) -> None:
+        """Loads every tokenizer now, so that no request waits for one."""
+        for model in self._models.values():
+            self._tokenizer(model)
 
     def find(self, name: str) -> Model:
         """The model of this name or alias; NotFound("model_not_found") otherwise."""

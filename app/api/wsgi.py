@@ -26,7 +26,6 @@ def start(options: settings.Settings) -> OpenAPI:
     Raises SettingsError when the configuration cannot be served safely, Unavailable when the
     database is missing or at another schema version.
     """
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would log every probe
     _note("config")
     db = _connect(options)
     _note("database")
@@ -48,6 +47,7 @@ def _note(step: str) -> None:
 
 
 def _connect(options: settings.Settings) -> Database:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would log every probe
     db = database.connect(options)
     try:
         migrate.require_current(db)
@@ -61,7 +61,9 @@ def _connect(options: settings.Settings) -> Database:
 def _register(options: settings.Settings, db: Database) -> OpenAPI:
     url = require_redis(options)
     publisher = queue.Publisher(queue.make_app(url))
-    return factory.create_app(options, db, publisher, ping=ping.make_ping(url))
+    app = factory.create_app(options, db, publisher, ping=ping.make_ping(url))
+    app.extensions["autoglm"].catalog.preload()
+    return app
 
 
 def require_redis(options: settings.Settings) -> str:

@@ -9,25 +9,12 @@ from app.models.database import Database
 _CONFIG = click.option("--config", help="api.help_config")
 
 
-class _Group(click.Group):
-    """Takes the help of its subcommands from the message files."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        if found is not None:
-            found.help = cli.say(f"api.db_{cmd_name}")
-            for option in found.params:
-                if isinstance(option, click.Option) and (option.help or "").startswith("api."):
-                    option.help = cli.say(str(option.help))
-        return found
-
-
-@click.group("db", cls=_Group, help="api.db_help")
+@click.group("db", help="api.db_help")
 def command() -> None:
     """Groups the subcommands."""
 
 
-@command.command("upgrade")
+@command.command("upgrade", help="api.db_upgrade")
 @_CONFIG
 def upgrade(config: str | None) -> None:
     """To the newest version."""
@@ -36,7 +23,7 @@ def upgrade(config: str | None) -> None:
     _show(db)
 
 
-@command.command("downgrade")
+@command.command("downgrade", help="api.db_downgrade")
 @click.argument("revision", metavar="REV")
 @_CONFIG
 def downgrade(revision: str, config: str | None) -> None:
@@ -46,7 +33,7 @@ def downgrade(revision: str, config: str | None) -> None:
     _show(db)
 
 
-@command.command("current")
+@command.command("current", help="api.db_current")
 @_CONFIG
 def current(config: str | None) -> None:
     """What the database has and what this program needs."""

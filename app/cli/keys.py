@@ -14,25 +14,12 @@ from app.wire.rows import Key
 _CONFIG = click.option("--config", help="api.help_config")
 
 
-class _Group(click.Group):
-    """Takes the help of its subcommands from the message files."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        if found is not None:
-            found.help = cli.say(f"api.keys_{cmd_name}")
-            for option in found.params:
-                if isinstance(option, click.Option) and (option.help or "").startswith("api."):
-                    option.help = cli.say(str(option.help))
-        return found
-
-
-@click.group("keys", cls=_Group, help="api.keys_help")
+@click.group("keys", help="api.keys_help")
 def command() -> None:
     """Groups the subcommands."""
 
 
-@command.command("create")
+@command.command("create", help="api.keys_create")
 @click.argument("name")
 @click.option("--tenant", default=keys.DEFAULT_TENANT, show_default=True, help="api.keys_tenant")
 @_CONFIG
@@ -44,7 +31,7 @@ def create(name: str, tenant: str, config: str | None) -> None:
     click.echo(secret)
 
 
-@command.command("list")
+@command.command("list", help="api.keys_list")
 @_CONFIG
 def list_keys(config: str | None) -> None:
     """One line per key; secrets are not stored and cannot be shown."""
@@ -54,7 +41,7 @@ def list_keys(config: str | None) -> None:
         click.echo(_describe(key))
 
 
-@command.command("revoke")
+@command.command("revoke", help="api.keys_revoke")
 @click.argument("key_id", metavar="ID")
 @_CONFIG
 def revoke(key_id: str, config: str | None) -> None:

@@ -1,0 +1,232 @@
+"""Bad requests: each has its own 4xx with code and param, and nothing takes the process down."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apis import MODELS, Api
+
+from app import locales, settings
+from app.models.database import Database
+
+
+@pytest.fixture
+def api(database: Database, redis_url: str, tmp_path: Path) -> Api:
+    options = settings.Settings(
+        models=MODELS, data_dir=tmp_path, limits=settings.Limits(max_body_bytes=20_000)
+    )
+    return Api(database, redis_url, tmp_path, options)
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    fields = {"model": "small", "prompt": "hi", **changes}
+    return {name: value for name, value in fields.items() if value is not ...}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "param"),
+    [
+        (body(model="other"), 404, "model_not_found", "model"),
+        (body(model="a\x1b[0m"), 404, "model_not_found", "model"),
+        (body(prompt=""), 400, "empty_prompt", "prompt"),
+        (body(prompt=...), 400, "missing_required_parameter", "prompt"),
+        (body(prompt=7), 400, "invalid_type", "prompt"),
+        (body(messages=[{"role": "user", "content": "x"}]), 400, "prompt_and_messages", "prompt"),
+        (body(max_tokens="5"), 400, "invalid_type", "max_tokens"),
+        (body(seed=True), 400, "invalid_type", "seed"),
+        (body(tenant_id="root"), 400, "unknown_parameter", "tenant_id"),
+        (body(priority=101), 400, "out_of_range", "priority"),
+        (body(priority=1.0), 400, "invalid_type", "priority"),
+        (body(kind="image"), 400, "invalid_value", "kind"),
+        (body(kind="code"), 400, "not_available_yet", "kind"),
+        (body(session_id="sess_none"), 404, "session_not_found", "session_id"),
+        (body(metadata={"a": 1}), 400, "invalid_type", "metadata.a"),
+        (body(metadata={"a": "x" * 513}), 400, "too_long", "metadata.a"),
+        (body(metadata={"k" * 65: "x"}), 400, "too_long", f"metadata.{'k' * 60}"),
+        (body(metadata={str(n): "x" for n in range(17)}), 400, "too_long", "metadata"),
+        (body(prompt="x" * 300), 400, "context_length_exceeded", "messages"),
+        (body(max_tokens=199), 400, "context_length_exceeded", "messages"),
+        ([body()], 400, "body_not_object", None),
+        (json.dumps(body()), 400, "body_not_object", None),
+    ],
+)
+def test_each_kind_of_bad_input_has_its_own_answer(
+    api: Api, sent: Any, status: int, code: str, param: str | None
+) -> None:
+    answer = api.client.post("/v1/jobs", json=sent)
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+    assert "{" not in error["message"]
+    assert answer.headers["x-request-id"]
+    assert api.client.get("/v1/jobs").json["data"] == []
+
+
+def test_a_prompt_that_is_too_long_is_told_the_numbers(api: Api) -> None:
+    message = api.client.post("/v1/jobs", json=body(prompt="x" * 300)).json["error"]["message"]
+
+    assert "200" in message
+    assert str(len("user: " + "x" * 300 + "\nassistant: ") + 1) in message
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid_json"),
+        (b"{", "invalid_json"),
+        (b"[" * 10_000, "json_too_deep"),
+        (b'{"model": "small", "prompt": "x", "seed": ' + b"1" * 5000 + b"}", "json_bad_number"),
+        (b'{"model": "small", "prompt": "x", "temperature": NaN}', "json_bad_number"),
+        (b'{"model": "small", "prompt": "x", "temperature": 1e999}', "json_bad_number"),
+        (b'{"model": "small", "prompt": "\\ud800"}', "json_surrogate"),
+        (b'{"model": "small", "prompt": "a\\u0000"}', "nul_character"),
+        (b'{"model": "small", "model": "large", "prompt": "x"}', "json_duplicate_key"),
+        (b"\xff", "invalid_utf8"),
+    ],
+)
+def test_json_that_breaks_parsers_gets_a_message_of_its_own(
+    api: Api, content: bytes, code: str
+) -> None:
+    answer = api.client.post("/v1/jobs", data=content, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/jobs/job_none", 404, "job_not_found"),
+        ("GET", "/v1/jobs/%00", 404, "job_not_found"),
+        ("GET", "/v1/jobs?after=job_none", 404, "job_not_found"),
+        ("GET", "/v1/jobs?limit=0", 400, "out_of_range"),
+        ("GET", "/v1/jobs?limit=x", 400, "invalid_type"),
+        ("GET", "/v1/jobs?limit=99999999999999999999", 400, "out_of_range"),
+        ("GET", "/v1/jobs?colour=red", 400, "unknown_parameter"),
+        ("GET", "/v1/jobs?status=lost", 400, "invalid_value"),
+        ("GET", "/v1/jobs/job_none?wait=61", 400, "out_of_range"),
+        ("GET", "/v1/jobs/job_none?wait=nan", 400, "invalid_value"),
+        ("POST", "/v1/jobs/job_none/cancel", 404, "job_not_found"),
+        ("GET", "/v1/sessions/none", 404, "session_not_found"),
+        ("GET", "/v1/sessions/none/turns", 404, "session_not_found"),
+        ("DELETE", "/v1/sessions/none", 404, "session_not_found"),
+        ("GET", "/v1/files/none", 404, "file_not_found"),
+        ("GET", "/v1/files/none/content", 404, "file_not_found"),
+        ("GET", "/v1/batches/none", 404, "batch_not_found"),
+        ("GET", "/v1/models/none", 404, "model_not_found"),
+        ("PUT", "/v1/jobs", 405, "method_not_allowed"),
+        ("GET", "/v2/jobs", 404, "route_not_found"),
+        ("GET", "//v1/jobs", 404, "route_not_found"),
+    ],
+)
+def test_wrong_ids_queries_methods_and_routes_are_answered_in_the_envelope(
+    api: Api, method: str, path: str, status: int, code: str
+) -> None:
+    answer = api.client.open(path, method=method)
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
+    assert set(answer.json["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_body_of_another_type_is_415(api: Api, content_type: str) -> None:
+    answer = api.client.post("/v1/jobs", data=b"{}", content_type=content_type)
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_packed_body_is_415(api: Api) -> None:
+    answer = api.client.post("/v1/jobs", json={}, headers={"Content-Encoding": "gzip"})
+
+    assert answer.status_code == 415
+
+
+def test_a_body_over_the_limit_is_413(api: Api) -> None:
+    answer = api.client.post("/v1/jobs", json=body(prompt="x" * 30_000))
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel"])
+def test_an_idempotency_key_that_cannot_be_stored_is_refused(api: Api, key: str) -> None:
+    answer = api.client.post("/v1/jobs", json=body(), headers={"Idempotency-Key": key})
+
+    assert answer.json["error"]["code"] == "idempotency_key_invalid"
+
+
+def test_a_handler_that_raises_gives_500_with_an_id_and_a_log_line(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    def explode() -> str:
+        raise RuntimeError("secret detail")
+
+    api.app.add_url_rule("/explode", view_func=explode)
+
+    with caplog.at_level(logging.ERROR):
+        answer = api.client.get("/explode")
+
+    assert answer.status_code == 500
+    assert answer.json["error"]["code"] == "internal_error"
+    assert "secret detail" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "secret detail" in caplog.text
+    record = next(record for record in caplog.records if record.exc_info)
+    assert record.__dict__["request_id"] == answer.headers["x-request-id"]
+    assert api.client.get("/health/live").status_code == 200
+
+
+def test_a_database_that_does_not_answer_is_503_with_retry_after(api: Api, tmp_path: Path) -> None:
+    api.db.close()
+    for part in tmp_path.glob("autoglm.db*"):
+        part.unlink()
+    (tmp_path / "autoglm.db").mkdir()
+
+    answer = api.client.post("/v1/jobs", json=body())
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "database_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "locale"),
+    [
+        ("/v1/jobs/x", None, "zh-CN"),
+        ("/v1/jobs/x", "en", "en-US"),
+        ("/v1/jobs/x", "ja;q=0.9, xx", "ja-JP"),
+        ("/v1/jobs/x", "fr", "en-US"),
+        ("/v1/files/x", None, "en-US"),
+        ("/v1/batches/x", None, "en-US"),
+        ("/v1/batches/x", "zh-Hans-CN", "zh-CN"),
+    ],
+)
+def test_messages_follow_accept_language_and_the_routes_default(
+    api: Api, path: str, header: str | None, locale: str
+) -> None:
+    client = api.app.test_client()
+
+    answer = client.get(path, headers={} if header is None else {"Accept-Language": header})
+
+    error = answer.json["error"]
+    assert error["message"] == locales.message(f"errors.{error['code']}", locale, id="x")
+
+
+def test_every_request_leaves_one_log_line_with_its_trace(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="app.access"):
+        answer = api.client.get("/v1/jobs/none")
+
+    lines = [r.__dict__ for r in caplog.records if r.name == "app.access"]
+    assert len(lines) == 1
+    assert (lines[0]["method"], lines[0]["path"], lines[0]["status"]) == (
+        "GET",
+        "/v1/jobs/none",
+        404,
+    )
+    assert lines[0]["duration_ms"] >= 0
+    assert lines[0]["request_id"] == answer.headers["x-request-id"]

@@ -1,0 +1,146 @@
+"""Generation bodies: what becomes a job's request, and what is refused with which code."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from app.errors import BadRequest
+from app.inference.engine import Sampling
+from app.settings import Limits
+from app.wire import bodies, generation
+
+CHAT, TEXT, NATIVE = "/v1/chat/completions", "/v1/completions", "/v1/jobs"
+
+
+def parse(body: Any, endpoint: str = NATIVE) -> dict[str, Any]:
+    return generation.parse(body, endpoint=endpoint, limits=Limits(max_tokens=100))
+
+
+def refuse(body: Any, endpoint: str = NATIVE) -> tuple[str, str | None]:
+    with pytest.raises(BadRequest) as caught:
+        parse(body, endpoint)
+    return caught.value.code, caught.value.param
+
+
+def test_only_what_the_client_set_becomes_sampling() -> None:
+    found = parse({"model": "m", "prompt": "hi", "temperature": 0, "stop": "x", "seed": None})
+
+    assert found == {"prompt": "hi", "sampling": {"temperature": 0, "stop": ["x"]}}
+
+
+def test_every_sampling_name_is_one_that_the_engine_knows() -> None:
+    everything = {
+        "temperature": 1,
+        "top_p": 0.5,
+        "top_k": 3,
+        "seed": -1,
+        "max_completion_tokens": 5,
+        "stop": ["a", "b"],
+        "ignore_eos": True,
+    }
+
+    found = parse({"model": "m", "prompt": "hi", **everything})["sampling"]
+
+    assert set(found) == {field.name for field in fields(Sampling)}
+    assert found["max_tokens"] == 5
+
+
+def test_text_parts_are_joined_and_developer_means_system() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    messages = [{"role": "developer", "content": "s"}, {"role": "user", "content": parts}]
+
+    found = parse({"model": "m", "messages": messages}, CHAT)
+
+    assert found["messages"] == [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "ab"},
+    ]
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": "x", **changes}]}
+
+
+def prompt(**changes: Any) -> dict[str, Any]:
+    return {"model": "m", "prompt": "x", **changes}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ([], "body_not_object", None),
+        (None, "body_not_object", None),
+        ({"prompt": "x"}, "missing_required_parameter", "model"),
+        ({"model": "m"}, "missing_required_parameter", "prompt"),
+        (prompt(model=""), "too_short", "model"),
+        (prompt(model=5), "invalid_type", "model"),
+        (prompt(prompt=""), "empty_prompt", "prompt"),
+        (prompt(prompt=" \n"), "empty_prompt", "prompt"),
+        (prompt(prompt=["x"]), "invalid_type", "prompt"),
+        ({**prompt(), **message()}, "prompt_and_messages", "prompt"),
+        (prompt(unknown=1), "unknown_parameter", "unknown"),
+        (prompt(tenant_id="x"), "unknown_parameter", "tenant_id"),
+        (prompt(temperature="1"), "invalid_type", "temperature"),
+        (prompt(temperature=True), "invalid_type", "temperature"),
+        (prompt(temperature=2.1), "out_of_range", "temperature"),
+        (prompt(temperature=-0.1), "out_of_range", "temperature"),
+        (prompt(top_p=0), "out_of_range", "top_p"),
+        (prompt(top_p=1.1), "out_of_range", "top_p"),
+        (prompt(top_k=-1), "out_of_range", "top_k"),
+        (prompt(seed=True), "invalid_type", "seed"),
+        (prompt(seed=1.0), "invalid_type", "seed"),
+        (prompt(seed=2**63), "out_of_range", "seed"),
+        (prompt(max_tokens="5"), "invalid_type", "max_tokens"),
+        (prompt(max_tokens=0), "out_of_range", "max_tokens"),
+        (prompt(max_tokens=101), "out_of_range", "max_tokens"),
+        (prompt(max_completion_tokens=101), "out_of_range", "max_completion_tokens"),
+        (prompt(max_tokens=1, max_completion_tokens=2), "max_tokens_twice", "max_tokens"),
+        (prompt(stop=[]), "too_short", "stop"),
+        (prompt(stop=["a"] * 5), "too_long", "stop"),
+        (prompt(stop=[""]), "too_short", "stop.0"),
+        (prompt(ignore_eos=1), "invalid_type", "ignore_eos"),
+        ({"model": "m", "messages": []}, "empty_messages", "messages"),
+        ({"model": "m", "messages": "x"}, "invalid_type", "messages"),
+        ({"model": "m", "messages": ["x"]}, "invalid_type", "messages.0"),
+        (message(content=" "), "empty_prompt", "messages"),
+        (message(content=None), "invalid_type", "messages.0.content"),
+        (message(role="boss"), "invalid_value", "messages.0.role"),
+        (message(content=[{"type": "image_url"}]), "unsupported_content", "messages.0.content"),
+        (message(tool_calls=[]), "unknown_parameter", "messages.0.tool_calls"),
+    ],
+)
+def test_each_mistake_has_its_own_code_and_names_its_place(
+    body: Any, code: str, param: str | None
+) -> None:
+    assert refuse(body) == (code, param)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "param"),
+    [
+        ({"stream": True}, "streaming_unsupported", "stream"),
+        ({"n": 2}, "invalid_value", "n"),
+        ({"presence_penalty": 1}, "out_of_range", "presence_penalty"),
+        ({"logprobs": True}, "unknown_parameter", "logprobs"),
+        ({"session_id": "s"}, "unknown_parameter", "session_id"),
+    ],
+)
+def test_what_openai_clients_may_send_is_refused_unless_it_changes_nothing(
+    changes: dict[str, Any], code: str, param: str
+) -> None:
+    neutral = {"n": 1, "stream": False, "presence_penalty": 0, "user": "u"}
+
+    assert parse({**message(), **neutral}, CHAT)["sampling"] == {}
+    assert refuse({**message(), **changes}, CHAT) == (code, param)
+
+
+def test_each_endpoint_takes_its_own_input_only() -> None:
+    assert refuse(prompt(), CHAT) == ("missing_required_parameter", "messages")
+    assert refuse(message(), TEXT) == ("missing_required_parameter", "prompt")
+    assert set(generation.SCHEMAS) == {NATIVE, *generation.ENDPOINTS}
+
+
+def test_no_field_of_a_body_has_two_types_that_blur() -> None:
+    assert all(schema.model_config["strict"] for schema in generation.SCHEMAS.values())
+    assert bodies.Message.model_config["extra"] == "forbid"
