@@ -255,6 +255,30 @@ def test_a_changed_input_is_refused_with_the_remedy(server: Standin, tmp_path: P
     assert "line-x" in read_ids(tmp_path / "in.results.jsonl")
 
 
+@pytest.mark.parametrize("content", ["", "{}\n", "not JSON\n" * 500])
+def test_an_input_changed_while_it_is_followed_is_refused(
+    server: Standin, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "in.jsonl"
+    write_input(path, 20)
+    original = path.read_text()
+    gate = server.misbehave["poll"] = Gate()
+    process = start(server, path)
+    assert gate.reached.wait(30)
+
+    path.write_text(content)
+    gate.release()
+    status, _, err = finish(process)
+    path.write_text(original)
+    resumed, _, _ = submit(server, path)
+
+    assert status == 2
+    assert "was changed since its submission began" in err
+    assert "Traceback" not in err
+    assert resumed == 0
+    assert len(server.batches) == 1
+
+
 def test_another_server_is_refused_on_resume(server: Standin, tmp_path: Path) -> None:
     write_input(tmp_path / "in.jsonl", 2)
     interrupt(server, tmp_path / "in.jsonl")

@@ -147,7 +147,6 @@ def _collect(
             merge.merge_results(ids, paths, out, tally, missing=batches.missing_code(batch))
             for path in paths:
                 path.unlink()
-        source.guard()
     return tally
 
 

@@ -29,10 +29,8 @@ class Source:
             pieces += (line.content or b"", b"\n")
             size += line.upload_bytes
             if size >= _CHUNK_BYTES:
-                self.guard()
                 yield b"".join(pieces)
                 pieces, size = [], 0
-        self.guard()
         yield b"".join(pieces)
 
     def custom_ids(self, span: lines.Span) -> Iterator[str]:
@@ -45,13 +43,16 @@ class Source:
         numbered = enumerate(self._lines(span), start=1)
         return {sent: line.number for sent, line in numbered if sent in uploaded}
 
-    def guard(self) -> None:
-        """InputError if the file was changed since it was checked."""
+    def _lines(self, span: lines.Span) -> Iterator[lines.Line]:
+        """The lines of the span, each vouched for after it was read."""
+        for line in lines.read_lines(self.path, span, max_bytes=check.Limits().batch_bytes):
+            self._guard()
+            yield line
+        self._guard()
+
+    def _guard(self) -> None:
         if self._stat() != self._mark:
             raise errors.InputError("input_changed", path=str(self.path))
-
-    def _lines(self, span: lines.Span) -> Iterator[lines.Line]:
-        return lines.read_lines(self.path, span, max_bytes=check.Limits().batch_bytes)
 
     def _stat(self) -> tuple[int, int]:
         found = self.path.stat()
