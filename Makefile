@@ -1,0 +1,64 @@
+# make demo   fresh machine to results         make test   everything that needs no GPU
+# make up     the service, until Ctrl-C        make check  fast checks, no network
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo up test check bench eval-demo faults lock sync clean
+
+demo: $(READY)
+	$(BIN)/autoglm demo
+
+up: $(READY)
+	$(BIN)/autoglm up
+
+$(READY): requirements-dev.txt requirements-torch.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed. Install it, or run: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Installing into .venv (once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install -r requirements-torch.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pip check
+	$(BIN)/pytest
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+eval-demo: $(READY)
+	$(BIN)/python -m tools.demo.evaluate
+
+faults: $(READY)
+	$(BIN)/pytest tests/acceptance/test_kills.py
+
+lock: $(READY)
+	$(BIN)/python -m tools.lock
+
+sync: $(READY)
+	$(BIN)/python -m uv pip sync --python $(BIN)/python requirements-dev.txt
+	rm -f $(READY)
+	$(MAKE) $(READY)
+
+clean:
+	rm -rf .venv var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
