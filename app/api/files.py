@@ -11,7 +11,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.api import context, request, schemas, uploads
 from app.errors import BadRequest, NotFound, TooLarge
 from app.models import files
-from app.wire import ids, objects
+from app.wire import flaws, ids, objects
 from app.wire.rows import File
 
 PATH = "/v1/files"
@@ -25,7 +25,7 @@ routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}])
 @routes.post(PATH, responses={"200": schemas.FileObject})
 def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     """Upload a file (multipart/form-data)."""
-    sink: Any = form.file.stream
+    sink = _find_sink(form)
     filename = (form.file.filename or "upload")[:255]
     if form.purpose == "batch":
         _check_batch_file(filename, sink)
@@ -35,6 +35,15 @@ def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     file = _describe(form, filename, sink)
     sink.keep(file.path)
     return flask.jsonify(objects.show_file(files.add(context.current().db, file)))
+
+
+def _find_sink(form: schemas.FileForm) -> uploads.Sink:
+    """Where the file went; a form field of that name without a file name is no file."""
+    sink: Any = getattr(form.file, "stream", None)
+    if not isinstance(sink, uploads.Sink):
+        values = {"expected": flaws.word("file"), "actual": flaws.word("string")}
+        raise BadRequest("invalid_type", param="file", **values)
+    return sink
 
 
 def _check_batch_file(filename: str, sink: uploads.Sink) -> None:

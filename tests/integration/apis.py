@@ -1,9 +1,11 @@
 """A whole API in this process, over a real database and a real Redis, and ways to end its jobs."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
-from flask.testing import FlaskClient
 
 from app import queue, settings
 from app.api import factory, ping
@@ -31,7 +33,7 @@ class Api:
         publisher = queue.Publisher(self.celery)
         self.app = factory.create_app(self.settings, db, publisher, ping=ping.make_ping(redis_url))
         self.app.testing = False  # failures must be answered, not raised
-        self.client: FlaskClient = self.app.test_client()
+        self.client: Any = self.app.test_client()
         self.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
 
     def submit(self, **body: object) -> str:
@@ -58,3 +60,13 @@ class Api:
             messages=messages,
         )
         claims.settle(self.db, [outcome])
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if is_true():
+            return True
+        time.sleep(0.02)
+    return False

@@ -2,11 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from apis import PROVENANCE, Api
+from apis import PROVENANCE, Api, wait_until
 
 from app import queue, settings
 from app.models import jobs
@@ -35,15 +34,6 @@ def test_a_submitted_job_is_stored_and_its_worker_is_hinted(api: Api) -> None:
         "sampling": {"top_k": 2},
     }
     assert wait_until(lambda: queue.count_waiting(api.celery, "model.small") == 1)
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_finished_job_shows_result_usage_and_provenance(api: Api) -> None:

@@ -1,0 +1,303 @@
+"""Files and batches over HTTP, with OpenAI's shapes."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import apis
+import pytest
+from apis import MODELS, Api
+from openai.types import Batch, FileObject
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
+
+from app import queue, settings
+from app.models import batches, files, keys
+from app.models.database import Database
+
+LINE = b'{"custom_id": "1"}\n'
+
+
+@pytest.fixture
+def api(database: Database, redis_url: str, tmp_path: Path) -> Api:
+    options = settings.Settings(
+        models=MODELS, data_dir=tmp_path, limits=settings.Limits(max_file_bytes=200_000)
+    )
+    return Api(database, redis_url, tmp_path, options)
+
+
+def upload(api: Api, content: bytes = LINE, name: str = "in.jsonl", **form: Any) -> Any:
+    fields = {"purpose": "batch", **form, "file": FileStorage(io.BytesIO(content), name)}
+    boundary, body = encode_multipart(fields)
+    kind = f"multipart/form-data; boundary={boundary}"
+    return api.client.post("/v1/files", data=body, content_type=kind)
+
+
+def list_folder(api: Api) -> list[str]:
+    folder = api.settings.data_dir / "files"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_an_upload_is_answered_as_openai_answers_it_and_its_bytes_come_back(api: Api) -> None:
+    content = LINE * 5000
+
+    answer = upload(api, content, "入力.jsonl")
+
+    assert answer.status_code == 200
+    FileObject.model_validate(answer.json, strict=True)
+    assert answer.json["object"] == "file"
+    assert answer.json["status"] == "processed"
+    assert answer.json["bytes"] == len(content)
+    assert answer.json["filename"] == "入力.jsonl"
+    assert answer.json["expires_at"] == answer.json["created_at"] + 2_592_000
+    file_id = answer.json["id"]
+    assert api.client.get(f"/v1/files/{file_id}").json == answer.json
+    headers = {"Accept": "application/binary"}
+    with api.client.get(f"/v1/files/{file_id}/content", headers=headers) as back:
+        assert back.data == content
+        assert back.mimetype == "application/jsonl"
+    assert files.get(api.db, "default", file_id).sha256 == hashlib.sha256(content).hexdigest()
+    assert list_folder(api) == [file_id]
+
+
+def test_a_deleted_file_leaves_no_bytes(api: Api) -> None:
+    file_id = upload(api).json["id"]
+
+    answer = api.client.delete(f"/v1/files/{file_id}")
+
+    assert answer.json == {"id": file_id, "object": "file", "deleted": True}
+    assert list_folder(api) == []
+    assert api.client.get(f"/v1/files/{file_id}/content").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "form", "status", "code", "param"),
+    [
+        (b"x" * 200_001, "in.jsonl", {}, 413, "file_too_large", "file"),
+        (b"x" * 2_000_000, "in.jsonl", {}, 413, "file_too_large", "file"),
+        (b"", "in.jsonl", {}, 400, "batch_file_format", None),
+        (b" \n", "in.jsonl", {}, 400, "batch_file_format", None),
+        (LINE, "in.csv", {}, 400, "batch_file_format", None),
+        (LINE, "in.jsonl", {"purpose": "magic"}, 400, "invalid_value", "purpose"),
+        (LINE, "in.jsonl", {"purpose": "batch_output"}, 400, "invalid_value", "purpose"),
+        (LINE, "in.jsonl", {"colour": "red"}, 400, "unknown_parameter", "colour"),
+        (
+            LINE,
+            "in.jsonl",
+            {"expires_after[seconds]": "1", "expires_after[anchor]": "created_at"},
+            400,
+            "out_of_range",
+            "expires_after[seconds]",
+        ),
+        (
+            LINE,
+            "in.jsonl",
+            {"expires_after[seconds]": "3600"},
+            400,
+            "missing_required_parameter",
+            "expires_after[anchor]",
+        ),
+    ],
+)
+def test_a_refused_upload_leaves_no_row_and_no_bytes(
+    api: Api,
+    content: bytes,
+    name: str,
+    form: dict[str, Any],
+    status: int,
+    code: str,
+    param: str | None,
+) -> None:
+    answer = upload(api, content, name, **form)
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert list_folder(api) == []
+    assert api.client.get("/v1/files").json["data"] == []
+
+
+def test_an_upload_that_breaks_off_leaves_no_row_and_no_bytes(api: Api) -> None:
+    head = (
+        b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+    )
+
+    answer = api.client.post(
+        "/v1/files",
+        data=head + LINE * 100,
+        content_type="multipart/form-data; boundary=b",
+        environ_overrides={"CONTENT_LENGTH": "100000"},
+    )
+
+    assert answer.status_code == 400
+    assert list_folder(api) == []
+    assert api.client.get("/v1/files").json["data"] == []
+
+
+def test_a_file_can_be_given_its_own_lifetime(api: Api) -> None:
+    form: dict[str, Any] = {
+        "expires_after[anchor]": "created_at",
+        "expires_after[seconds]": "3600",
+    }
+
+    shown = upload(api, **form).json
+
+    assert shown["expires_at"] == shown["created_at"] + 3600
+
+
+def test_a_form_of_another_type_is_415(api: Api) -> None:
+    assert api.client.post("/v1/files", json={"purpose": "batch"}).status_code == 415
+
+
+def test_a_file_sent_as_plain_text_field_is_refused(api: Api) -> None:
+    form = {"purpose": "batch", "file": "text"}
+
+    answer = api.client.post("/v1/files", data=form, content_type="multipart/form-data")
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "file")
+
+
+def test_files_are_listed_newest_first_or_oldest_first(api: Api) -> None:
+    ids = [upload(api).json["id"] for _ in range(3)]
+
+    assert [f["id"] for f in api.client.get("/v1/files").json["data"]] == ids[::-1]
+    page = api.client.get("/v1/files?order=asc&limit=2&purpose=batch").json
+    assert [file["id"] for file in page["data"]] == ids[:2]
+    assert (page["first_id"], page["last_id"], page["has_more"]) == (ids[0], ids[1], True)
+
+
+def batch_body(file_id: str, **changes: Any) -> dict[str, Any]:
+    fields = {
+        "input_file_id": file_id,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+        **changes,
+    }
+    return {name: value for name, value in fields.items() if value is not ...}
+
+
+def test_a_batch_is_made_validating_and_the_control_process_is_told(api: Api) -> None:
+    body = batch_body(upload(api).json["id"], metadata={"a": "b"})
+
+    answer = api.client.post("/v1/batches", json=body)
+
+    assert answer.status_code == 200
+    Batch.model_validate(answer.json, strict=True)
+    assert answer.json["status"] == "validating"
+    assert answer.json["request_counts"] == {"total": 0, "completed": 0, "failed": 0}
+    assert answer.json["expires_at"] == answer.json["created_at"] + 86_400
+    assert answer.json["metadata"] == {"a": "b"}
+    assert answer.json["output_file_id"] is None
+    assert api.client.get(f"/v1/batches/{answer.json['id']}").json == answer.json
+    assert api.client.get("/v1/batches").json["data"] == [answer.json]
+    assert apis.wait_until(lambda: queue.count_waiting(api.celery, queue.CONTROL) == 1)
+    stored = batches.get(api.db, "default", answer.json["id"])
+    assert stored.locale == "en-US"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "param", "message"),
+    [
+        (
+            {"input_file_id": ...},
+            "missing_required_parameter",
+            "input_file_id",
+            "Missing required parameter: 'input_file_id'.",
+        ),
+        ({"endpoint": "/v1/responses"}, "invalid_value", "endpoint", "Supported values: "),
+        ({"completion_window": "48h"}, "invalid_value", "completion_window", "'24h'"),
+        (
+            {"metadata": {"tags": ["a"]}},
+            "invalid_type",
+            "metadata.tags",
+            "Invalid type for 'metadata.tags': expected a string, but got an array instead.",
+        ),
+        ({"priority": 5}, "unknown_parameter", "priority", "'priority'"),
+        (
+            {"output_expires_after": {"anchor": "created_at", "seconds": 1}},
+            "out_of_range",
+            "output_expires_after.seconds",
+            "3600",
+        ),
+    ],
+)
+def test_a_bad_batch_is_refused_at_once_in_openais_words(
+    api: Api, changes: dict[str, Any], code: str, param: str, message: str
+) -> None:
+    answer = api.client.post("/v1/batches", json=batch_body("file-x", **changes))
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
+    assert message in error["message"]
+
+
+def test_a_batch_of_an_unknown_file_is_made_and_fails_later(api: Api) -> None:
+    assert api.client.post("/v1/batches", json=batch_body("file-none")).status_code == 200
+
+
+def test_a_batch_of_a_file_with_another_purpose_is_refused(api: Api) -> None:
+    file_id = upload(api, purpose="user_data").json["id"]
+
+    answer = api.client.post("/v1/batches", json=batch_body(file_id))
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "input_file_id")
+
+
+def test_the_same_idempotency_key_gives_the_same_batch(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = api.client.post("/v1/batches", json=batch_body("file-a"), headers=headers)
+    again = api.client.post("/v1/batches", json=batch_body("file-a"), headers=headers)
+    other = api.client.post("/v1/batches", json=batch_body("file-b"), headers=headers)
+
+    assert first.json == again.json
+    assert other.status_code == 409
+
+
+def test_a_batch_is_cancelled_without_a_body_and_twice_is_once(api: Api) -> None:
+    batch_id = api.client.post("/v1/batches", json=batch_body("file-a")).json["id"]
+    headers = {"Content-Type": "application/json"}
+
+    first = api.client.post(f"/v1/batches/{batch_id}/cancel", headers=headers)
+    again = api.client.post(f"/v1/batches/{batch_id}/cancel", headers=headers)
+
+    assert first.json["status"] == "cancelling"
+    assert first.json == again.json
+
+
+def test_cancelling_an_ended_batch_is_409_and_not_to_be_retried(api: Api) -> None:
+    batch_id = api.client.post("/v1/batches", json=batch_body("file-a")).json["id"]
+    batches.refuse(api.db, batch_id, [])
+
+    answer = api.client.post(f"/v1/batches/{batch_id}/cancel")
+
+    assert answer.status_code == 409
+    assert answer.json["error"] == {
+        "message": "Cannot cancel a batch with status 'failed'.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "batch_not_cancellable",
+    }
+    assert answer.headers["x-should-retry"] == "false"
+
+
+def test_batches_are_paged_as_the_openai_client_pages(api: Api) -> None:
+    ids = [api.client.post("/v1/batches", json=batch_body(f"file-{n}")).json["id"] for n in "abc"]
+
+    page = api.client.get("/v1/batches?limit=2").json
+    rest = api.client.get(f"/v1/batches?limit=2&after={page['data'][-1]['id']}").json
+
+    assert [batch["id"] for batch in (*page["data"], *rest["data"])] == ids[::-1]
+    assert (page["has_more"], rest["has_more"]) == (True, False)
+
+
+def test_an_uploads_owner_is_the_keys_tenant(api: Api) -> None:
+    key, secret = keys.create(api.db, "k", "tenant-x")
+    fields = {"purpose": "batch", "file": (io.BytesIO(LINE), "in.jsonl")}
+
+    answer = api.client.post(
+        "/v1/files", data=fields, headers={"Authorization": f"Bearer {secret}"}
+    )
+
+    stored = files.get(api.db, "tenant-x", answer.json["id"])
+    assert stored.key_id == key.id
