@@ -4,6 +4,7 @@ Importable, as Celery wants it. `serve` is what `autoglm control` runs.
 """
 
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -82,6 +83,8 @@ def _set_up_logging(**_kwargs: Any) -> None:
 def serve() -> int:
     """Runs until SIGTERM or Ctrl-C. The sweeper starts first: it works while Redis is away."""
     log.configure(options.log_level)
+    logging.captureWarnings(True)
+    signal.signal(signal.SIGTERM, _leave)
     migrate.require_current(get_context().db)
     stop = threading.Event()
     sweeping = sweeper.Sweeper(get_context())
@@ -95,6 +98,11 @@ def serve() -> int:
         _logger.info("control stopped", extra={"action": "stop"})
 
 
+def _leave(*_: object) -> None:
+    """SIGTERM until Celery puts its own handler in place."""
+    raise SystemExit(0)
+
+
 def _consume() -> int:
     """Celery in this thread: it installs its own signal handlers."""
     host = options.worker.host or socket.gethostname()
@@ -106,6 +114,7 @@ def _consume() -> int:
         loglevel=options.log_level,
         without_mingle=True,
         without_gossip=True,
+        quiet=True,
     )
     worker.start()
     return int(worker.exitcode or 0)

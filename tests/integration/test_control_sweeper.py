@@ -1,0 +1,401 @@
+"""The sweeper: what is dead, lost, overdue or old is found, and nothing that lives is touched."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import inputs
+import makers
+import pytest
+from celery import Celery
+from inputs import make_line
+
+from app import queue, settings
+from app.models import batches, files, jobs, sweeps, workers
+from app.models.claims import Holder
+from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
+from app.workers import cleaning, finalize, ingest
+from app.workers.context import Context
+from app.workers.sweeper import Sweeper
+
+pytestmark = pytest.mark.integration
+
+LEASE = 10.0
+PERIOD = 2.0
+
+
+class Clock:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def context(database: Database, tmp_path: Path) -> Context:
+    worker = settings.Worker(lease_seconds=LEASE, sweep_seconds=PERIOD)
+    return inputs.make_context(database, tmp_path, worker=worker)
+
+
+@pytest.fixture
+def sweeper(context: Context, clock: Clock) -> Sweeper:
+    return Sweeper(context, monotonic=clock)
+
+
+@pytest.fixture
+def broker(redis_url: str) -> Iterator[Celery]:
+    app = queue.make_app(redis_url)
+    yield app
+    app.close()
+
+
+def sweep_for(sweeper: Sweeper, clock: Clock, seconds: float) -> None:
+    end = clock.now + seconds
+    sweeper.sweep()
+    while clock.now < end:
+        clock.now += PERIOD
+        sweeper.sweep()
+
+
+def hold_job(db: Database) -> Holder:
+    """A worker with one job in flight."""
+    makers.add_job(db)
+    holder = makers.add_worker(db)
+    makers.take(db, holder)
+    return holder
+
+
+def states(db: Database) -> list[str]:
+    return [job.state for job in jobs.list_page(db, DEFAULT_TENANT, limit=100)[0]]
+
+
+def worker_state(db: Database, holder: Holder) -> str:
+    row = workers.get(db, holder.slot)
+    assert row is not None
+    return row.state
+
+
+def test_a_worker_without_a_pulse_for_a_lease_is_lost_and_its_jobs_wait_again(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    holder = hold_job(context.db)
+
+    sweep_for(sweeper, clock, LEASE - PERIOD)
+    assert states(context.db) == ["running"]
+
+    sweep_for(sweeper, clock, 2 * PERIOD)
+    assert states(context.db) == ["queued"]
+    assert worker_state(context.db, holder) == "lost"
+
+
+def test_a_worker_with_a_pulse_is_left_alone_for_ever(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    holder = hold_job(context.db)
+
+    for pulse in range(20):
+        workers.update(context.db, holder, pulse=pulse)
+        sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
+
+    assert states(context.db) == ["running"]
+    assert worker_state(context.db, holder) == "ready"
+
+
+def test_a_new_incarnation_starts_a_new_lease(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    hold_job(context.db)
+    sweep_for(sweeper, clock, LEASE - PERIOD)
+
+    heir = makers.add_worker(context.db)
+    sweep_for(sweeper, clock, LEASE - PERIOD)
+
+    assert worker_state(context.db, heir) == "ready"
+
+
+@pytest.mark.parametrize("jump", [1e6, -1e6])
+def test_a_jump_of_the_wall_clock_kills_no_worker(
+    context: Context,
+    sweeper: Sweeper,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: float,
+) -> None:
+    holder = hold_job(context.db)
+    sweeper.sweep()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+
+    sweep_for(sweeper, clock, LEASE - PERIOD)
+
+    assert worker_state(context.db, holder) == "ready"
+    assert states(context.db) == ["running"]
+
+
+def test_a_sweeper_that_stood_still_itself_blames_nobody(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    holder = hold_job(context.db)
+    sweeper.sweep()
+    clock.now += 100 * LEASE
+
+    sweeper.sweep()
+
+    assert worker_state(context.db, holder) == "ready"
+
+
+def test_stopped_and_lost_workers_are_not_declared_dead_again(
+    context: Context, sweeper: Sweeper, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = makers.add_worker(context.db)
+    workers.update(context.db, holder, state="stopped")
+
+    sweep_for(sweeper, clock, 3 * LEASE)
+
+    assert worker_state(context.db, holder) == "stopped"
+    assert "worker lost" not in caplog.text
+
+
+def test_two_sweepers_count_one_crash(context: Context, clock: Clock) -> None:
+    hold_job(context.db)
+    pair = [Sweeper(context, monotonic=clock) for _ in range(2)]
+
+    for _ in range(10):
+        clock.now += PERIOD
+        for each in pair:
+            each.sweep()
+
+    (job,), _ = jobs.list_page(context.db, DEFAULT_TENANT, limit=9)
+    assert (job.state, job.crashes) == ("queued", 1)
+
+
+def test_overdue_jobs_expire_in_one_pass_however_many(
+    context: Context, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers.add_batch(context.db, 25)
+    young = makers.add_job(context.db, expires_at=time.time() + 3600)
+    with context.db.write() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET expires_at = 1 WHERE id != ?", (young.id,))
+    monkeypatch.setattr("app.workers.sweeper._EXPIRY_PIECE", 10)
+
+    sweeper.sweep()
+
+    assert sweeps.count_states(context.db) == {("m", "expired"): 25, ("m", "queued"): 1}
+
+
+def with_broker(context: Context, broker: Celery) -> Context:
+    return replace(context, app=broker)
+
+
+def test_a_lost_hint_is_published_again_once(
+    context: Context, clock: Clock, broker: Celery
+) -> None:
+    makers.add_worker(context.db)
+    job = makers.add_job(context.db)
+    sweeper = Sweeper(with_broker(context, broker), monotonic=clock)
+
+    for _ in range(3):
+        sweeper.sweep()
+
+    assert queue.count_waiting(broker, queue.model_queue(makers.MODEL)) == 1
+    assert read_kwargs(broker, queue.model_queue(makers.MODEL)) == {
+        "model": makers.MODEL,
+        "job_ids": [job.id],
+    }
+
+
+def read_kwargs(broker: Celery, name: str) -> dict[str, Any]:
+    """The arguments of the first message of a queue, which is taken out."""
+    with broker.connection_for_read() as connection, connection.SimpleQueue(name) as waiting:
+        message = waiting.get(timeout=5)
+        message.ack()
+        _, kwargs, _ = message.payload
+    assert isinstance(kwargs, dict)
+    return kwargs
+
+
+@pytest.mark.parametrize("case", ["no worker", "busy", "loading", "other model", "nothing to do"])
+def test_no_hint_is_published_that_could_wake_nobody(
+    context: Context, clock: Clock, broker: Celery, case: str
+) -> None:
+    if case != "nothing to do":
+        makers.add_job(context.db)
+    if case != "no worker":
+        model = "n" if case == "other model" else makers.MODEL
+        holder = makers.add_worker(context.db, model=model)
+        changes: dict[str, Any] = {"busy": {"in_flight": 3}, "loading": {"state": "loading"}}
+        workers.update(context.db, holder, **changes.get(case, {}))
+
+    Sweeper(with_broker(context, broker), monotonic=clock).sweep()
+
+    for model in (makers.MODEL, "n"):
+        assert queue.count_waiting(broker, queue.model_queue(model)) == 0
+
+
+def test_a_batch_whose_wake_up_was_lost_is_ingested_and_finalized_by_new_ones(
+    context: Context, clock: Clock, broker: Celery
+) -> None:
+    context = with_broker(context, broker)
+    sweeper = Sweeper(context, monotonic=clock)
+    batch = inputs.submit(context, make_line(1))
+
+    sweeper.sweep()
+    assert queue.count_waiting(broker, queue.CONTROL) == 0  # it has its time first
+    sweep_for(sweeper, clock, 3 * PERIOD)
+    assert read_kwargs(broker, queue.CONTROL) == {"batch_id": batch.id}
+
+    ingest.run(context, batch.id)
+    sweep_for(sweeper, clock, 10 * PERIOD)
+    assert queue.count_waiting(broker, queue.CONTROL) == 0  # its job waits: nothing to push
+
+    inputs.settle_all(context)
+    sweep_for(sweeper, clock, 3 * PERIOD)
+    assert read_kwargs(broker, queue.CONTROL) == {"batch_id": batch.id}
+
+    finalize.run(context, batch.id)
+    sweep_for(sweeper, clock, 20 * PERIOD)
+    assert queue.count_waiting(broker, queue.CONTROL) == 0
+    assert makers.reload(context.db, batch).status == "completed"
+
+
+def test_an_ingest_that_died_half_way_is_pushed_again(
+    context: Context, clock: Clock, broker: Celery
+) -> None:
+    context = with_broker(context, broker)
+    batch = inputs.submit(context, make_line(1) + make_line(2))
+    batches.accept(context.db, batch.id, model=makers.MODEL, total=2)
+    batches.add_lines(context.db, batch, makers.make_lines([1]), last_line=1)
+
+    sweep_for(Sweeper(context, monotonic=clock), clock, 3 * PERIOD)
+
+    assert read_kwargs(broker, queue.CONTROL) == {"batch_id": batch.id}
+
+
+def test_wake_ups_for_a_batch_that_does_not_move_become_rarer(
+    context: Context, clock: Clock, broker: Celery
+) -> None:
+    context = with_broker(context, broker)
+    inputs.submit(context, make_line(1))
+    sweeper = Sweeper(context, monotonic=clock)
+
+    sweep_for(sweeper, clock, 10)
+    early = queue.count_waiting(broker, queue.CONTROL)
+    sweep_for(sweeper, clock, 200)
+
+    assert early == 2
+    assert queue.count_waiting(broker, queue.CONTROL) <= 8
+
+
+def test_without_redis_the_rows_are_still_mended(
+    context: Context, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = queue.make_app("redis+socket:///nowhere/redis.sock")
+    context = with_broker(context, away)
+    sweeper = Sweeper(context, monotonic=clock)
+    holder = hold_job(context.db)
+    sweep_for(sweeper, clock, LEASE - PERIOD)
+    makers.add_job(context.db, expires_at=1.0)
+    makers.add_worker(context.db, "h/cpu:1")
+
+    clock.now += PERIOD
+    with caplog.at_level(logging.WARNING):
+        sweeper.sweep()
+
+    assert sorted(states(context.db)) == ["expired", "queued"]
+    assert worker_state(context.db, holder) == "lost"
+    assert "no Redis" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_step_that_fails_does_not_stop_the_others(
+    context: Context,
+    sweeper: Sweeper,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def explode(*_args: Any, **_options: Any) -> Any:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(workers, "list_all", explode)
+    makers.add_job(context.db, expires_at=1.0)
+
+    sweeper.sweep()
+
+    assert states(context.db) == ["expired"]
+    assert "boom" in caplog.text
+
+
+def test_the_loop_sweeps_until_it_is_stopped(context: Context) -> None:
+    quick = replace(
+        context,
+        settings=replace(context.settings, worker=settings.Worker(sweep_seconds=0.05)),
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=Sweeper(quick).run, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(2):  # not only on its first pass
+            makers.add_job(context.db, expires_at=1.0)
+            wait_until(lambda: set(states(context.db)) == {"expired"})
+    finally:
+        stop.set()
+        thread.join(10)
+
+    assert not thread.is_alive()
+
+
+def wait_until(holds: Any, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_old_rows_expired_files_and_what_dead_writers_left_are_removed(context: Context) -> None:
+    old, young = makers.add_job(context.db), makers.add_job(context.db)
+    for job in (old, young):
+        jobs.cancel(context.db, DEFAULT_TENANT, job.id)
+    with context.db.write() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET finished_at = 1 WHERE id = ?", (old.id,))
+    gone = inputs.add_input(context, b"x", expires_at=time.time() - 1)
+    kept = inputs.add_input(context, b"x")
+    dead, writing = context.files / ".dead.part", context.files / "writing.part"
+    pins = [context.files / f"{ingest.PIN}{name}" for name in ("batch_nope", "")]
+    for path in (dead, writing, *pins[:1]):
+        path.touch()
+    os.utime(dead, (1, 1))
+    reading = inputs.submit(context, make_line(1))
+    os.link(context.files / kept.path, context.files / f"{ingest.PIN}{reading.id}")
+
+    cleaning.run(context)
+
+    assert len(states(context.db)) == 1
+    assert files.list_page(context.db, DEFAULT_TENANT, limit=9)[0][-1] == kept
+    names = {path.name for path in context.files.iterdir()}
+    assert {gone.path, dead.name, pins[0].name}.isdisjoint(names)
+    assert {kept.path, writing.name, f"{ingest.PIN}{reading.id}"} <= names
+
+
+def test_cleaning_happens_once_a_minute(context: Context, sweeper: Sweeper, clock: Clock) -> None:
+    sweeper.sweep()
+    inputs.add_input(context, b"x", expires_at=time.time() - 1)
+
+    sweep_for(sweeper, clock, 50)
+    assert len(list(context.files.iterdir())) == 1
+
+    sweep_for(sweeper, clock, 12)
+    assert list(context.files.iterdir()) == []
