@@ -1,0 +1,1 @@
+"""The demonstration model's data generator, training and evaluation."""

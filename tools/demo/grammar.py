@@ -1,0 +1,24 @@
+"""Random text from a small grammar: `[a|b|]` chooses, `{NAME}` expands a macro."""
+
+import re
+from collections.abc import Mapping
+from random import Random
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_MACRO = re.compile(r"\{([A-Z0-9]+)\}")
+
+
+def expand(text: str, macros: Mapping[str, str], rng: Random) -> str:
+    """One random expansion of `text`; unknown macros raise KeyError."""
+    while _MACRO.search(text):
+        text = _MACRO.sub(lambda match: macros[match[1]], text)
+    while _CHOICE.search(text):
+        text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), text, count=1)
+    if re.search(r"[\[\]|]", text):
+        raise ValueError(f"unbalanced brackets: {text}")
+    return re.sub(r" {2,}", " ", text).strip()
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with each `$key` replaced by its value; longer keys are not used."""
+    return re.sub(r"\$([a-z])(?![a-z])", lambda match: values[match[1]], text)

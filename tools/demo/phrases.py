@@ -1,0 +1,33 @@
+"""The wording files: macros and lines by section, for each language."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "phrases"
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """`macros` expand `{NAME}`; `sections` hold the lines that start with each other word."""
+
+    macros: dict[str, str]
+    sections: dict[str, tuple[str, ...]]
+
+
+def load(name: str) -> Phrases:
+    """One file of the phrases folder."""
+    macros: dict[str, str] = {}
+    sections: dict[str, tuple[str, ...]] = {}
+    for line in read(name).splitlines():
+        word, _, text = line.partition(" ")
+        if word == "=":
+            macro, _, text = text.partition(" ")
+            macros[macro] = text
+        elif word != "#":
+            sections[word] = (*sections.get(word, ()), text)
+    return Phrases(macros, sections)
+
+
+def read(name: str) -> str:
+    """The text of one file of the phrases folder."""
+    return (FOLDER / f"{name}.txt").read_text(encoding="utf-8")

@@ -1,0 +1,165 @@
+"""One request for one function: the wording around a task, and the code that answers it."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+from tools.demo import grammar, inflect, names, noise, phrases
+from tools.demo.families import Family
+
+_SLOTS = "abcd"
+_NAMED = 0.6
+_INLINE = 0.75
+_NAMED_PARAMETERS = 0.12
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function some answer defined."""
+
+    name: str
+    parameters: tuple[str, ...]
+    code: str
+    signature: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A request and its answer; `function` is None for a refusal."""
+
+    request: str
+    answer: str
+    function: Function | None
+
+
+@cache
+def wording(language: str) -> phrases.Phrases:
+    """The wording file of a language."""
+    return phrases.load(language)
+
+
+def compose(family: Family, language: str, rng: Random, older: Function | None = None) -> Turn:
+    """A request for `family`, put in `language`; a follow-up calls `older`."""
+    text = _word(family, language, rng, older)
+    text = noise.disturb(text, language, rng)
+    function = _define(family, text, rng, older)
+    request = grammar.fill(text, _values(family, function, older, rng, text))
+    request, code = _set_constant(request, function.code, rng)
+    done = Function(function.name, function.parameters, code, family.signature, function.topics)
+    return Turn(noise.space(request, language, rng), code, done)
+
+
+def _word(family: Family, language: str, rng: Random, older: Function | None) -> str:
+    lines = wording(language)
+    choice = rng.choice(family.wordings[language])
+    named = rng.random() < _NAMED
+    kinds = lines.sections[choice.kind]
+    if named and f"{choice.kind}!" in lines.sections and rng.random() < 0.25:
+        kinds = lines.sections[f"{choice.kind}!"]
+    phrase = grammar.expand(choice.text, lines.macros, rng)
+    if language == "zh" and choice.kind == "w":
+        phrase = inflect.question(phrase, rng)
+    text = _wrap(rng.choice(kinds), phrase, language, named, rng)
+    if older is not None:
+        text = _refer(text, language, rng)
+    return _append(text, language, named, rng)
+
+
+def _wrap(wrapper: str, phrase: str, language: str, named: bool, rng: Random) -> str:
+    lines = wording(language)
+    inline = named and rng.random() < _INLINE
+    macros = lines.macros | {
+        "C": rng.choice(lines.sections["C"]) if inline and "C" in lines.sections else "",
+        "F": rng.choice(lines.sections["F"]) if inline and "F" in lines.sections else "{FNU}",
+        "X": "\1",
+        "XS": "\2",
+        "XING": "\3",
+        "XTE": "\4",
+    }
+    text = grammar.expand(wrapper, macros, rng)
+    return _insert(text, phrase)
+
+
+def _insert(text: str, phrase: str) -> str:
+    text = text.replace("\1", phrase.replace("^", ""))
+    text = text.replace("\2", inflect.third_person(phrase))
+    text = text.replace("\3", inflect.gerund(phrase))
+    return text.replace("\4", inflect.te_form(phrase))
+
+
+def _refer(text: str, language: str, rng: Random) -> str:
+    lines = wording(language)
+    opening = grammar.expand(lines.sections["NOW"][0], lines.macros, rng)
+    joined = opening + (" " if opening and language == "en" else "") + text
+    if "$g" in text or (rng.random() < 0.7 and _mentions(opening)):
+        return joined
+    closing = grammar.expand(rng.choice(lines.sections["U"]), lines.macros, rng)
+    return joined + ("" if closing[0] == "," or language != "en" else " ") + closing
+
+
+def _mentions(opening: str) -> bool:
+    return bool(re.search(r"\$g|it:|on it|它|函数|関数|それ", opening))
+
+
+def _append(text: str, language: str, named: bool, rng: Random) -> str:
+    lines = wording(language)
+    if named and "$f" not in text:
+        text += _clause(lines.sections["T"], text, language, rng)
+    if "$p" not in text and rng.random() < _NAMED_PARAMETERS:
+        text += _clause(lines.sections["A"], text, language, rng)
+    return text
+
+
+def _clause(options: tuple[str, ...], text: str, language: str, rng: Random) -> str:
+    clause = grammar.expand(rng.choice(options), wording(language).macros, rng)
+    if text[-1] in "?.\uff1f\u3002" and clause[0] in ".,\u3002\uff0c\u3001":
+        clause = clause[1:].lstrip()
+    return (" " if language == "en" and clause[0] not in ".," else "") + clause
+
+
+def _define(family: Family, text: str, rng: Random, older: Function | None) -> Function:
+    called = older.name if older else ""
+    code = family.code.replace("$g", called)
+    usual = tuple(name for name in family.names if name != called) or ("f",)
+    name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
+    parameters = _parameters(family, text, code + " " + name, rng)
+    values = dict(zip(_SLOTS, parameters, strict=False)) | {"f": name, "k": "$k", "g": called}
+    code = grammar.fill(family.code, values)
+    return Function(name, parameters, code, family.signature, (family.id, family.topic))
+
+
+def _parameters(family: Family, text: str, code: str, rng: Random) -> tuple[str, ...]:
+    usual = family.parameters[0]
+    while True:
+        chosen = names.pick_parameters(family.parameters, code, rng)
+        pairs = zip(_SLOTS, chosen, usual, strict=False)
+        result = tuple(new if "$p" in text or f"${s}" in text else old for s, new, old in pairs)
+        if len(set(result)) == len(result):
+            return result
+
+
+def _values(
+    family: Family, function: Function, older: Function | None, rng: Random, text: str
+) -> dict[str, str]:
+    listed = ", ".join(function.parameters)
+    if not re.search(r"\$f\(\$p\)", text) and len(function.parameters) == 2 and rng.random() < 0.4:
+        listed = (
+            f"{function.parameters[0]} {'and' if text.isascii() else '和'} {function.parameters[1]}"
+        )
+        listed = listed if text.isascii() or "関" not in text else ", ".join(function.parameters)
+    values = dict(zip(_SLOTS, function.parameters, strict=False))
+    return values | {
+        "f": function.name,
+        "p": listed,
+        "k": "$k",
+        "g": older.name if older else "",
+    }
+
+
+def _set_constant(request: str, code: str, rng: Random) -> tuple[str, str]:
+    constant = str(
+        rng.choice((rng.randrange(2, 13), rng.randrange(2, 100), rng.randrange(2, 1000)))
+    )
+    return request.replace("$k", constant), code.replace("$k", constant)

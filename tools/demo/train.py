@@ -1,0 +1,203 @@
+"""Trains the demonstration model from nothing and writes app/demo/model.
+
+python -m tools.demo.train --steps 1500 --threads 2
+"""
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from torch.nn import functional
+from transformers import GenerationConfig, GlmConfig, GlmForCausalLM, PreTrainedTokenizerFast
+
+from tools.demo import generate, tokenizer
+from tools.demo.generate import Conversation
+
+FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
+VOCABULARY = 2400
+_POOL = 2048  # conversations that are sorted by length together
+_IGNORED = -100
+
+_COPY_STEPS = 160  # of repeated random pieces: teaches copying before there is meaning
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def build(vocabulary: int, eos: int, pad: int) -> GlmForCausalLM:
+    """An untrained model."""
+    config = GlmConfig(
+        vocab_size=vocabulary,
+        hidden_size=160,
+        intermediate_size=448,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        attention_dropout=0.0,
+        initializer_range=0.04,
+        bos_token_id=None,
+        eos_token_id=eos,
+        pad_token_id=pad,
+    )
+    return GlmForCausalLM(config)
+
+
+def encode(
+    conversation: Conversation, words: PreTrainedTokenizerFast
+) -> tuple[list[int], list[int]]:
+    """Token ids, and the labels: the answers with their end mark, all else ignored."""
+    ids: list[int] = []
+    labels: list[int] = []
+    for turn in conversation.turns:
+        asked = words.encode(f"{tokenizer.USER}{turn.request}{tokenizer.ASSISTANT}")
+        answered = words.encode(f"{turn.answer}{tokenizer.END}")
+        ids += asked + answered
+        labels += [_IGNORED] * len(asked) + answered
+    return ids, labels
+
+
+def batches(
+    conversations: list[Conversation], words: PreTrainedTokenizerFast, tokens: int, seed: int
+) -> Iterator[Batch]:
+    """Batches of similar length and about `tokens` tokens, in random order within each pool."""
+    rng = Random(seed)
+    for start in range(0, len(conversations), _POOL):
+        pool = [encode(one, words) for one in conversations[start : start + _POOL]]
+        groups = list(_group(sorted(pool, key=lambda pair: len(pair[0])), tokens))
+        rng.shuffle(groups)
+        yield from (_pad(group) for group in groups)
+
+
+def copies(vocabulary: int, tokens: int, count: int, seed: int) -> Iterator[Batch]:
+    """Batches of short random strings that occur again later; the repeats are learnt."""
+    rng = Random(seed)
+    length = 48
+    for _ in range(count):
+        rows = [_repeat(vocabulary, length, rng) for _ in range(tokens // length)]
+        yield torch.tensor([ids for ids, _ in rows]), torch.tensor([labels for _, labels in rows])
+
+
+def _repeat(vocabulary: int, length: int, rng: Random) -> tuple[list[int], list[int]]:
+    """Random tokens in which pieces of 3 to 8 come back; labelled from their second token on."""
+    ids = [rng.randrange(5, vocabulary) for _ in range(length // 3)]
+    labels = [_IGNORED] * len(ids)
+    while len(ids) < length:
+        size = rng.randrange(3, 9)
+        start = rng.randrange(len(ids) - size)
+        ids += [rng.randrange(5, vocabulary), *ids[start : start + size]]
+        labels += [_IGNORED, _IGNORED, *ids[start + 1 : start + size]]
+    return ids[:length], labels[:length]
+
+
+def _group(
+    pairs: list[tuple[list[int], list[int]]], tokens: int
+) -> Iterator[list[tuple[list[int], list[int]]]]:
+    group: list[tuple[list[int], list[int]]] = []
+    for pair in pairs:
+        if group and (len(group) + 1) * len(pair[0]) > tokens:
+            yield group
+            group = []
+        group.append(pair)
+    yield group
+
+
+def _pad(group: list[tuple[list[int], list[int]]]) -> Batch:
+    longest = max(len(ids) for ids, _ in group)
+    ids = [row + [0] * (longest - len(row)) for row, _ in group]
+    labels = [row + [_IGNORED] * (longest - len(row)) for _, row in group]
+    return torch.tensor(ids), torch.tensor(labels)
+
+
+def loss_of(model: GlmForCausalLM, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy over the answers; logits are computed for those positions only."""
+    ids, labels = batch
+    wanted = labels[:, 1:] != _IGNORED
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][wanted]
+    logits = model.lm_head(hidden).float()
+    return functional.cross_entropy(logits, labels[:, 1:][wanted])
+
+
+def optimizers(model: GlmForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings, norms and biases."""
+    layers = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
+    chosen = {id(p) for p in layers}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    muon = torch.optim.Muon(
+        layers, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+
+
+def fit(model: GlmForCausalLM, stream: Iterator[Batch], steps: int, rate: float) -> float:
+    """Trains for `steps` batches on a cosine schedule; returns seconds taken."""
+    steppers = optimizers(model, rate)
+    started, running = time.monotonic(), 0.0
+    for step, batch in zip(range(steps), stream, strict=False):
+        _set_rate(steppers, rate, step, steps)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        running = 0.95 * running + 0.05 * loss.item()
+        if step % 25 == 0:
+            seconds = time.monotonic() - started
+            print(f"step {step} loss {running:.4f} {seconds:.0f} s", flush=True)
+    return time.monotonic() - started
+
+
+def _set_rate(steppers: list[torch.optim.Optimizer], rate: float, step: int, steps: int) -> None:
+    warm = min(1.0, (step + 1) / 60)
+    now = rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    for stepper in steppers:
+        for group in stepper.param_groups:
+            group["lr"] = now
+
+
+def save(model: GlmForCausalLM, words: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes float16 weights, configuration, tokenizer and chat template."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = [words.eos_token_id, *words.convert_tokens_to_ids([tokenizer.USER])]
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends, pad_token_id=words.pad_token_id, do_sample=False
+    )
+    model.half().save_pretrained(folder)
+    words.save_pretrained(folder)
+
+
+def main() -> None:
+    """Generates data, trains, saves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--tokens", type=int, default=2048, help="tokens a batch")
+    parser.add_argument("--rate", type=float, default=4e-3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    conversations = generate.generate(options.steps * options.tokens // 40, options.seed)
+    texts = [message["content"] for one in conversations[:12000] for message in one.messages]
+    words = tokenizer.train(texts, VOCABULARY)
+    model = build(len(words), words.eos_token_id, words.pad_token_id)
+    print(f"{model.num_parameters():,} parameters, {len(conversations):,} conversations")
+    stream = itertools.chain(
+        copies(len(words), options.tokens, _COPY_STEPS, options.seed),
+        batches(conversations, words, options.tokens, options.seed),
+    )
+    seconds = fit(model, stream, options.steps, options.rate)
+    save(model, words, options.folder)
+    print(f"trained in {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
