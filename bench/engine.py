@@ -1,6 +1,6 @@
 """Tokens per second of model.generate one by one and of our engine, on the same prompts.
 
-`measure()` returns one dictionary; `python -m bench.engine` prints it as JSON.
+`measure()` returns one dictionary; `python -m bench.engine [SIZE [DTYPE [ARCHITECTURE]]]` prints it.
 """
 
 import json
@@ -160,5 +160,5 @@ def _repeat(
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    options = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    print(json.dumps(measure(**options), indent=2))  # type: ignore[arg-type]
+    named = zip(("size", "dtype", "architecture"), sys.argv[1:], strict=False)
+    print(json.dumps(measure(**dict(named)), indent=2))

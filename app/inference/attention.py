@@ -149,14 +149,15 @@ def _attend_group(
 def _attend_span(
     span: Span, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float
 ) -> torch.Tensor:
+    """Keys are repeated for the heads that share them, so that every fast kernel accepts them."""
+    shared = query.shape[1] // keys.shape[1]
     found = scaled_dot_product_attention(
         query[:, :, span.first : span.last],
-        keys,
-        values,
+        keys.repeat_interleave(shared, dim=1),
+        values.repeat_interleave(shared, dim=1),
         attn_mask=span.mask,
         is_causal=span.mask is None,
         scale=scaling,
-        enable_gqa=True,
     )
     return found[0].transpose(0, 1)
 

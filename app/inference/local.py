@@ -30,11 +30,14 @@ def build(
     device: str,
     weights_sha256: str | None = None,
     revision: str | None = None,
+    threads: int | None = None,
     token_budget: int | None = None,
 ) -> "Local":
     """Loads `model` on `device` ("cpu", "cpu:1", "cuda:0") and allocates its cache.
 
     Raises WeightsError: `unsupported_architecture`, `load_failed`, `no_cache_memory`."""
+    if threads:
+        torch.set_num_threads(threads)
     place = find_device(device)
     capacity.limit_memory(place, model.memory_fraction)
     loaded = checkpoint.load(model, place)
@@ -176,7 +179,6 @@ class Local:
         request, transcript = sequence.request, sequence.transcript
         self._scheduler.drop(sequence)
         del self._live[request.id]
-        self._cancelled.discard(request.id)
         tokens = tuple(sequence.tokens[len(request.prompt) :])
         transcript.finish(tokens)
         return engine.Output(

@@ -35,6 +35,7 @@ def write(path: Path, architecture: str, *, seed: int = 0, **sizes: Any) -> Path
     assert architecture in checkpoint.ARCHITECTURES
     name = architecture.removesuffix("ForCausalLM")
     config = getattr(transformers, f"{name}Config")(**TINY | sizes)
+    transformers.utils.logging.disable_progress_bar()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(transformers, architecture)(config)
