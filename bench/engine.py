@@ -160,5 +160,6 @@ def _repeat(
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    named = zip(("size", "dtype", "architecture"), sys.argv[1:], strict=False)
-    print(json.dumps(measure(**dict(named)), indent=2))
+    names = ("size", "dtype", "architecture")
+    options: dict[str, Any] = dict(zip(names, sys.argv[1:], strict=False))
+    print(json.dumps(measure(**options), indent=2))
