@@ -14,7 +14,9 @@ from app.wire.rows import NewBatch
 PATH = "/v1/batches"
 _WINDOW_SECONDS = {"24h": 24 * 3600}
 
-routes = APIBlueprint("batches", __name__, abp_tags=[{"name": "batches"}])
+routes = APIBlueprint(
+    "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=schemas.ERRORS
+)
 
 
 @routes.post(PATH, responses={"200": schemas.BatchObject})

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import text
+from app import text, weights
 from app.errors import BadRequest, NotFound, WeightsError
 from app.settings import Model
 
@@ -68,7 +68,11 @@ def _load(model: Model) -> text.Tokenizer | None:
         return text.Bytes(model.max_context or FAKE_CONTEXT)
     assert model.path is not None  # settings demand it of every other back end
     try:
-        return text.load(model.path)
+        sealed = model.verify
+        path = weights.verify_text(
+            model.path, manifest=sealed.manifest, public_keys=sealed.public_keys
+        )
+        return text.load(path)
     except WeightsError as error:
         values = {"action": "tokenizer_failed", "model": model.name}
         _logger.warning("lengths of prompts are not checked: %s", error, extra=values)

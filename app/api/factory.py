@@ -6,7 +6,6 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
-from flask_openapi.types import ResponseDict
 
 import app as package
 from app import queue
@@ -35,7 +34,6 @@ _INTERFACES = (jobs.routes, sessions.routes, files.routes, batches.routes, ops.r
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer"}
 }
-_ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 429, 503), schemas.ErrorBody)
 
 
 class _Json(DefaultJSONProvider):
@@ -71,7 +69,6 @@ def _make_flask(settings: Settings) -> OpenAPI:
         "app.api",
         info=Info(title="Open-AutoGLM", version=package.__version__),
         security_schemes=_BEARER,
-        responses=dict(_ERRORS),
         validation_error_status=400,
         validation_error_model=schemas.ErrorBody,
         validation_error_callback=docs.refuse,

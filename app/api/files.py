@@ -19,7 +19,7 @@ FORM_BYTES = 1024 * 1024  # what the form may add to the file itself
 _BATCH_SECONDS = 30 * 24 * 3600
 _BOM = b"\xef\xbb\xbf"
 
-routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}])
+routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=schemas.ERRORS)
 
 
 @routes.post(PATH, responses={"200": schemas.FileObject})

@@ -15,7 +15,7 @@ from app.wire.rows import Job, NewJob
 ENDPOINT = "/v1/jobs"
 RETRY_SECONDS = 1  # when a client that does not wait should ask again
 
-routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}])
+routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=schemas.ERRORS)
 
 
 @routes.post(ENDPOINT, responses={"202": schemas.JobObject})

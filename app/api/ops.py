@@ -19,7 +19,9 @@ from app.wire import objects
 _STARTED = int(time.time())
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-routes = APIBlueprint("ops", __name__, abp_tags=[{"name": "operations"}])
+routes = APIBlueprint(
+    "ops", __name__, abp_tags=[{"name": "operations"}], abp_responses=schemas.ERRORS
+)
 
 
 @routes.get("/health", responses={"200": schemas.HealthObject, "503": schemas.HealthObject})

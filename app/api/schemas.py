@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from flask_openapi.models.file import FileStorage
+from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.wire import bodies
@@ -236,3 +237,7 @@ class HealthObject(BaseModel):
 
     status: Literal["healthy", "unhealthy"]
     reasons: list[dict[str, str]] | None = None
+
+
+ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 429, 503), ErrorBody)
+"""What any route may answer when it refuses or cannot serve."""

@@ -9,7 +9,9 @@ from app.wire import objects
 
 PATH = "/v1/sessions"
 
-routes = APIBlueprint("sessions", __name__, abp_tags=[{"name": "sessions"}])
+routes = APIBlueprint(
+    "sessions", __name__, abp_tags=[{"name": "sessions"}], abp_responses=schemas.ERRORS
+)
 
 
 @routes.post(PATH, responses={"201": schemas.SessionObject})
