@@ -17,6 +17,7 @@ from app.wire.rows import File
 PATH = "/v1/files"
 FORM_BYTES = 1024 * 1024  # what the form may add to the file itself
 _BATCH_SECONDS = 30 * 24 * 3600
+_NAME_LENGTH = 255
 _BOM = b"\xef\xbb\xbf"
 
 routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=schemas.ERRORS)
@@ -26,7 +27,7 @@ routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_respo
 def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     """Upload a file (multipart/form-data)."""
     sink = _find_sink(form)
-    filename = (form.file.filename or "upload")[:255]
+    filename = _clean(form.file.filename or "upload")
     if form.purpose == "batch":
         _check_batch_file(filename, sink)
     if (form.anchor is None) != (form.seconds is None):
@@ -35,6 +36,11 @@ def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     file = _describe(form, filename, sink)
     sink.keep(file.path)
     return flask.jsonify(objects.show_file(files.add(context.current().db, file)))
+
+
+def _clean(name: str) -> str:
+    """A name that can be stored and shown anywhere; it is never used as a path."""
+    return "".join(char for char in name if char.isprintable())[-_NAME_LENGTH:] or "upload"
 
 
 def _find_sink(form: schemas.FileForm) -> uploads.Sink:

@@ -79,18 +79,25 @@ def _as_chat(request: dict[str, Any]) -> dict[str, Any]:
 def list_jobs(query: schemas.JobPage) -> flask.Response:
     """The tenant's jobs, newest first."""
     current = context.current()
-    filters = query.model_dump(include={"model", "session_id", "batch_id"}, exclude_none=True)
-    if query.status is not None:
-        filters["state"] = query.status
     page, has_more = jobs.list_page(
         current.db,
         context.caller().tenant_id,
         limit=query.limit,
         after=query.after,
-        filters=filters,
+        filters=_read_filters(query),
     )
     shown = [objects.show_job(job, language.explain) for job in page]
     return flask.jsonify(objects.show_list(shown, has_more=has_more))
+
+
+def _read_filters(query: schemas.JobPage) -> dict[str, str]:
+    """Columns and the values they must have."""
+    filters = query.model_dump(include={"session_id", "batch_id"}, exclude_none=True)
+    if query.status is not None:
+        filters["state"] = query.status
+    if query.model is not None:
+        filters["model"] = context.current().catalog.find(query.model).name
+    return filters
 
 
 @routes.get(f"{ENDPOINT}/<job_id>", responses={"200": schemas.JobObject})

@@ -39,3 +39,9 @@ class Request(flask.Request):
 def is_plain() -> bool:
     """Whether the body is sent as it is; packed ones are refused, their true size is unknown."""
     return flask.request.headers.get("Content-Encoding", "identity").lower() == "identity"
+
+
+def refuse_nul() -> None:
+    """A NUL character in path or query cannot be part of any id, and some databases choke on it."""
+    if "\0" in flask.request.path or b"%00" in flask.request.query_string:
+        raise BadRequest("nul_character")

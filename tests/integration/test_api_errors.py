@@ -101,7 +101,9 @@ def test_json_that_breaks_parsers_gets_a_message_of_its_own(
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/jobs/job_none", 404, "job_not_found"),
-        ("GET", "/v1/jobs/%00", 404, "job_not_found"),
+        ("GET", "/v1/jobs/%00", 400, "nul_character"),
+        ("GET", "/v1/jobs?after=%00", 400, "nul_character"),
+        ("GET", "/v1/jobs?model=none", 404, "model_not_found"),
         ("GET", "/v1/jobs?after=job_none", 404, "job_not_found"),
         ("GET", "/v1/jobs?limit=0", 400, "out_of_range"),
         ("GET", "/v1/jobs?limit=x", 400, "invalid_type"),

@@ -135,6 +135,13 @@ def test_an_upload_that_breaks_off_leaves_no_row_and_no_bytes(api: Api) -> None:
     assert api.client.get("/v1/files").json["data"] == []
 
 
+def test_a_file_name_loses_what_cannot_be_shown(api: Api) -> None:
+    shown = upload(api, name="../a\x1b[31m\tb.jsonl").json
+
+    assert shown["filename"] == "../a[31mb.jsonl"
+    assert list_folder(api) == [shown["id"]]
+
+
 def test_a_file_can_be_given_its_own_lifetime(api: Api) -> None:
     form: dict[str, Any] = {
         "expires_after[anchor]": "created_at",

@@ -138,7 +138,7 @@ def test_a_list_is_paged_from_the_newest_and_filtered(api: Api) -> None:
     assert [job["id"] for job in rest["data"]] == [ids[1], ids[0]]
     assert rest["has_more"] is False
     assert [j["id"] for j in api.client.get("/v1/jobs?model=large").json["data"]] == [large]
-    cancelled = api.client.get("/v1/jobs?status=cancelled&model=small").json["data"]
+    cancelled = api.client.get("/v1/jobs?status=cancelled&model=nick").json["data"]
     assert [job["id"] for job in cancelled] == [ids[0]]
 
 

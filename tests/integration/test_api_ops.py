@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from app import cli, locales
 from app.api import context
-from app.models import keys, workers
+from app.models import claims, keys, workers
 from app.models.database import Database
 from app.models.states import WorkerState
 
@@ -58,7 +58,7 @@ def beat(db: Database, model: str, pulse: int) -> None:
         workers.enroll(db, identity, max_attempts=3)
         found = workers.get(db, slot)
     assert found is not None
-    holder = workers.claims.Holder(slot, found.epoch)
+    holder = claims.Holder(slot, found.epoch)
     workers.update(db, holder, pulse=pulse, state=WorkerState.READY.value)
 
 
