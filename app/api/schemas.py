@@ -1,5 +1,6 @@
 """Paths, queries, bodies and answers of the routes, as OpenAPI shows them."""
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask_openapi.models.file import FileStorage
@@ -25,6 +26,16 @@ class _Query(BaseModel):
     """Query strings are text, so numbers in them are converted; unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Remembered where nothing is asked for: the routing library asks on every request."""
+        return super().model_json_schema(*args, **kwargs) if args or kwargs else _schema(cls)
+
+
+@cache
+def _schema(kind: type[_Query]) -> dict[str, Any]:
+    return super(_Query, kind).model_json_schema()
 
 
 class NoQuery(_Query):

