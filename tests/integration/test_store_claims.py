@@ -11,7 +11,7 @@ from app.models import claims, jobs, sessions, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
-from app.models.states import WorkerState
+from app.models.states import JobState, WorkerState
 from app.wire.rows import Job, Outcome
 
 pytestmark = pytest.mark.integration
@@ -21,7 +21,7 @@ def state_of(db: Database, job: Job) -> str:
     return jobs.get(db, DEFAULT_TENANT, job.id).state
 
 
-def test_eight_workers_claim_every_job_once(database: Database) -> None:
+def test_eight_workers_claim_every_job_once(database: Database, database_url: str) -> None:
     for _ in range(120):
         makers.add_job(database)
     holders = [makers.add_worker(database, f"h/cpu:{i}") for i in range(8)]
@@ -29,9 +29,11 @@ def test_eight_workers_claim_every_job_once(database: Database) -> None:
 
     def drain(holder: Holder) -> list[str]:
         barrier.wait()
+        own = Database(database_url)  # as another process has it
         found: list[str] = []
-        while piece := makers.take(database, holder, limit=3):
+        while piece := makers.take(own, holder, limit=3):
             found += [job.id for job in piece]
+        own.close()
         return found
 
     with ThreadPoolExecutor(8) as pool:
@@ -278,7 +280,25 @@ def test_a_worker_may_end_its_job_as_expired(database: Database) -> None:
     assert state_of(database, held) == "expired"
 
 
-def test_cancel_and_settle_at_the_same_moment_leave_one_outcome(database: Database) -> None:
+@pytest.mark.parametrize("state", ["failed", "cancelled", "expired"])
+def test_no_statement_that_ends_jobs_touches_an_ended_one(database: Database, state: str) -> None:
+    makers.add_job(database)
+    (held,) = makers.take(database, makers.add_worker(database))
+    claims.settle(database, [makers.succeed(held)])
+    before = jobs.get(database, DEFAULT_TENANT, held.id)
+
+    with database.write() as tx:
+        claims.end(tx, [held.id], JobState(state), None)
+        claims.requeue(tx, [held.id], crashes=1)
+        jobs.cancel_where(tx)
+
+    assert jobs.get(database, DEFAULT_TENANT, held.id) == before
+
+
+def test_cancel_and_settle_at_the_same_moment_leave_one_outcome(
+    database: Database, database_url: str
+) -> None:
+    client = Database(database_url)
     holder = makers.add_worker(database)
     for _ in range(20):
         makers.add_job(database)
@@ -287,7 +307,7 @@ def test_cancel_and_settle_at_the_same_moment_leave_one_outcome(database: Databa
 
         def cancel(barrier: threading.Barrier = barrier, held: Job = held) -> None:
             barrier.wait()
-            jobs.cancel(database, DEFAULT_TENANT, held.id)
+            jobs.cancel(client, DEFAULT_TENANT, held.id)
 
         thread = threading.Thread(target=cancel)
         thread.start()
@@ -298,3 +318,4 @@ def test_cancel_and_settle_at_the_same_moment_leave_one_outcome(database: Databa
         ended = jobs.get(database, DEFAULT_TENANT, held.id)
         assert ended.state in {"succeeded", "cancelled"}
         assert (ended.result is not None) == (ended.state == "succeeded")
+    client.close()

@@ -30,12 +30,17 @@ def test_a_new_job_is_queued_with_what_was_sent(database: Database) -> None:
     assert found.metadata == {"a": "b"}
 
 
-def test_ten_parallel_creates_with_one_key_make_one_job(database: Database) -> None:
+def test_ten_parallel_creates_with_one_key_make_one_job(
+    database: Database, database_url: str
+) -> None:
     barrier = threading.Barrier(10)
 
     def create(_: int) -> tuple[Job, bool]:
+        own = Database(database_url)  # as another process has it
         barrier.wait()
-        return jobs.create(database, same_key())
+        made = jobs.create(own, same_key())
+        own.close()
+        return made
 
     with ThreadPoolExecutor(10) as pool:
         made = list(pool.map(create, range(10)))
