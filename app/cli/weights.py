@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from app import cli, locales
-from app.inference import weights
+from app import cli, locales, weights
 
 _PATH = click.Path(path_type=Path)
 _MANIFEST = click.option(

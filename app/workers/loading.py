@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from app import settings, text
+from app import settings, text, weights
 from app.errors import SettingsError
-from app.inference import backends, weights
+from app.inference import backends
 from app.inference.engine import Engine
 from app.text import Tokenizer
 

@@ -20,10 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import load_file, save_file
 
 import app
-from app import locales
+from app import locales, weights
 from app.errors import WeightsError
-from app.inference import weights
-from app.inference.weights import keys
+from app.weights import keys
 
 PRIVATE, PUBLIC = weights.keygen()
 OTHER_PRIVATE, OTHER_PUBLIC = weights.keygen()
@@ -503,7 +502,7 @@ def test_the_order_of_files_does_not_change_the_manifest() -> None:
 
 def test_every_refusal_is_explained_in_every_language_and_in_the_documentation() -> None:
     root = Path(app.__file__).parent
-    sources = [*root.glob("inference/weights/*.py"), *root.glob("text/*.py")]
+    sources = [*root.glob("weights/*.py"), *root.glob("text/*.py")]
     codes = {
         code
         for source in sources
@@ -522,7 +521,7 @@ def test_every_refusal_is_explained_in_every_language_and_in_the_documentation()
 
 def test_verifying_and_counting_never_import_torch(signed: Path) -> None:
     script = (
-        "import sys; from app import text; from app.inference import weights\n"
+        "import sys; from app import text; from app import weights\n"
         "weights.verify(sys.argv[1], public_keys=[sys.argv[2]]); text.Bytes()\n"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
@@ -530,3 +529,22 @@ def test_verifying_and_counting_never_import_torch(signed: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script, str(signed), PUBLIC], check=False)
 
     assert done.returncode == 0
+
+
+def test_the_text_of_a_model_is_verified_without_reading_its_tensors(signed: Path) -> None:
+    content = bytearray((signed / MODEL).read_bytes())
+    content[-1] ^= 1
+    (signed / MODEL).write_bytes(bytes(content))
+
+    assert weights.verify_text(signed, public_keys=(PUBLIC,)) == signed
+
+
+def test_a_changed_tokenizer_is_refused_by_name_when_only_the_text_is_verified(
+    signed: Path,
+) -> None:
+    (signed / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<EOS>"}))
+
+    with pytest.raises(WeightsError) as caught:
+        weights.verify_text(signed, public_keys=(PUBLIC,))
+
+    assert caught.value.values["file"] == "tokenizer_config.json"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.errors import WeightsError
-from app.inference.weights import contents, keys, tree
-from app.inference.weights.manifest import MANIFEST, SUFFIX, File, Manifest, check_name, parse
+from app.weights import contents, keys, tree
+from app.weights.manifest import MANIFEST, SUFFIX, File, Manifest, check_name, parse
 
 
 def lock(path: str | Path, *, manifest: str = MANIFEST) -> Manifest:

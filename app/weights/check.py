@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.errors import WeightsError
-from app.inference.weights import contents, keys, seal, tree
-from app.inference.weights.manifest import MANIFEST, SUFFIX, File, Manifest, parse
+from app.weights import contents, keys, seal, tree
+from app.weights.manifest import MANIFEST, SUFFIX, File, Manifest, parse
 
 MANIFEST_LIMIT = 64 << 20  # bytes
 THREADS = 4  # files hashed side by side; hashing releases the interpreter
@@ -72,12 +72,7 @@ def verify(
     """Checks a model directory and returns what was verified; raises WeightsError at the first
     fault, naming the file. Every byte is hashed in blocks of 1 MiB."""
     sealed = unseal(path, manifest=manifest, public_keys=public_keys)
-    stamps: dict[str, tree.Stamp] = {}
-    for each in examine(sealed):
-        if each.error is not None:
-            raise each.error
-        assert each.stamp is not None
-        stamps[each.name] = each.stamp
+    stamps = _require(examine(sealed))
     files = tuple(sorted(sealed.manifest.files))
     return Verified(
         path=sealed.path,
@@ -87,6 +82,26 @@ def verify(
         own_names=sealed.own_names,
         stamps=tuple(stamps[file.name] for file in files),
     )
+
+
+def verify_text(
+    path: str | Path, *, manifest: str = MANIFEST, public_keys: Sequence[str | Path] = ()
+) -> Path:
+    """Checks everything but the content of tensor files and returns the directory: enough for
+    whoever reads only tokenizer and chat template, and quick however large the model is."""
+    sealed = unseal(path, manifest=manifest, public_keys=public_keys)
+    _require(examine(sealed, lambda name: not name.endswith(".safetensors")))
+    return sealed.path
+
+
+def _require(checks: Iterable[Check]) -> dict[str, tree.Stamp]:
+    stamps: dict[str, tree.Stamp] = {}
+    for each in checks:
+        if each.error is not None:
+            raise each.error
+        assert each.stamp is not None
+        stamps[each.name] = each.stamp
+    return stamps
 
 
 def unseal(
@@ -102,12 +117,14 @@ def unseal(
     return Sealed(root, parse(raw, file=manifest), manifest, digest, key_id)
 
 
-def examine(sealed: Sealed) -> Iterator[Check]:
-    """One Check per file: faults that need no reading first, then every file as it is hashed."""
+def examine(sealed: Sealed, wanted: Callable[[str], bool] = lambda _name: True) -> Iterator[Check]:
+    """One Check per file: faults that need no reading first, then every wanted file as it is
+    hashed."""
     faults = list(_find_faults(sealed))
     yield from faults
     refused = {fault.name for fault in faults}
-    files = [file for file in sorted(sealed.manifest.files) if file.name not in refused]
+    unread = (file for file in sorted(sealed.manifest.files) if file.name not in refused)
+    files = [file for file in unread if wanted(file.name)]
     names = frozenset(file.name for file in sealed.manifest.files)
     pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
     try:

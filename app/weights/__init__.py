@@ -1,9 +1,9 @@
 """Verified weights: lock a model directory, sign it, and refuse to load anything else."""
 
-from app.inference.weights.check import Check, Sealed, Verified, examine, unseal, verify
-from app.inference.weights.keys import keygen, write_pair
-from app.inference.weights.manifest import MANIFEST, SUFFIX, File, Manifest
-from app.inference.weights.seal import lock, sign
+from app.weights.check import Check, Sealed, Verified, examine, unseal, verify, verify_text
+from app.weights.keys import keygen, write_pair
+from app.weights.manifest import MANIFEST, SUFFIX, File, Manifest
+from app.weights.seal import lock, sign
 
 __all__ = [
     "MANIFEST",
@@ -19,5 +19,6 @@ __all__ = [
     "sign",
     "unseal",
     "verify",
+    "verify_text",
     "write_pair",
 ]
