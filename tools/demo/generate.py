@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tools.demo import edits, families, grammar, phrases, prompts
+from tools.demo import edits, families, grammar, names, phrases, prompts
 from tools.demo.families import LANGUAGES, Family
 from tools.demo.prompts import Function, Turn
 
 SINGLE, REFUSED = 0.36, 0.16
-_FIRST = 0.3  # of the conversations: single turns only, short ones teach copying names fastest
+_COPYING = 0.5  # of the conversations: some only repeat names, the skill all others need
+_FIRST = 0.25  # of the conversations: single turns only, short ones teach copying names fastest
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Conversation:
 def generate(count: int, seed: int) -> list[Conversation]:
     """`count` conversations; the same seed gives the same ones."""
     rng = Random(seed)
-    return [_converse(rng.choice(LANGUAGES), i < _FIRST * count, rng) for i in range(count)]
+    return [_choose(i / count, rng) for i in range(count)]
+
+
+def _choose(progress: float, rng: Random) -> Conversation:
+    if progress < _COPYING and rng.random() < 0.15:
+        return Conversation("en", (copy(rng),))
+    return _converse(rng.choice(LANGUAGES), progress < _FIRST, rng)
 
 
 @cache
@@ -127,6 +134,12 @@ def refuse(language: str, rng: Random) -> Turn:
     if language == "en" and rng.random() < 0.3:
         request = request[0].lower() + request[1:]
     return Turn(request, prompts.wording(language).sections["refuse"][0], None)
+
+
+def copy(rng: Random) -> Turn:
+    """Names to be repeated as they stand."""
+    listed = " ".join(names.invent(rng) for _ in range(rng.randrange(2, 12)))
+    return Turn(f"= {listed}", listed, None)
 
 
 def main() -> None:

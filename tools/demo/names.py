@@ -24,7 +24,7 @@ def pick_function(usual: tuple[str, ...], code: str, rng: Random) -> str:
     """A function name: half of the time a usual one, else invented; never one that `code` uses."""
     used = set(re.findall(r"\w+", code)) | _RESERVED
     while True:
-        name = rng.choice(usual) if rng.random() < 0.5 else _invent(rng)
+        name = rng.choice(usual) if rng.random() < 0.5 else invent(rng)
         if name not in used:
             return name
 
@@ -60,7 +60,8 @@ def _invent_parameters(count: int, rng: Random) -> tuple[str, ...]:
     return tuple(_word(rng) for _ in range(count))
 
 
-def _invent(rng: Random) -> str:
+def invent(rng: Random) -> str:
+    """A name that need not mean anything."""
     form = rng.choice(_FORMS)
     words = (rng.choice(_WORDS), rng.choice(_WORDS))
     return form.format(*words, new=_word(rng), upper=_word(rng).capitalize(), **_extras(words, rng))

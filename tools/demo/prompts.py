@@ -9,7 +9,7 @@ from tools.demo import grammar, inflect, names, noise, phrases
 from tools.demo.families import Family
 
 _SLOTS = "abcd"
-_NAMED = 0.6
+_NAMED = 0.7
 _INLINE = 0.75
 _NAMED_PARAMETERS = 0.12
 

@@ -4,7 +4,6 @@ python -m tools.demo.train --steps 1500 --threads 2
 """
 
 import argparse
-import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from tools.demo.generate import Conversation
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
 VOCABULARY = 2400
+_LENGTH = 66  # tokens of a conversation, a low estimate
 _POOL = 2048  # conversations that are sorted by length together
 _IGNORED = -100
 
-_COPY_STEPS = 160  # of repeated random pieces: teaches copying before there is meaning
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -72,27 +71,6 @@ def batches(
         groups = list(_group(sorted(pool, key=lambda pair: len(pair[0])), tokens))
         rng.shuffle(groups)
         yield from (_pad(group) for group in groups)
-
-
-def copies(vocabulary: int, tokens: int, count: int, seed: int) -> Iterator[Batch]:
-    """Batches of short random strings that occur again later; the repeats are learnt."""
-    rng = Random(seed)
-    length = 48
-    for _ in range(count):
-        rows = [_repeat(vocabulary, length, rng) for _ in range(tokens // length)]
-        yield torch.tensor([ids for ids, _ in rows]), torch.tensor([labels for _, labels in rows])
-
-
-def _repeat(vocabulary: int, length: int, rng: Random) -> tuple[list[int], list[int]]:
-    """Random tokens in which pieces of 3 to 8 come back; labelled from their second token on."""
-    ids = [rng.randrange(5, vocabulary) for _ in range(length // 3)]
-    labels = [_IGNORED] * len(ids)
-    while len(ids) < length:
-        size = rng.randrange(3, 9)
-        start = rng.randrange(len(ids) - size)
-        ids += [rng.randrange(5, vocabulary), *ids[start : start + size]]
-        labels += [_IGNORED, _IGNORED, *ids[start + 1 : start + size]]
-    return ids[:length], labels[:length]
 
 
 def _group(
@@ -173,6 +151,18 @@ def save(model: GlmForCausalLM, words: PreTrainedTokenizerFast, folder: Path) ->
     words.save_pretrained(folder)
 
 
+def _begin(
+    conversations: list[Conversation], start: Path | None
+) -> tuple[GlmForCausalLM, PreTrainedTokenizerFast]:
+    """The model of an earlier run, or a new one with a tokenizer learnt from the data."""
+    if start is not None:
+        words = PreTrainedTokenizerFast.from_pretrained(start)
+        return GlmForCausalLM.from_pretrained(start, dtype=torch.float32), words
+    texts = [message["content"] for one in conversations[:12000] for message in one.messages]
+    words = tokenizer.train(texts, VOCABULARY)
+    return build(len(words), words.eos_token_id, words.pad_token_id), words
+
+
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -181,19 +171,15 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="go on from the model in this folder")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    conversations = generate.generate(options.steps * options.tokens // 40, options.seed)
-    texts = [message["content"] for one in conversations[:12000] for message in one.messages]
-    words = tokenizer.train(texts, VOCABULARY)
-    model = build(len(words), words.eos_token_id, words.pad_token_id)
+    conversations = generate.generate(options.steps * options.tokens // _LENGTH, options.seed)
+    model, words = _begin(conversations, options.start)
     print(f"{model.num_parameters():,} parameters, {len(conversations):,} conversations")
-    stream = itertools.chain(
-        copies(len(words), options.tokens, _COPY_STEPS, options.seed),
-        batches(conversations, words, options.tokens, options.seed),
-    )
+    stream = batches(conversations, words, options.tokens, options.seed)
     seconds = fit(model, stream, options.steps, options.rate)
     save(model, words, options.folder)
     print(f"trained in {seconds:.0f} s")
