@@ -102,11 +102,20 @@ def release(db: Database, held: Sequence[tuple[str, int]]) -> int:
     if not held:
         return 0
     with db.write() as tx:
-        rows = _lock_held(tx, held)
-        _record_attempts(tx, rows, "released")
-        requeue(tx, [row.id for row in rows if not row.cancel_requested])
-        end(tx, [row.id for row in rows if row.cancel_requested], JobState.CANCELLED, None)
-        return len(rows)
+        return _release(tx, held)
+
+
+def _release(tx: Connection, held: Sequence[tuple[str, int]]) -> int:
+    rows = _lock_held(tx, held)
+    _record_attempts(tx, rows, "released")
+    requeue(tx, [row.id for row in rows if not row.cancel_requested])
+    end(tx, [row.id for row in rows if row.cancel_requested], JobState.CANCELLED, None)
+    return len(rows)
+
+
+def release_all(tx: Connection, holder: Holder) -> int:
+    """Gives everything back that `holder` runs; returns how many jobs."""
+    return _release(tx, _list_running(tx, holder))
 
 
 def requeue(tx: Connection, job_ids: Sequence[str], *, crashes: int = 0) -> None:
@@ -275,11 +284,12 @@ def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
 def release_unknown(db: Database, holder: Holder, known: Sequence[tuple[str, int]]) -> int:
     """Gives back running jobs of `holder` that are not among `known`: a claim whose answer was
     lost. Returns how many."""
-    mine = (
-        jobs.c.slot == holder.slot,
-        jobs.c.epoch == holder.epoch,
-        jobs.c.state == JobState.RUNNING,
-    )
     with db.read() as tx:
-        rows = tx.execute(sa.select(jobs.c.id, jobs.c.attempt).where(*mine)).all()
-    return release(db, [(row.id, row.attempt) for row in rows if tuple(row) not in set(known)])
+        held = _list_running(tx, holder)
+    return release(db, [each for each in held if each not in set(known)])
+
+
+def _list_running(tx: Connection, holder: Holder) -> list[tuple[str, int]]:
+    mine = (jobs.c.slot == holder.slot, jobs.c.epoch == holder.epoch)
+    running = sa.select(jobs.c.id, jobs.c.attempt).where(*mine, jobs.c.state == JobState.RUNNING)
+    return [(row.id, row.attempt) for row in tx.execute(running)]

@@ -120,6 +120,16 @@ def count_load(db: Database, holder: claims.Holder) -> None:
         tx.execute(counting.values(model_loads_total=workers.c.model_loads_total + 1))
 
 
+def retire(db: Database, holder: claims.Holder) -> int:
+    """Ends an incarnation in order, in one transaction: it can claim no more, and all that it still
+    holds is queued again, uncounted. Returns how many jobs that were."""
+    with db.write() as tx:
+        mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
+        leaving = sa.update(workers).where(*mine).values(state=WorkerState.STOPPED.value)
+        tx.execute(leaving.values(in_flight=0, in_shift=False, pulsed_at=time.time()))
+        return claims.release_all(tx, holder)
+
+
 def get(db: Database, slot: str) -> Worker | None:
     """The current incarnation of a slot, if it ever had one."""
     with db.read() as tx:

@@ -25,8 +25,10 @@ from app.workers.loading import Loaded
 from app.workers.pulse import Pulse
 from app.workers.shift import Shift
 from app.workers.slot import Slot
+from app.workers.tally import Tally
 from app.workers.watch import STACKS_SIGNAL
 
+_MIN_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 60.0
 _EXIT_AFTER_SECONDS = 1.0  # leaves the pool time to hand over the last result
 
@@ -76,7 +78,7 @@ class Child:
     def _load(self) -> Loaded:
         """The model, however many tries it takes; every failure is in the worker row."""
         model = loading.find(self._context.settings, self._slot.model)
-        pause = self._context.settings.worker.load_backoff_seconds
+        pause = max(_MIN_BACKOFF_SECONDS, self._context.settings.worker.load_backoff_seconds)
         while True:
             started = time.monotonic()
             try:
@@ -148,6 +150,8 @@ class Child:
         the task then shows as FAILURE and the process ends, so that a new one takes over."""
         self._install_handler()
         with self._shift_lock:
+            if self._stopping.is_set():
+                return Tally().as_dict()
             self._shifts += 1
             try:
                 tally = Shift(
@@ -158,6 +162,7 @@ class Child:
                 ).run()
             except Exception:
                 _logger.exception("engine failed", extra={"action": "engine_failed"})
+                self._stopping.set()  # no other shift may enter what is broken
                 self._exit_later(70)
                 raise
         if self.has_work and not self._stopping.is_set():
@@ -223,10 +228,12 @@ class Child:
         self._stopping.set()
         self.pulse.stop()
         try:
-            self.clerk.release()
-            workers.update(self._context.db, self.holder, state=WorkerState.STOPPED.value)
+            number = workers.retire(self._context.db, self.holder)
         except Unavailable as error:
             _logger.warning("jobs are left to the lease: %s", error, extra={"action": "release"})
+            return
+        self.clerk.forfeit(self.holder)
+        _logger.info("gave %d jobs back", number, extra={"action": "release"})
 
     def _exit_later(self, code: int) -> None:
         threading.Timer(_EXIT_AFTER_SECONDS, os._exit, (code,)).start()

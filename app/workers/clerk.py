@@ -7,7 +7,7 @@ transactions fenced by attempt. The engine loop never waits for it.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app import log
@@ -19,7 +19,7 @@ from app.wire.rows import Job, Outcome, Problem
 from app.workers import orders
 from app.workers.orders import Order
 from app.workers.tally import Tally
-from app.workers.tray import Tray
+from app.workers.tray import Ended, Tray
 
 LOOK_SECONDS = 0.05  # how often the backlog is looked at while there is room
 _CANCEL_SECONDS = 0.25
@@ -67,15 +67,8 @@ class Clerk:
             time.sleep(0.002)
         return True
 
-    def release(self) -> int:
-        """Gives every job that has not ended back to the queue, uncounted; returns how many."""
-        number = claims.release(self._db, self.tray.surrender())
-        if number:
-            _logger.info("gave %d jobs back", number, extra={"action": "release"})
-        return number
-
     def forfeit(self, holder: claims.Holder) -> None:
-        """The lease was lost: others have the jobs now. Drops them and goes on as `holder`."""
+        """The jobs are others' now. Drops them and goes on as `holder`."""
         self._holder = holder
         self.tray.surrender()
         self.tray.drop_ended(self.tray.ended())
@@ -103,6 +96,30 @@ class Clerk:
         pending = self.tray.ended()
         if not pending:
             return
+        try:
+            self._settle(pending)
+        except Unavailable:
+            raise
+        except Exception:  # one outcome that cannot be stored must not hold up the others
+            _logger.exception("group not stored", extra={"action": "settle_failed"})
+            for each in pending:
+                self._settle_alone(each)
+
+    def _settle_alone(self, ended: Ended) -> None:
+        try:
+            self._settle([ended])
+        except Unavailable:
+            raise
+        except Exception as error:
+            job, outcome = ended
+            extra = {"action": "settle_failed", "job_id": job.id, "trace_id": job.trace_id}
+            _logger.exception("outcome cannot be stored", extra=extra)
+            problem = Problem("engine_failed", values={"reason": type(error).__name__})
+            failed = Outcome(job.id, outcome.attempt, JobState.FAILED, problem=problem)
+            self._settle([(job, failed)])
+            self.tray.drop_ended([ended])
+
+    def _settle(self, pending: Sequence[Ended]) -> None:
         settlement = claims.settle(self._db, [outcome for _, outcome in pending])
         self.tray.drop_ended(pending)
         for job, outcome in pending:

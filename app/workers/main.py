@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from typing import Any
 
 import billiard
@@ -18,6 +19,8 @@ from app.models import database
 from app.workers import slot
 from app.workers.child import Child
 from app.workers.context import Context
+
+_PAUSE_SECONDS = 5.0  # the pool starts the next child at once
 
 _logger = logging.getLogger(__name__)
 options = settings.load()
@@ -51,8 +54,12 @@ def _start_child(**_kwargs: Any) -> None:
     if place is None:
         raise SettingsError("slot_missing")
     log.configure(options.log_level)
-    context = Context(database.connect(options), options, app)
-    _children[:] = [Child(context, place)]
+    try:
+        _children[:] = [Child(Context(database.connect(options), options, app), place)]
+    except Exception:  # Celery would go on without a model and acknowledge what it never ran
+        _logger.exception("child cannot start", extra={"action": "start_failed"})
+        time.sleep(_PAUSE_SECONDS)
+        os._exit(70)
 
 
 @signals.worker_process_shutdown.connect

@@ -104,16 +104,29 @@ def lock(slot: Slot, folder: Path) -> IO[str]:
     return file
 
 
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def refuse_rival(
     db: Database,
     slot: Slot,
     interval: float,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Raises SlotTaken if a worker on another machine keeps this slot's row alive. One that died
-    stands still, so watching a few of its pulse intervals tells."""
+    """Raises SlotTaken if a worker elsewhere (another machine, or another data directory on this
+    one) keeps this slot's row alive. One that died stands still, so watching a few of its pulse
+    intervals tells; one that died on this machine is not waited for."""
     before = workers.get(db, slot.name)
-    if before is None or before.state not in workers.ALIVE or before.machine == machine():
+    if before is None or before.state not in workers.ALIVE:
+        return
+    if before.machine == machine() and not _is_running(before.parent_pid):
         return
     sleep(_WATCH_INTERVALS * interval)
     after = workers.get(db, slot.name)

@@ -81,6 +81,7 @@ class Tray:
     def reject(self, request_id: str, error: AutoglmError) -> None:
         """Hands back a request that the engine refused."""
         with self._lock:
+            self._doomed.discard(request_id)
             order = self._orders.pop(request_id, None)
             if order is not None:
                 self._outbox.append((order.job, orders.refuse(order.job, error)))

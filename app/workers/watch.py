@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from app.errors import Unavailable
 from app.models import workers
 from app.models.database import Database
 from app.workers.slot import Slot
+from app.workers.stillness import Stillness
 
 _LOOK_SECONDS = 1.0
 _STACKS_SECONDS = 1.0
@@ -21,14 +23,21 @@ _logger = logging.getLogger(__name__)
 
 class Watch:
     """Kills the child when its step count stands still for `step_timeout` seconds in a shift with
-    sequences in flight. Judged on this process's monotonic clock."""
+    sequences in flight. Judged on this process's monotonic clock; time in which this process
+    could not look is not held against the child."""
 
-    def __init__(self, db: Database, slot: Slot, step_timeout: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        slot: Slot,
+        step_timeout: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._db = db
         self._slot = slot
         self._step_timeout = step_timeout
-        self._seen: tuple[int, int] | None = None
-        self._since = time.monotonic()
+        self._steps = Stillness(monotonic, longest_step=2 * _LOOK_SECONDS)
 
     def start(self) -> None:
         """Starts the thread; it ends with the process."""
@@ -37,21 +46,23 @@ class Watch:
     def _run(self) -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
-            with contextlib.suppress(Unavailable):
-                self.look(time.monotonic())
+            try:
+                self.look()
+            except Unavailable as error:
+                _logger.warning("database: %s", error, extra={"action": "store_unavailable"})
+            except Exception:  # the thread must outlive any one fault
+                _logger.exception("watch failed", extra={"action": "watch_failed"})
 
-    def look(self, now: float) -> bool:
+    def look(self) -> bool:
         """One look; True if the child was killed."""
         row = workers.get(self._db, self._slot.name)
         is_busy = row is not None and row.in_shift and row.in_flight > 0
         if row is None or not is_busy or row.parent_pid != os.getpid():
-            self._seen = None
+            self._steps.forget_others(set())
             return False
-        if self._seen != (row.epoch, row.step):
-            self._seen, self._since = (row.epoch, row.step), now
+        if self._steps.measure(row.slot, (row.epoch, row.step)) < self._step_timeout:
             return False
-        if now - self._since < self._step_timeout:
-            return False
+        self._steps.forget_others(set())
         self._kill(row.pid)
         return True
 
@@ -59,7 +70,6 @@ class Watch:
         _logger.error(
             "step took over %.0f s; killing the child", self._step_timeout, extra={"action": "hang"}
         )
-        self._seen = None
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, STACKS_SIGNAL)
             time.sleep(_STACKS_SECONDS)
