@@ -13,6 +13,8 @@ import click
 import httpx
 
 from app import log, settings
+from app.api import auth
+from app.cli import flower as dashboard
 from app.cli import say
 from app.errors import SettingsError
 from app.models import database, migrate
@@ -55,10 +57,10 @@ def run(options: settings.Settings, *, num_workers: int | None, flower_port: int
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
     options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     held = _lock(options.data_dir)
+    _prepare_database(options)
     _require_ports(options, flower_port)
     place = broker.plan(options)
     options = dataclasses.replace(options, redis=settings.Redis(url=place.url))
-    _prepare_database(options)
     processes = plan.make(options, place, num_workers=num_workers, flower_port=flower_port)
     Supervisor(processes, options.data_dir).run(_announcer(options, flower_port))
     held.close()
@@ -80,20 +82,27 @@ def _lock(data_dir: Path) -> IO[str]:
 
 
 def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
-    for port in (options.server.port, flower_port):
-        if port is not None and not ports.is_free(options.server.host, port):
-            raise SettingsError("port_in_use", host=options.server.host, port=port)
+    host, port = options.server.host, options.server.port
+    if flower_port is not None:
+        dashboard.require_auth(host)
+    for each in (port, flower_port):
+        if each is not None and not ports.is_free(host, each):
+            raise SettingsError("port_in_use", host=host, port=each)
+    if port == flower_port:
+        raise SettingsError("port_in_use", host=host, port=port)
 
 
 def _prepare_database(options: settings.Settings) -> None:
     db = database.connect(options)
     migrate.upgrade(db)
+    auth.require_safe(options, db)
     db.close()
 
 
 def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[[], None]:
     """Says once that the service can be used, and where."""
-    url = f"http://{options.server.host}:{options.server.port}"
+    host = f"[{options.server.host}]" if ":" in options.server.host else options.server.host
+    url = f"http://{host}:{options.server.port}"
     said: list[bool] = []
     asked_at = [0.0]
 
@@ -105,7 +114,7 @@ def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[
             said.append(True)
             click.echo(say("up.ready", url=url), err=True)
             if flower_port is not None:
-                flower = f"http://{options.server.host}:{flower_port}"
+                flower = f"http://{host}:{flower_port}"
                 click.echo(say("up.flower", url=flower), err=True)
 
     return look

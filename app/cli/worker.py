@@ -3,6 +3,7 @@
 import click
 
 from app import log, settings
+from app.errors import SettingsError
 from app.models import database, migrate
 from app.workers import slot
 from app.workers.watch import Watch
@@ -15,6 +16,8 @@ from app.workers.watch import Watch
 def command(config: str | None, device: str, model: str | None) -> None:
     """Serves one model on one device until it is stopped."""
     options = settings.load(config)
+    if options.redis.url is None:
+        raise SettingsError("redis_url_missing", param="redis.url")
     log.configure(options.log_level)
     for name, value in settings.environment(options).items():
         settings.set_variable(name, value)
