@@ -5,7 +5,7 @@ inverting the distribution's cumulative sum at that number.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,9 @@ class Draw:
 
     sampling: Sampling
     position: int
+
+
+Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
 
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
@@ -40,7 +43,8 @@ def draw_uniform(seed: int, position: int) -> float:
     return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
-def _split(draws: Sequence[Draw]):  # type: ignore[no-untyped-def]
+def _split(draws: Sequence[Draw]) -> tuple[tuple[list[int], Pick], ...]:
+    """Rows that sample from every token, and those that cut the unlikely ones off first."""
     warm = [row for row, draw in enumerate(draws) if draw.sampling.temperature > 0]
     cut = [row for row in warm if draws[row].sampling.top_p < 1 or draws[row].sampling.top_k > 0]
     plain = sorted(set(warm) - set(cut))
