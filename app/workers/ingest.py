@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app import locales, queue
-from app.errors import AutoglmError, BadRequest, NotFound
+from app.errors import AutoglmError, NotFound
 from app.models import batches, files, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
@@ -51,7 +51,7 @@ def _check(context: Context, batch: Batch) -> Batch | None:
     try:
         path = _find_input(context, batch)
     except NotFound:
-        missing = BadRequest(
+        missing = lines.BadLine(
             "invalid_request", param="file_id", text="file_not_found", id=batch.input_file_id
         )
         batches.refuse(context.db, batch.id, [lines.describe(missing, None, batch.locale)])
@@ -129,7 +129,7 @@ def _store_pieces(context: Context, batch: Batch, path: Path) -> None:
 def _give_up(context: Context, batch: Batch, error: NotFound) -> None:
     """Somebody removed the bytes behind our back: the batch ends with the lines that were read."""
     _logger.error("%s", error, extra={"action": "input_lost", "batch_id": batch.id})
-    lost = BadRequest("input_lost", param="file_id", id=batch.input_file_id)
+    lost = lines.BadLine("input_lost", param="file_id", id=batch.input_file_id)
     batches.close_input(context.db, batch.id, [lines.describe(lost, None, batch.locale)])
 
 
@@ -157,6 +157,9 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings) -> Line:
         record = lines.read_record(raw, settings.limits)
         custom_id = str(record["custom_id"])
         request = generation.parse(record["body"], endpoint=batch.endpoint, limits=settings.limits)
+    except lines.BadLine as error:  # it was good when the file was checked
+        _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400
+        problem = Problem("internal_error")
     except AutoglmError as error:
         problem = _make_problem(error, batch.locale)
     except Exception:

@@ -18,6 +18,11 @@ _CHAT_INPUT = ("messages", "Chat Completions")
 _PLAIN_FAULTS = frozenset({"invalid_json", "invalid_utf8"})
 
 
+class BadLine(BadRequest):
+    """A line, or the whole file, fails its batch. OpenAI has texts of its own for this: they are
+    the entries `ingest.<code>`, or `ingest.<text>` for a code that has several."""
+
+
 @dataclass(frozen=True)
 class Raw:
     """One line of a file as it stands there: its number from 1; `content` None if it is too long."""
@@ -69,22 +74,22 @@ class Survey:
         """Checks every line; stops at the first one that is too many."""
         for raw in iterate(file, self.rules.limits.max_line_bytes):
             if self.total == self.rules.limits.max_batch_lines:
-                self._add(None, BadRequest("too_many_tasks", limit=self.total))
+                self._add(None, BadLine("too_many_tasks", limit=self.total))
                 return
             self.total += 1
             try:
                 self._check(raw)
-            except BadRequest as error:
+            except BadLine as error:
                 self._add(raw.number, error)
         if self.total == 0:
-            self._add(None, BadRequest("empty_file"))
+            self._add(None, BadLine("empty_file"))
 
     def close(self) -> list[dict[str, Any]]:
         """The first problems, and how many more there are."""
         hidden = self.num_problems - len(self.problems)
         if not hidden:
             return self.problems
-        more = describe(BadRequest("more_problems", count=hidden), None, self.rules.locale)
+        more = describe(BadLine("more_problems", count=hidden), None, self.rules.locale)
         return [*self.problems, more]
 
     def _check(self, raw: Raw) -> None:
@@ -93,7 +98,7 @@ class Survey:
         model = _check_body(record["body"], self.rules)
         if model != (self.model or model):
             name = record["body"]["model"]
-            raise BadRequest("mismatched_model", param="body.model", model=name)
+            raise BadLine("mismatched_model", param="body.model", model=name)
         self.model = model
         self._check_unique(record["custom_id"])
 
@@ -101,17 +106,17 @@ class Survey:
         digest = hashlib.blake2b(custom_id.encode(), digest_size=8).digest()
         key = int.from_bytes(digest, "big")
         if key in self._seen:
-            raise BadRequest("duplicate_custom_id", param="custom_id", custom_id=custom_id)
+            raise BadLine("duplicate_custom_id", param="custom_id", custom_id=custom_id)
         self._seen.add(key)
 
-    def _add(self, number: int | None, error: BadRequest) -> None:
+    def _add(self, number: int | None, error: BadLine) -> None:
         self.num_problems += 1
         if len(self.problems) < _KEPT_PROBLEMS:
             self.problems.append(describe(error, number, self.rules.locale))
 
 
-def describe(error: BadRequest, number: int | None, locale: str) -> dict[str, Any]:
-    """An entry of the batch's `errors`. A code with several texts names the one meant in `text`."""
+def describe(error: BadLine, number: int | None, locale: str) -> dict[str, Any]:
+    """An entry of the batch's `errors`."""
     key = error.values.get("text", error.code)
     values = {name: value for name, value in error.values.items() if name != "text"}
     message = locales.message(f"ingest.{key}", locale=locale, param=error.param, **values)
@@ -121,45 +126,45 @@ def describe(error: BadRequest, number: int | None, locale: str) -> dict[str, An
 
 
 def read_record(raw: Raw, limits: Limits) -> dict[str, Any]:
-    """The line's JSON object; BadRequest otherwise."""
+    """The line's JSON object; BadLine otherwise."""
     if raw.content is None:
-        raise BadRequest("line_too_long", limit=limits.max_line_bytes)
+        raise BadLine("line_too_long", limit=limits.max_line_bytes)
     try:
         record = document.loads(raw.content)
     except BadRequest as error:
         reason = None if error.code in _PLAIN_FAULTS else error
-        raise BadRequest("invalid_json_line", reason=reason) from error
+        raise BadLine("invalid_json_line", reason=reason) from error
     if not isinstance(record, dict):
-        raise BadRequest("invalid_json_line")
+        raise BadLine("invalid_json_line")
     return record
 
 
 def _check_envelope(record: dict[str, Any], rules: Rules) -> None:
     missing = next((name for name in _REQUIRED if record.get(name) is None), None)
     if missing is not None:
-        raise BadRequest("missing_required_parameter", param=missing)
+        raise BadLine("missing_required_parameter", param=missing)
     custom_id = record["custom_id"]
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_CUSTOM_ID:
-        raise BadRequest("invalid_custom_id", param="custom_id", limit=MAX_CUSTOM_ID)
+        raise BadLine("invalid_custom_id", param="custom_id", limit=MAX_CUSTOM_ID)
     if record["method"] != "POST":
-        raise BadRequest("invalid_method", param="method")
+        raise BadLine("invalid_method", param="method")
     if record["url"] != rules.endpoint:
-        raise BadRequest("invalid_url", param="url")
+        raise BadLine("invalid_url", param="url")
     if not isinstance(record["body"], dict):
-        raise BadRequest("invalid_body", param="body")
+        raise BadLine("invalid_body", param="body")
 
 
 def _check_body(body: dict[str, Any], rules: Rules) -> str:
     """The model that is meant, by its own name."""
     name = body.get("model")
     if not isinstance(name, str) or not name:
-        raise BadRequest("invalid_request", param="body.model", text="model_required")
+        raise BadLine("invalid_request", param="body.model", text="model_required")
     if name not in rules.models:
-        raise BadRequest("model_not_found", param="body.model", model=name[:MAX_CUSTOM_ID])
+        raise BadLine("model_not_found", param="body.model", model=name[:MAX_CUSTOM_ID])
     field_name, interface = _INPUTS.get(rules.endpoint, _CHAT_INPUT)
     if body.get(field_name) is None:
         param = f"body.{field_name}"
-        raise BadRequest("invalid_request", param=param, text=f"{field_name}_required")
+        raise BadLine("invalid_request", param=param, text=f"{field_name}_required")
     if body.get("stream"):
-        raise BadRequest("streaming_unsupported", param="body.stream", interface=interface)
+        raise BadLine("streaming_unsupported", param="body.stream", interface=interface)
     return rules.models[name]

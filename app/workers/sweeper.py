@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from app import queue
+from app.errors import Unavailable
 from app.models import batches, sweeps, workers
 from app.models.states import BatchState, WorkerState
 from app.wire.rows import Batch
@@ -70,8 +71,8 @@ class Sweeper:
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except queue.BROKER_ERRORS as error:
-            _logger.warning("sweep: no Redis: %s", error, extra={"action": "sweep"})
+        except (*queue.BROKER_ERRORS, Unavailable) as error:
+            _logger.warning("sweep: %s: %s", step.__name__, error, extra={"action": "sweep"})
         except Exception:
             _logger.exception("sweep: %s", step.__name__, extra={"action": "sweep"})
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,12 @@ import makers
 import pytest
 from inputs import make_line
 
-from app import settings
+from app import locales, settings
 from app.models import batches, files, jobs, keys
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch, Job
-from app.workers import ingest
+from app.workers import ingest, lines
 from app.workers.context import Context
 
 pytestmark = pytest.mark.integration
@@ -141,6 +142,7 @@ def test_a_bad_line_fails_its_batch_and_is_named(
     assert (problem["code"], problem["param"], problem["line"]) == (code, param, 2)
     assert problem["message"] == (message or problem["message"])
     assert "{" not in problem["message"]
+    assert not problem["message"].startswith("(no text")
 
 
 def test_all_bad_lines_are_told_at_once_in_the_language_of_the_batch(context: Context) -> None:
@@ -392,6 +394,30 @@ def test_bytes_that_are_lost_altogether_end_the_batch_with_what_was_read(
     assert (found.status, found.total) == ("in_progress", 2)
     assert found.errors is not None
     assert found.errors[0]["code"] == "input_lost"
+
+
+def test_a_line_that_was_changed_after_the_check_fails_alone(context: Context) -> None:
+    file = inputs.add_input(context, make_line(1) + make_line(2))
+    batch = makers.add_batch(context.db, input_file_id=file.id)
+    batches.accept(context.db, batch.id, model="m", total=2)
+    (context.files / file.path).write_bytes(b"garbage\n" + make_line(2))
+
+    ingest.run(context, batch.id)
+
+    one, two = read_lines(context, batch)
+    assert one.error is not None
+    assert (one.error["code"], two.state) == ("internal_error", "queued")
+
+
+def test_every_kind_of_bad_line_has_a_text_in_every_language() -> None:
+    source = Path(lines.__file__).read_text() + Path(ingest.__file__).read_text()
+    named = set(re.findall(r'BadLine\(\s*"(\w+)"', source)) - {"invalid_request"}
+    keys = named | set(re.findall(r'text=f?"(\w+)"', source))
+
+    assert len(keys) > 15
+    for locale in settings.LOCALES:
+        texts = locales.texts(locale)
+        assert {key for key in keys if f"ingest.{key}" not in texts} == set()
 
 
 def test_an_unknown_batch_is_nobodys_error(context: Context) -> None:

@@ -317,8 +317,28 @@ def test_without_redis_the_rows_are_still_mended(
 
     assert sorted(states(context.db)) == ["expired", "queued"]
     assert worker_state(context.db, holder) == "lost"
-    assert "no Redis" in caplog.text
+    assert "_hint_models" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_a_store_that_is_away_is_told_in_a_line_and_swept_when_it_is_back(
+    context: Context, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    makers.add_job(context.db, expires_at=1.0)
+    (tmp_path / "autoglm.db").rename(tmp_path / "away.db")
+    (tmp_path / "autoglm.db").mkdir()
+    away = Database(str(context.db.url))
+    sweeper = Sweeper(replace(context, db=away), monotonic=clock)
+
+    sweeper.sweep()
+    (tmp_path / "autoglm.db").rmdir()
+    (tmp_path / "away.db").rename(tmp_path / "autoglm.db")
+    sweeper.sweep()
+
+    assert "database_unavailable" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert states(context.db) == ["expired"]
+    away.close()
 
 
 def test_a_step_that_fails_does_not_stop_the_others(
