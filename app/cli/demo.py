@@ -124,7 +124,7 @@ def _show_sessions(path: Path, url: str) -> None:
     """Each session's turns, one after the other: a later one builds on the earlier."""
     with httpx.Client(base_url=url, timeout=120.0) as client:
         for locale, turns in groupby(_read(path), key=lambda turn: turn["session"]):
-            click.echo(say("demo.session", locale=locale), err=True)
+            click.echo(say("demo.session", language=locale), err=True)
             session = client.post("/v1/sessions", json={}).raise_for_status().json()
             for turn in turns:
                 _take_turn(client, session["id"], turn["content"])

@@ -1,0 +1,80 @@
+"""The whole service on loopback for a benchmark, and a small client for it."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from app import settings
+from app.stack import ports
+
+_START_SECONDS = 180.0
+
+
+@contextlib.contextmanager
+def running(folder: Path, models: dict[str, Any], *, workers: int = 1) -> Iterator[httpx.Client]:
+    """`autoglm up` with these models, without Flower; yields a client of it."""
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump({"models": models}))
+    port = ports.find_free()
+    where = ("--port", str(port), "--data-dir", str(folder / "data"), "--no-flower")
+    devices = ("--devices", "cpu", "--workers", str(workers))
+    command = [sys.executable, "-m", "app.cli", "up", "--config", str(config), *where, *devices]
+    with (folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, env=settings.child_environ(), stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
+            _wait(client, process)
+            yield client
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _wait(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(httpx.HTTPError):
+            if client.get("/health").status_code == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError("the service did not start")
+
+
+def run_batch(client: httpx.Client, model: str, bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Submits the bodies as one batch and returns the finished batch object, with `seconds` from
+    its creation to the moment its last job ended, as the server's clock has it."""
+    lines = [
+        {
+            "custom_id": str(number),
+            "method": "POST",
+            "url": "/v1/completions",
+            "body": {"model": model, **body},
+        }
+        for number, body in enumerate(bodies)
+    ]
+    content = "\n".join(json.dumps(line) for line in lines).encode()
+    form = {"file": ("bench.jsonl", content)}
+    file = client.post("/v1/files", data={"purpose": "batch"}, files=form).raise_for_status().json()
+    order = {
+        "input_file_id": file["id"],
+        "endpoint": "/v1/completions",
+        "completion_window": "24h",
+    }
+    started = time.perf_counter()
+    batch = client.post("/v1/batches", json=order).raise_for_status().json()
+    counts = batch["request_counts"]
+    while counts["completed"] + counts["failed"] < len(lines):
+        time.sleep(0.02)
+        batch = client.get(f"/v1/batches/{batch['id']}").raise_for_status().json()
+        counts = batch["request_counts"]
+    assert counts["failed"] == 0, batch
+    return dict(batch) | {"seconds": time.perf_counter() - started}
