@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app.models import successes
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
-from app.models.tables import attempts, batches, jobs, results, sessions, turns, workers
+from app.models.tables import attempts, batches, jobs, workers
 from app.wire.rows import Job, Outcome
 
 _EARLIER = jobs.alias("earlier")
@@ -187,9 +188,9 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
         rows = {row.id: row for row in _lock_held(tx, list(offered))}
         held = [offered[row.id, row.attempt] for row in rows.values()]
         done = [o for o in held if _succeeds(o, rows[o.job_id])]
-        _store_results(tx, done)
-        _store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
-        _count_completed(tx, done, rows)
+        successes.store_results(tx, done)
+        successes.store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
+        successes.count_completed(tx, done, rows)
         for outcome in held:
             if not _succeeds(outcome, rows[outcome.job_id]):
                 _end_unsuccessful(tx, outcome, rows[outcome.job_id])
@@ -200,66 +201,6 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
 
 def _succeeds(outcome: Outcome, row: Any) -> bool:
     return outcome.state == JobState.SUCCEEDED and not row.cancel_requested
-
-
-def _store_results(tx: Connection, done: Sequence[Outcome]) -> None:
-    if not done:
-        return
-    now = time.time()
-    moving = sa.update(jobs).where(
-        jobs.c.id.in_([o.job_id for o in done]), jobs.c.state == JobState.RUNNING
-    )
-    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now))
-    tx.execute(
-        sa.insert(results),
-        [
-            {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result)
-            for o in done
-        ],
-    )
-
-
-def _store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
-    for outcome in done:
-        assert outcome.result is not None
-        session_id = rows[outcome.job_id].session_id
-        now = time.time()
-        counting = sa.update(sessions).where(sessions.c.id == session_id)
-        number = tx.execute(
-            counting.values(num_turns=sessions.c.num_turns + 1, updated_at=now).returning(
-                sessions.c.num_turns
-            )
-        ).scalar_one()
-        tx.execute(
-            sa.insert(turns).values(
-                session_id=session_id,
-                turn_no=number,
-                job_id=outcome.job_id,
-                messages=outcome.messages or [],
-                answer=outcome.result.text,
-                created_at=now,
-            )
-        )
-
-
-def _count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
-    by_batch: dict[str, list[Outcome]] = {}
-    for outcome in done:
-        batch_id = rows[outcome.job_id].batch_id
-        if batch_id:
-            by_batch.setdefault(batch_id, []).append(outcome)
-    for batch_id, members in by_batch.items():
-        produced = [o.result for o in members if o.result]
-        tx.execute(
-            sa.update(batches)
-            .where(batches.c.id == batch_id)
-            .values(
-                completed=batches.c.completed + len(members),
-                input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
-                cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),
-                output_tokens=batches.c.output_tokens + sum(r.completion_tokens for r in produced),
-            )
-        )
 
 
 def _end_unsuccessful(tx: Connection, outcome: Outcome, row: Any) -> None:

@@ -1,0 +1,75 @@
+"""What a success leaves: its result, its session turn, its batch's counts. Parts of one transaction."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from app.models.states import JobState
+from app.models.tables import batches, jobs, results, sessions, turns
+from app.wire.rows import Outcome
+
+
+def store_results(tx: Connection, done: Sequence[Outcome]) -> None:
+    """Moves the jobs to succeeded, each with its one result row."""
+    if not done:
+        return
+    now = time.time()
+    moving = sa.update(jobs).where(
+        jobs.c.id.in_([o.job_id for o in done]), jobs.c.state == JobState.RUNNING
+    )
+    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now))
+    tx.execute(
+        sa.insert(results),
+        [
+            {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result)
+            for o in done
+        ],
+    )
+
+
+def store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
+    """Adds each answer to its session as the next turn."""
+    for outcome in done:
+        assert outcome.result is not None
+        session_id = rows[outcome.job_id].session_id
+        now = time.time()
+        counting = sa.update(sessions).where(sessions.c.id == session_id)
+        number = tx.execute(
+            counting.values(num_turns=sessions.c.num_turns + 1, updated_at=now).returning(
+                sessions.c.num_turns
+            )
+        ).scalar_one()
+        tx.execute(
+            sa.insert(turns).values(
+                session_id=session_id,
+                turn_no=number,
+                job_id=outcome.job_id,
+                messages=outcome.messages or [],
+                answer=outcome.result.text,
+                created_at=now,
+            )
+        )
+
+
+def count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
+    """Counts successes and their tokens in the batches they belong to."""
+    by_batch: dict[str, list[Outcome]] = {}
+    for outcome in done:
+        batch_id = rows[outcome.job_id].batch_id
+        if batch_id:
+            by_batch.setdefault(batch_id, []).append(outcome)
+    for batch_id, members in by_batch.items():
+        produced = [o.result for o in members if o.result]
+        tx.execute(
+            sa.update(batches)
+            .where(batches.c.id == batch_id)
+            .values(
+                completed=batches.c.completed + len(members),
+                input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
+                cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),
+                output_tokens=batches.c.output_tokens + sum(r.completion_tokens for r in produced),
+            )
+        )
