@@ -1,7 +1,9 @@
 """The served models: names and aliases, and how many tokens a request has."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ from app import text, weights
 from app.errors import BadRequest, NotFound, WeightsError
 from app.settings import Model
 
+RETRY_SECONDS = 10.0  # before a tokenizer that could not be loaded is tried again
 FAKE_CONTEXT = 131_072  # what the fake back end accepts when nothing is configured
 
 _logger = logging.getLogger(__name__)
@@ -19,7 +22,8 @@ class Catalog:
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = {name: model for model in models for name in (model.name, *model.aliases)}
-        self._tokenizers: dict[str, text.Tokenizer | None] = {}
+        self._tokenizers: dict[str, text.Tokenizer] = {}
+        self._failed_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -58,9 +62,20 @@ class Catalog:
 
     def _tokenizer(self, model: Model) -> text.Tokenizer | None:
         with self._lock:
-            if model.name not in self._tokenizers:
-                self._tokenizers[model.name] = _load(model)
-            return self._tokenizers[model.name]
+            found = self._tokenizers.get(model.name)
+            return self._try_load(model) if found is None else found
+
+    def _try_load(self, model: Model) -> text.Tokenizer | None:
+        """None if it cannot be loaded, or could not a moment ago."""
+        now = time.monotonic()
+        if now - self._failed_at.get(model.name, -math.inf) < RETRY_SECONDS:
+            return None
+        found = _load(model)
+        if found is None:
+            self._failed_at[model.name] = now
+        else:
+            self._tokenizers[model.name] = found
+        return found
 
 
 def _load(model: Model) -> text.Tokenizer | None:

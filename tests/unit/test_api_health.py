@@ -54,9 +54,9 @@ def test_a_worker_whose_pulse_stands_still_for_a_lease_is_not_live() -> None:
     assert pulses.observe([worker(6)], now=111.1) == []
 
 
-def test_a_new_incarnation_counts_as_an_advance_even_with_a_smaller_pulse() -> None:
+def test_a_new_incarnation_counts_as_an_advance_even_with_the_same_pulse() -> None:
     pulses = Pulses(lease_seconds=10)
-    pulses.observe([worker(50)], now=100)
+    pulses.observe([worker(0)], now=100)
 
     assert pulses.observe([worker(0, epoch=2)], now=101) == [worker(0, epoch=2)]
 
