@@ -6,6 +6,7 @@ from pathlib import Path
 import flask
 
 from app import settings
+from app.api.backlog import Backlog
 from app.api.catalog import Catalog
 from app.api.health import Health
 from app.api.notifier import Notifier
@@ -24,6 +25,7 @@ class Context:
     db: Database
     publisher: Publisher
     catalog: Catalog
+    backlog: Backlog
     notifier: Notifier
     health: Health
     metrics: Metrics

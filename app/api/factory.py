@@ -23,6 +23,7 @@ from app.api import (
     sessions,
     tracing,
 )
+from app.api.backlog import Backlog
 from app.api.catalog import Catalog
 from app.api.health import Health, Ping
 from app.api.notifier import Notifier
@@ -92,6 +93,7 @@ def _make_context(
         db=db,
         publisher=publisher,
         catalog=Catalog(settings.models),
+        backlog=Backlog(db, settings.queue.max_queued_jobs),
         notifier=Notifier(db),
         health=Health(settings, db, ping),
         metrics=Metrics(lambda: ops.read_figures(db)),

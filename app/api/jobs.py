@@ -22,8 +22,7 @@ routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_respons
 def submit(query: schemas.NoQuery, body: schemas.JobBody) -> flask.Response:
     """Accept a job; it is stored before the answer is sent."""
     current = context.current()
-    new = _read_job(body)
-    job, is_new = jobs.create(current.db, new, max_queued=current.settings.queue.max_queued_jobs)
+    job, is_new = jobs.create(current.db, _read_job(body), max_queued=current.backlog.find_cap())
     if is_new:
         current.publisher.hint(job.model, [job.id])
     response = flask.jsonify(_show(job))
