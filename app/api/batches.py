@@ -5,7 +5,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import queue
-from app.api import context, idempotency, language, schemas
+from app.api import answers, context, idempotency, language, schemas
 from app.errors import BadRequest, NotFound
 from app.models import batches, files
 from app.wire import objects
@@ -15,11 +15,11 @@ PATH = "/v1/batches"
 _WINDOW_SECONDS = {"24h": 24 * 3600}
 
 routes = APIBlueprint(
-    "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=schemas.ERRORS
+    "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
 )
 
 
-@routes.post(PATH, responses={"200": schemas.BatchObject})
+@routes.post(PATH, responses={"200": answers.BatchObject})
 def create(query: schemas.NoQuery, body: schemas.BatchBody) -> flask.Response:
     """Make a batch of an uploaded file. Its lines are checked after the answer."""
     current = context.current()
@@ -58,7 +58,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
     )
 
 
-@routes.get(PATH, responses={"200": schemas.ListObject})
+@routes.get(PATH, responses={"200": answers.ListObject})
 def list_batches(query: schemas.Page) -> flask.Response:
     """The tenant's batches, newest first."""
     page, has_more = batches.list_page(
@@ -67,14 +67,14 @@ def list_batches(query: schemas.Page) -> flask.Response:
     return flask.jsonify(objects.show_list(list(map(objects.show_batch, page)), has_more=has_more))
 
 
-@routes.get(f"{PATH}/<batch_id>", responses={"200": schemas.BatchObject})
+@routes.get(f"{PATH}/<batch_id>", responses={"200": answers.BatchObject})
 def read(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """One batch."""
     found = batches.get(context.current().db, context.caller().tenant_id, path.batch_id)
     return flask.jsonify(objects.show_batch(found))
 
 
-@routes.post(f"{PATH}/<batch_id>/cancel", responses={"200": schemas.BatchObject})
+@routes.post(f"{PATH}/<batch_id>/cancel", responses={"200": answers.BatchObject})
 def cancel(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """Cancel a batch; what is done is kept. The body is not read."""
     found = batches.cancel(context.current().db, context.caller().tenant_id, path.batch_id)

@@ -10,6 +10,7 @@ from flask_openapi.openapi import OpenAPI
 import app as package
 from app import queue
 from app.api import (
+    answers,
     auth,
     batches,
     context,
@@ -19,7 +20,6 @@ from app.api import (
     ops,
     problems,
     request,
-    schemas,
     sessions,
     tracing,
 )
@@ -72,7 +72,7 @@ def _make_flask(settings: Settings) -> OpenAPI:
         info=Info(title="Open-AutoGLM", version=package.__version__),
         security_schemes=_BEARER,
         validation_error_status=400,
-        validation_error_model=schemas.ErrorBody,
+        validation_error_model=answers.ErrorBody,
         validation_error_callback=docs.refuse,
         doc_prefix="/docs",
         static_folder=None,

@@ -8,7 +8,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 from werkzeug.exceptions import UnsupportedMediaType
 
-from app.api import context, request, schemas, uploads
+from app.api import answers, context, request, schemas, uploads
 from app.errors import BadRequest, NotFound, TooLarge
 from app.models import files
 from app.wire import flaws, ids, objects
@@ -20,10 +20,10 @@ _BATCH_SECONDS = 30 * 24 * 3600
 _NAME_LENGTH = 255
 _BOM = b"\xef\xbb\xbf"
 
-routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=schemas.ERRORS)
+routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=answers.ERRORS)
 
 
-@routes.post(PATH, responses={"200": schemas.FileObject})
+@routes.post(PATH, responses={"200": answers.FileObject})
 def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     """Upload a file (multipart/form-data)."""
     sink = _find_sink(form)
@@ -76,7 +76,7 @@ def _describe(form: schemas.FileForm, filename: str, sink: uploads.Sink) -> File
     )
 
 
-@routes.get(PATH, responses={"200": schemas.ListObject})
+@routes.get(PATH, responses={"200": answers.ListObject})
 def list_files(query: schemas.FilePage) -> flask.Response:
     """The tenant's files."""
     page, has_more = files.list_page(
@@ -90,7 +90,7 @@ def list_files(query: schemas.FilePage) -> flask.Response:
     return flask.jsonify(objects.show_list(list(map(objects.show_file, page)), has_more=has_more))
 
 
-@routes.get(f"{PATH}/<file_id>", responses={"200": schemas.FileObject})
+@routes.get(f"{PATH}/<file_id>", responses={"200": answers.FileObject})
 def read(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
     """One file's description."""
     found = files.get(context.current().db, context.caller().tenant_id, path.file_id)
@@ -114,7 +114,7 @@ def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Respon
         raise NotFound("file_content_missing", param="id", id=found.id) from error
 
 
-@routes.delete(f"{PATH}/<file_id>", responses={"200": schemas.DeletedObject})
+@routes.delete(f"{PATH}/<file_id>", responses={"200": answers.DeletedObject})
 def delete(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
     """Delete a file and its bytes."""
     current = context.current()

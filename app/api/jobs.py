@@ -5,7 +5,7 @@ from typing import Any
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
-from app.api import context, idempotency, language, schemas
+from app.api import answers, context, idempotency, language, schemas
 from app.errors import BadRequest
 from app.models import jobs
 from app.settings import Model
@@ -15,10 +15,10 @@ from app.wire.rows import Job, NewJob
 ENDPOINT = "/v1/jobs"
 RETRY_SECONDS = 1  # when a client that does not wait should ask again
 
-routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=schemas.ERRORS)
+routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=answers.ERRORS)
 
 
-@routes.post(ENDPOINT, responses={"202": schemas.JobObject})
+@routes.post(ENDPOINT, responses={"202": answers.JobObject})
 def submit(query: schemas.NoQuery, body: schemas.JobBody) -> flask.Response:
     """Accept a job; it is stored before the answer is sent."""
     current = context.current()
@@ -74,7 +74,7 @@ def _as_chat(request: dict[str, Any]) -> dict[str, Any]:
     return {"messages": messages, "sampling": request["sampling"]}
 
 
-@routes.get(ENDPOINT, responses={"200": schemas.ListObject})
+@routes.get(ENDPOINT, responses={"200": answers.ListObject})
 def list_jobs(query: schemas.JobPage) -> flask.Response:
     """The tenant's jobs, newest first."""
     current = context.current()
@@ -99,7 +99,7 @@ def _read_filters(query: schemas.JobPage) -> dict[str, str]:
     return filters
 
 
-@routes.get(f"{ENDPOINT}/<job_id>", responses={"200": schemas.JobObject})
+@routes.get(f"{ENDPOINT}/<job_id>", responses={"200": answers.JobObject})
 def read(path: schemas.JobPath, query: schemas.Wait) -> flask.Response:
     """One job; with `wait`, answers as soon as it has ended or when the seconds have passed."""
     current, tenant_id = context.current(), context.caller().tenant_id
@@ -116,7 +116,7 @@ def read(path: schemas.JobPath, query: schemas.Wait) -> flask.Response:
     return response
 
 
-@routes.post(f"{ENDPOINT}/<job_id>/cancel", responses={"200": schemas.JobObject})
+@routes.post(f"{ENDPOINT}/<job_id>/cancel", responses={"200": answers.JobObject})
 def cancel(path: schemas.JobPath, query: schemas.NoQuery) -> flask.Response:
     """Cancel a job: at once if it waits, at the next step if it runs. The body is not read."""
     job = jobs.cancel(context.current().db, context.caller().tenant_id, path.job_id)

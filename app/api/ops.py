@@ -8,7 +8,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import locales
-from app.api import context, language, schemas
+from app.api import answers, context, language, schemas
 from app.api.health import Reason
 from app.errors import AutoglmError
 from app.metrics import Figures, WorkerFigures
@@ -20,23 +20,23 @@ _STARTED = int(time.time())
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 routes = APIBlueprint(
-    "ops", __name__, abp_tags=[{"name": "operations"}], abp_responses=schemas.ERRORS
+    "ops", __name__, abp_tags=[{"name": "operations"}], abp_responses=answers.ERRORS
 )
 
 
-@routes.get("/health", responses={"200": schemas.HealthObject, "503": schemas.HealthObject})
+@routes.get("/health", responses={"200": answers.HealthObject, "503": answers.HealthObject})
 def health() -> flask.Response:
     """Healthy when jobs can be served: database, Redis, and a ready worker for each model."""
     return _answer(context.current().health.explain_unhealthy())
 
 
-@routes.get("/health/ready", responses={"200": schemas.HealthObject, "503": schemas.HealthObject})
+@routes.get("/health/ready", responses={"200": answers.HealthObject, "503": answers.HealthObject})
 def ready() -> flask.Response:
     """Healthy when requests can be accepted: database and Redis."""
     return _answer(context.current().health.explain_not_ready())
 
 
-@routes.get("/health/live", responses={"200": schemas.HealthObject})
+@routes.get("/health/live", responses={"200": answers.HealthObject})
 def live() -> flask.Response:
     """Healthy while this process answers."""
     return _answer([])
@@ -80,7 +80,7 @@ def read_figures(db: Database) -> Figures:
     return Figures(sweeps.count_states(db), shown)
 
 
-@routes.get("/v1/models", responses={"200": schemas.ListObject})
+@routes.get("/v1/models", responses={"200": answers.ListObject})
 def list_models(query: schemas.NoQuery) -> flask.Response:
     """The names a client may send, aliases too."""
     shown = [_show_model(name) for name in context.current().catalog.names]

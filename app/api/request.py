@@ -14,7 +14,10 @@ class Request(flask.Request):
     """Flask's request with our rules for bodies."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as a JSON object. Always raises on anything else, whatever `silent` says."""
+        """The body as a JSON object; none at all counts as an empty one, as `curl -X POST` sends.
+        Always raises on anything else, whatever `silent` says."""
+        if not self.mimetype and not self.get_data(cache=True):
+            return {}
         if self.mimetype != "application/json" or not is_plain():
             raise UnsupportedMediaType
         body = document.loads(self.get_data(cache=True))

@@ -1,10 +1,9 @@
-"""Paths, queries, bodies and answers of the routes, as OpenAPI shows them."""
+"""Paths, queries and bodies of the routes, as OpenAPI shows them."""
 
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask_openapi.models.file import FileStorage
-from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.wire import bodies
@@ -145,110 +144,3 @@ class FileForm(BaseModel):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(
         None, alias="expires_after[seconds]"
     )
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong; `code` is stable, `message` is in the client's language."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class ErrorBody(BaseModel):
-    """The one shape of every error answer."""
-
-    error: ErrorDetail
-
-
-class JobObject(BaseModel):
-    """A job: see docs/api.md."""
-
-    id: str
-    object: Literal["job"]
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
-    kind: str
-    model: str
-    session_id: str | None
-    batch_id: str | None
-    custom_id: str | None
-    priority: int
-    created_at: int
-    queued_at: int
-    started_at: int | None
-    finished_at: int | None
-    attempt: int
-    cancel_requested: bool
-    position: int | None
-    reason: str | None
-    result: dict[str, Any] | None
-    usage: dict[str, Any] | None
-    provenance: dict[str, Any] | None
-    error: ErrorDetail | None
-    trace_id: str | None
-    metadata: dict[str, str] | None
-
-
-class SessionObject(BaseModel):
-    """A conversation."""
-
-    id: str
-    object: Literal["session"]
-    num_turns: int
-    metadata: dict[str, str] | None
-    created_at: int
-    updated_at: int
-
-
-class FileObject(BaseModel):
-    """OpenAI's file object."""
-
-    id: str
-    object: Literal["file"]
-    bytes: int
-    created_at: int
-    expires_at: int | None
-    filename: str
-    purpose: str
-    status: Literal["uploaded", "processed", "error"]
-    status_details: str | None
-
-
-class BatchObject(BaseModel):
-    """OpenAI's batch object."""
-
-    id: str
-    object: Literal["batch"]
-    endpoint: str
-    status: str
-    model_config = ConfigDict(extra="allow")
-
-
-class ListObject(BaseModel):
-    """A page of a list."""
-
-    object: Literal["list"]
-    data: list[dict[str, Any]]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class DeletedObject(BaseModel):
-    """What is no more."""
-
-    id: str
-    object: str
-    deleted: Literal[True]
-
-
-class HealthObject(BaseModel):
-    """Whether the service can serve, and why not."""
-
-    status: Literal["healthy", "unhealthy"]
-    reasons: list[dict[str, str]] | None = None
-
-
-ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 429, 503), ErrorBody)
-"""What any route may answer when it refuses or cannot serve."""

@@ -3,18 +3,18 @@
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
-from app.api import context, schemas
+from app.api import answers, context, schemas
 from app.models import sessions
 from app.wire import objects
 
 PATH = "/v1/sessions"
 
 routes = APIBlueprint(
-    "sessions", __name__, abp_tags=[{"name": "sessions"}], abp_responses=schemas.ERRORS
+    "sessions", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.ERRORS
 )
 
 
-@routes.post(PATH, responses={"201": schemas.SessionObject})
+@routes.post(PATH, responses={"201": answers.SessionObject})
 def create(query: schemas.NoQuery, body: schemas.SessionBody) -> flask.Response:
     """Start an empty conversation."""
     caller = context.caller()
@@ -27,7 +27,7 @@ def create(query: schemas.NoQuery, body: schemas.SessionBody) -> flask.Response:
     return response
 
 
-@routes.get(PATH, responses={"200": schemas.ListObject})
+@routes.get(PATH, responses={"200": answers.ListObject})
 def list_sessions(query: schemas.Page) -> flask.Response:
     """The tenant's conversations, newest first."""
     page, has_more = sessions.list_page(
@@ -38,14 +38,14 @@ def list_sessions(query: schemas.Page) -> flask.Response:
     )
 
 
-@routes.get(f"{PATH}/<session_id>", responses={"200": schemas.SessionObject})
+@routes.get(f"{PATH}/<session_id>", responses={"200": answers.SessionObject})
 def read(path: schemas.SessionPath, query: schemas.NoQuery) -> flask.Response:
     """One conversation."""
     found = sessions.get(context.current().db, context.caller().tenant_id, path.session_id)
     return flask.jsonify(objects.show_session(found))
 
 
-@routes.get(f"{PATH}/<session_id>/turns", responses={"200": schemas.ListObject})
+@routes.get(f"{PATH}/<session_id>/turns", responses={"200": answers.ListObject})
 def list_turns(path: schemas.SessionPath, query: schemas.TurnPage) -> flask.Response:
     """What was said so far, in order."""
     db = context.current().db
@@ -55,7 +55,7 @@ def list_turns(path: schemas.SessionPath, query: schemas.TurnPage) -> flask.Resp
     return flask.jsonify(objects.show_list(page, has_more=len(turns) > query.limit))
 
 
-@routes.delete(f"{PATH}/<session_id>", responses={"200": schemas.DeletedObject})
+@routes.delete(f"{PATH}/<session_id>", responses={"200": answers.DeletedObject})
 def delete(path: schemas.SessionPath, query: schemas.NoQuery) -> flask.Response:
     """Delete a conversation with its turns and its jobs."""
     sessions.delete(context.current().db, context.caller().tenant_id, path.session_id)
