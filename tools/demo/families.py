@@ -43,8 +43,9 @@ class Family:
         return self.signature.split(">")[1]
 
     @property
-    def has_constant(self) -> bool:
-        return "$k" in self.code
+    def is_special(self) -> bool:
+        """Whether it goes with certain families only, and so its name alone says what it does."""
+        return bool(self.bases) and ">" not in self.bases[0]
 
 
 def load(name: str) -> tuple[Family, ...]:

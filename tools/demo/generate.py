@@ -75,7 +75,7 @@ def _start(language: str, rng: Random) -> Turn:
 
 
 def _start_linked(language: str, rng: Random) -> Turn:
-    wanted = rng.choice([family for family in _followups() if ">" not in family.bases[0]])
+    wanted = rng.choice([family for family in _followups() if family.is_special])
     suited = [family for family in _tasks() if {family.id, family.topic} & set(wanted.bases)]
     return prompts.compose(rng.choice(suited), language, rng)
 

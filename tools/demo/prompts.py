@@ -12,6 +12,7 @@ _SLOTS = "abcd"
 _NAMED = 0.7
 _INLINE = 0.75
 _NAMED_PARAMETERS = 0.12
+_BARE = 0.08  # of the special follow-ups say nothing but the name
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,20 @@ def wording(language: str) -> phrases.Phrases:
 
 def compose(family: Family, language: str, rng: Random, older: Function | None = None) -> Turn:
     """A request for `family`, put in `language`; a follow-up calls `older`."""
-    text = _word(family, language, rng, older)
+    bare = family.is_special and rng.random() < _BARE
+    text = _bare(language, rng) if bare else _word(family, language, rng, older)
     text = noise.disturb(text, language, rng)
-    function = _define(family, text, rng, older)
+    function = _define(family, text, rng, older, bare=bare)
     request = grammar.fill(text, _values(family, function, older, rng, text))
     request, code = _set_constant(request, function.code, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
     return Turn(noise.space(request, language, rng), code, done)
+
+
+def _bare(language: str, rng: Random) -> str:
+    lines = wording(language)
+    macros = lines.macros | {"F": "$f"}
+    return grammar.expand(rng.choice(lines.sections["bare"]), macros, rng)
 
 
 def _word(family: Family, language: str, rng: Random, older: Function | None) -> str:
@@ -119,11 +127,14 @@ def _clause(options: tuple[str, ...], text: str, language: str, rng: Random) -> 
     return (" " if language == "en" and clause[0] not in ".," else "") + clause
 
 
-def _define(family: Family, text: str, rng: Random, older: Function | None) -> Function:
+def _define(
+    family: Family, text: str, rng: Random, older: Function | None, *, bare: bool
+) -> Function:
     called = older.name if older else ""
     code = family.code.replace("$g", called)
     usual = tuple(name for name in family.names if name != called) or ("f",)
     name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
+    name = rng.choice(usual[:3]) if bare else name
     parameters = _parameters(family, text, code + " " + name, rng)
     values = dict(zip(_SLOTS, parameters, strict=False)) | {"f": name, "k": "$k", "g": called}
     code = grammar.fill(family.code, values)
