@@ -104,7 +104,8 @@ def lock(slot: Slot, folder: Path) -> IO[str]:
     return file
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -126,7 +127,7 @@ def refuse_rival(
     before = workers.get(db, slot.name)
     if before is None or before.state not in workers.ALIVE:
         return
-    if before.machine == machine() and not _is_running(before.parent_pid):
+    if before.machine == machine() and not is_running(before.parent_pid):
         return
     sleep(_WATCH_INTERVALS * interval)
     after = workers.get(db, slot.name)

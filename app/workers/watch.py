@@ -11,6 +11,7 @@ from collections.abc import Callable
 from app.errors import Unavailable
 from app.models import workers
 from app.models.database import Database
+from app.workers import slot
 from app.workers.slot import Slot
 from app.workers.stillness import Stillness
 
@@ -29,15 +30,16 @@ class Watch:
     def __init__(
         self,
         db: Database,
-        slot: Slot,
+        place: Slot,
         step_timeout: float,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
-        self._slot = slot
+        self._slot = place
         self._step_timeout = step_timeout
         self._steps = Stillness(monotonic, longest_step=2 * _LOOK_SECONDS)
+        self._killed: int | None = None  # its row stands until the next child takes the slot
 
     def start(self) -> None:
         """Starts the thread; it ends with the process."""
@@ -56,13 +58,15 @@ class Watch:
     def look(self) -> bool:
         """One look; True if the child was killed."""
         row = workers.get(self._db, self._slot.name)
-        is_busy = row is not None and row.in_shift and row.in_flight > 0
-        if row is None or not is_busy or row.parent_pid != os.getpid():
+        is_ours = row is not None and row.parent_pid == os.getpid() and row.epoch != self._killed
+        if row is None or not is_ours or not row.in_shift or row.in_flight == 0:
             self._steps.forget_others(set())
             return False
         if self._steps.measure(row.slot, (row.epoch, row.step)) < self._step_timeout:
             return False
-        self._steps.forget_others(set())
+        self._killed = row.epoch
+        if not slot.is_running(row.pid):
+            return False  # it died by itself; the next child will say so
         self._kill(row.pid)
         return True
 
