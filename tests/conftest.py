@@ -44,6 +44,19 @@ def database(database_url: str) -> Iterator[Database]:
     db.close()
 
 
+@pytest.fixture(scope="module")
+def module_database(
+    migrated_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A database that the tests of one module share, with the newest schema."""
+    folder = tmp_path_factory.mktemp("module")
+    for part in migrated_file.parent.glob("autoglm.db*"):
+        shutil.copy(part, folder / part.name)
+    db = Database(f"sqlite:///{folder / 'autoglm.db'}")
+    yield db
+    db.close()
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real Redis of this test run alone; skipped where there is no server program."""

@@ -1,0 +1,288 @@
+"""What kills, hangs and pauses do to a worker's jobs: nothing is lost, one outcome each."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app import queue
+from app.models.database import Database
+from tests.conftest import running_redis
+from tests.integration.workplace import (
+    HOST,
+    MODEL,
+    WAIT_SECONDS,
+    Program,
+    Workplace,
+    fake_model,
+    is_running,
+    opened,
+    wait_for,
+)
+
+pytestmark = pytest.mark.integration
+WAYS = ("SIGTERM to the parent", "SIGTERM to the group", "SIGTERM twice", "SIGQUIT")
+
+
+@pytest.fixture(scope="module")
+def stops(
+    module_database: Database, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workplace]:
+    """A place whose worker is stopped in one way after another; its jobs last about 2 s."""
+    folder = tmp_path_factory.mktemp("stops")
+    models = (fake_model(step_seconds=0.02),)
+    with opened(module_database, f"{redis_server}?virtual_host=4", folder, models=models) as place:
+        yield place
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way: str):
+    worker = stops.start_worker()
+    row = stops.wait_ready(beyond=0 if (before := stops.row()) is None else before.epoch)
+    made = [stops.add(f"{way} {number}", max_tokens=70, priority=1) for number in range(10)]
+    stops.hint(made)
+    wait_for(lambda: stops.states(*made).count("running") >= 8, "running jobs")
+
+    started = time.monotonic()
+    _stop(worker, way)
+    worker.wait(10)
+    took = time.monotonic() - started
+
+    ended = [stops.get(job) for job in made]
+    assert {job.state for job in ended} <= {"queued", "succeeded"}
+    assert "queued" in {job.state for job in ended}
+    assert {job.crashes for job in ended} == {0}
+    assert stops.count("SELECT count(*) FROM attempts WHERE outcome = 'crashed'") == 0
+    assert sum(stops.count_attempts(job, "released") for job in made) >= 1
+    assert took < 8
+    assert (last := stops.row()) is not None
+    assert (last.epoch, last.state) == (row.epoch, "stopped")
+    assert not is_running(row.pid)
+
+
+def _stop(worker: Program, way: str) -> None:
+    if way == "SIGTERM to the group":
+        os.killpg(worker.pid, signal.SIGTERM)
+        return
+    os.kill(worker.pid, signal.SIGQUIT if way == "SIGQUIT" else signal.SIGTERM)
+    if way == "SIGTERM twice":
+        time.sleep(0.2)
+        os.kill(worker.pid, signal.SIGTERM)
+
+
+def test_after_the_stops_a_new_worker_does_everything_that_was_left(stops: Workplace):
+    assert stops.count("SELECT count(*) FROM jobs WHERE state = 'queued'") > 0
+
+    stops.start_worker()
+
+    def is_done() -> bool:
+        return stops.count("SELECT count(*) FROM jobs WHERE state <> 'succeeded'") == 0
+
+    wait_for(is_done, "all jobs")
+    total = stops.count("SELECT count(*) FROM jobs")
+    assert total == 10 * len(WAYS)
+    assert stops.count("SELECT count(*) FROM results") == total
+
+
+def test_an_idle_worker_stops_at_once(stops: Workplace):
+    row = stops.wait_ready()
+
+    os.kill(row.parent_pid, signal.SIGTERM)
+
+    wait_for(lambda: not is_running(row.parent_pid), "the end", 5)
+    assert (last := stops.row()) is not None
+    assert last.state == "stopped"
+
+
+@pytest.fixture(scope="module")
+def poisons(
+    module_database: Database, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workplace]:
+    """A place whose worker gives a job two attempts and a step two seconds."""
+    folder = tmp_path_factory.mktemp("poisons")
+    with opened(
+        module_database,
+        f"{redis_server}?virtual_host=5",
+        folder,
+        host="poisoned",
+        models=(fake_model("poisoned", step_seconds=0.02),),
+        max_attempts=2,
+        step_timeout_seconds=2.0,
+    ) as place:
+        place.model = "poisoned"
+        place.start_worker()
+        place.wait_ready()
+        yield place
+
+
+@pytest.mark.parametrize("marker", ["[[crash]]", "[[hang]]"])
+def test_a_poisonous_job_is_started_max_attempts_times_and_fails_alone(
+    poisons: Workplace, marker: str
+):
+    worker = poisons.programs[0]
+    hangs = len(worker.lines("hang"))
+    before = poisons.wait_ready()
+    neighbours = [poisons.add(f"{marker[2:-2]} neighbour {number}") for number in range(3)]
+    poison = poisons.add(marker)
+    neighbours += [poisons.add(f"later {number}") for number in range(3)]
+    poisons.hint([poison])
+
+    ended = poisons.wait_ended(poison)[0]
+    others = poisons.wait_ended(*neighbours)
+
+    assert ended.state == "failed"
+    assert ended.error
+    assert ended.error["code"] == "worker_crashed"
+    assert ended.attempt == 2
+    assert poisons.count_attempts(poison, "crashed") == 2
+    assert {job.state for job in others} == {"succeeded"}
+    assert max(job.attempt for job in others) <= 2
+    assert poisons.wait_ready().epoch == before.epoch + 2
+    assert worker.process.poll() is None
+    killed = len(worker.lines("hang")) - hangs
+    assert killed == (2 if marker == "[[hang]]" else 0)
+
+
+def test_a_hanging_child_leaves_its_stacks_in_the_log(poisons: Workplace):
+    text = poisons.programs[0].text
+
+    assert "most recent call first" in text
+    assert "markers.py" in text
+
+
+def test_a_child_killed_in_its_slow_first_load_costs_no_message_and_no_job(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    models = (fake_model(load_seconds=2.5),)
+    with opened(database, redis_url, tmp_path / "w", models=models) as place:
+        worker = place.start_worker()
+        job = place.add()
+        place.hint([job])
+        first = place.wait_row()
+        assert first.state == "loading"
+        wait_for(lambda: queue.count_waiting(place.app, queue.model_queue(MODEL)) == 0, "a taker")
+
+        os.kill(first.pid, signal.SIGKILL)
+
+        second = place.wait_row(epoch=2)
+        assert second.state == "loading"
+        assert place.get(job).state == "queued"
+        assert _count_unacked(place) >= 1, "acknowledged without a model"
+        ended = place.wait_ended(job)[0]
+        again = place.add("again")
+        place.hint([again])
+        assert (ended.state, ended.attempt) == ("succeeded", 1)
+        assert place.wait_ended(again)[0].state == "succeeded"
+        assert worker.process.poll() is None
+        wait_for(lambda: _count_unacked(place) == 0, "acknowledgement")
+
+
+def _count_unacked(place: Workplace) -> int:
+    with place.app.connection_for_write() as connection:
+        return int(connection.default_channel.client.hlen("unacked"))
+
+
+def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    """No control process runs here: nobody waits for a lease."""
+    models = (fake_model(step_seconds=0.02),)
+    with opened(database, redis_url, tmp_path / "w", models=models, lease_seconds=600.0) as place:
+        first = place.start_worker()
+        row = place.wait_ready()
+        rival = place.start_worker(LANG="en_US.UTF-8", LC_ALL="en_US.UTF-8")
+        assert rival.wait() == 1
+        assert f"process {first.pid}" in rival.text
+        assert f"{HOST}/cpu:0" in rival.text
+        assert "Traceback" not in rival.text
+        assert first.process.poll() is None
+        assert (still := place.row()) is not None
+        assert still.epoch == row.epoch
+
+        again = place.add("taken over", max_tokens=100)
+        place.hint([again])
+        place.wait_running(again)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        place.start_worker()
+        taken = place.wait_ended(again)[0]
+
+        assert (taken.state, taken.attempt, taken.crashes) == ("succeeded", 2, 1)
+        assert place.count_attempts(again, "crashed") == 1
+        assert (new := place.row()) is not None
+        assert new.epoch == row.epoch + 1
+        assert not is_running(row.pid)
+
+
+def test_a_child_that_slept_past_its_lease_loses_its_jobs_but_not_its_model(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    models = (fake_model(step_seconds=0.02),)
+    with opened(database, redis_url, tmp_path / "w", models=models, lease_seconds=1.0) as place:
+        worker = place.start_worker()
+        control = place.start_control()
+        before = place.wait_ready()
+        made = [place.add(f"sleeper {number}", max_tokens=60) for number in range(3)]
+        place.wait_running(*made)
+
+        child = psutil.Process(before.pid)
+        child.suspend()
+        wait_for(lambda: control.lines("worker_lost"), "the sweeper's verdict")
+        assert set(place.states(*made)) == {"queued"}
+        child.resume()
+
+        ended = place.wait_ended(*made)
+        after = place.wait_ready(beyond=before.epoch)
+        assert {(job.state, job.attempt) for job in ended} == {("succeeded", 2)}
+        assert {place.count_attempts(job, "crashed") for job in made} == {1}
+        assert place.count("SELECT count(*) FROM results") == len(made)
+        assert (after.pid, after.model_loads_total) == (before.pid, 1)
+        assert worker.lines("lease_lost")
+        later = place.add("later")
+        assert place.wait_ended(later)[0].state == "succeeded"
+
+
+def test_jobs_without_a_hint_are_found_also_those_stored_while_redis_was_away(
+    database: Database, tmp_path: Path
+):
+    (tmp_path / "redis").mkdir()
+    with (
+        running_redis(tmp_path / "redis") as server,
+        opened(database, server.url, tmp_path / "w") as place,
+    ):
+        worker = place.start_worker()
+        place.start_control()
+        place.wait_ready()
+        unseen = place.add("nobody was told")
+        assert place.wait_ended(unseen)[0].state == "succeeded"
+
+        server.stop()
+        stranded = [place.add(f"stranded {number}") for number in range(5)]
+        assert not place.context.hint(MODEL, [job.id for job in stranded])
+        assert set(place.states(*stranded)) == {"queued"}
+        server.start()
+
+        ended = place.wait_ended(*stranded, seconds=WAIT_SECONDS)
+        assert {(job.state, job.attempt) for job in ended} == {("succeeded", 1)}
+        assert worker.process.poll() is None
+        assert place.wait_ready().model_loads_total == 1
+
+
+def test_a_gpu_slot_shows_its_child_one_gpu_from_its_very_start(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    with opened(database, redis_url, tmp_path / "w") as place:
+        place.start_worker("cuda:1", CUDA_VISIBLE_DEVICES="3,5")
+
+        row = place.wait_row("cuda:1")
+
+        assert psutil.Process(row.pid).environ()["CUDA_VISIBLE_DEVICES"] == "5"
+        job = place.add()
+        place.hint([job])
+        ended = place.wait_ended(job)[0]
+        assert ended.result
+        assert ended.result.provenance["device"] == "cuda:1"
