@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "a8452aba2253829d", "signature": "xR8sJGMOTvr4CEQdxxxzR3uqtuxfup1HxRPYrobVNdtAaRAqooGBBwJfv3oUGsCQThd/VFRhy0VTUWnEzpgxCQ=="}
+{"algorithm": "ed25519", "key_id": "a8452aba2253829d", "signature": "+r5tCHVCyNrcB/bmhtEWX3R/votdESWRQkN84cE9kLMIQZ9X+/dqbIyPFsw4UUFpVgvjwdpCnpH4Pfb6yNhzCA=="}
