@@ -42,3 +42,9 @@ def test_what_is_no_plain_function_is_a_fault(answer):
 
 def test_an_endless_loop_is_stopped():
     assert find_fault(["def f(x):\n    while True:\n        pass"], [Check((3,), 3)]) is not None
+
+
+def test_memory_is_limited():
+    greedy = "def f(x):\n    return len('a' * 1000000000)"
+
+    assert "MemoryError" in str(find_fault([greedy], [Check((3,), 1000000000)]))
