@@ -8,8 +8,8 @@ import click
 import pytest
 import yaml
 
-from app import cli, settings
-from app.api import auth, server
+from app import cli, errors, settings
+from app.api import auth, problems, server
 from app.workers import control
 
 ROOT = Path(__file__).parents[2]
@@ -274,3 +274,43 @@ def test_a_service_is_built_from_the_file_its_image_is_named_after() -> None:
         found = SERVICES[name]
         kind = "worker" if found["image"] == "openglm/autoglm-worker:latest" else "api"
         assert found["build"] == {"context": ".", "dockerfile": f"deploy/Dockerfile.{kind}"}
+
+
+def operations(title: str) -> str:
+    """One chapter of the operator's page."""
+    text = (ROOT / "docs/operations.md").read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_status_table_names_every_status_that_is_sent() -> None:
+    known = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    raised = {kind.status for kind in known if issubclass(kind, errors.AutoglmError)}
+
+    shown = {int(row) for row in re.findall(r"(?m)^\| (\d{3}) \|", operations("HTTP status codes"))}
+
+    assert {200, 201, 202, *raised, *problems._CODES} == shown
+
+
+def test_the_page_tells_every_command_to_run_and_in_compose_too() -> None:
+    page = operations("One process at a time") + operations("Docker Compose")
+    rows = [" ".join(service["command"][:2]) for service in PROGRAMS.values()]
+
+    assert {f"autoglm {name}" for name in re.findall(r"`autoglm (\w+)", page)} >= set(rows)
+    for name in SERVICES:
+        assert f"`{name}`" in page
+
+
+def test_the_start_up_steps_on_the_page_are_those_of_the_program() -> None:
+    source = (ROOT / "app/api/wsgi.py").read_text()
+    steps = re.findall(r'_note\("(\w+)"\)', source)
+
+    assert re.findall(r"(?m)^\| `(\w+)` \|", operations("Start of an API process")) == steps
+
+
+def test_the_grace_periods_on_the_page_are_those_of_the_compose_file() -> None:
+    rows = dict(re.findall(r"(?m)^\| (\w+) \|.*?\|(.*?)\|", operations("Stopping")))
+
+    assert SERVICES["worker"]["stop_grace_period"] == "330s"
+    assert "(300) + 30 s" in rows["worker"]
+    for shown, name in {"API": "open-autoglm", "control": "control", "Redis": "redis"}.items():
+        assert rows[shown].strip() == f"{seconds(SERVICES[name]['stop_grace_period']):.0f} s"
