@@ -8,21 +8,18 @@ from app.wire.rows import Job, Result
 Explain = Callable[[str, Mapping[str, Any]], str]
 """The text of an error code with these values (`param` among them), in the reader's language."""
 
-CLIENT_FAULTS = frozenset(
+SERVER_FAULTS = frozenset(
     {
-        "bad_sampling",
-        "bad_token",
-        "chat_template_failed",
-        "context_length_exceeded",
-        "empty_messages",
-        "empty_prompt",
-        "invalid_unicode",
-        "missing_role",
-        "no_chat_template",
-        "prompt_too_long",
-        "unsupported_content",
+        "engine_failed",
+        "input_lost",
+        "internal_error",
+        "numerical",
+        "out_of_memory",
+        "worker_crashed",
     }
 )
+"""Codes of failed jobs that are ours; whatever else fails a job, its request is the reason."""
+
 _CHAT = "/v1/chat/completions"
 
 
@@ -34,7 +31,7 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
         response = _response(job, 200, completion(job, job.result))
     elif job.state == "failed":
         body = failure(job, explain)
-        response = _response(job, 400 if body["code"] in CLIENT_FAULTS else 500, {"error": body})
+        response = _response(job, 500 if body["code"] in SERVER_FAULTS else 400, {"error": body})
     else:
         code = f"batch_{job.state}"
         error = {"code": code, "message": explain(code, {})}
@@ -89,7 +86,7 @@ def failure(job: Job, explain: Explain) -> dict[str, Any]:
     """The `error` body of a failed job."""
     problem = job.error or {"code": "internal_error", "param": None, "values": {}}
     code, param = problem["code"], problem.get("param")
-    fault = "invalid_request_error" if code in CLIENT_FAULTS else "server_error"
+    fault = "server_error" if code in SERVER_FAULTS else "invalid_request_error"
     message = explain(code, {"param": param, **(problem.get("values") or {})})
     return {"message": message, "type": fault, "param": param, "code": code}
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import makers
-
 from app import settings
 from app.models import files
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch, File, Job
 from app.workers.context import Context
+from tests.integration import makers
 
 MODEL = settings.Model(name=makers.MODEL, backend="fake", aliases=("alias",))
 

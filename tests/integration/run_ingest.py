@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import inputs
-
 from app.models import batches
 from app.models.database import Database
 from app.workers import ingest
+from tests.integration import inputs
 
 
 def die_after(pieces: int) -> None:

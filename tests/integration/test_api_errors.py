@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apis import MODELS, Api
 
 from app import locales, settings
 from app.models.database import Database
+from tests.integration.apis import MODELS, Api
 
 
 @pytest.fixture
@@ -213,6 +213,7 @@ def test_messages_follow_accept_language_and_the_routes_default(
 
     answer = client.get(path, headers={} if header is None else {"Accept-Language": header})
 
+    assert answer.json is not None
     error = answer.json["error"]
     assert error["message"] == locales.message(f"errors.{error['code']}", locale, id="x")
 

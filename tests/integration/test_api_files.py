@@ -5,9 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-import apis
 import pytest
-from apis import MODELS, Api
 from openai.types import Batch, FileObject
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
@@ -15,6 +13,8 @@ from werkzeug.test import encode_multipart
 from app import queue, settings
 from app.models import batches, files, keys
 from app.models.database import Database
+from tests.integration import apis
+from tests.integration.apis import MODELS, Api
 
 LINE = b'{"custom_id": "1"}\n'
 

@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-from apis import PROVENANCE, Api, wait_until
 
 from app import queue, settings
 from app.models import jobs
 from app.models.database import Database
 from app.wire.rows import Problem
+from tests.integration.apis import PROVENANCE, Api, wait_until
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apis import Api
 from click.testing import CliRunner, Result
 
 from app import cli, locales
@@ -14,6 +13,7 @@ from app.api import context
 from app.models import claims, keys, workers
 from app.models.database import Database
 from app.models.states import WorkerState
+from tests.integration.apis import Api
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apis import Api
 from werkzeug.routing import Rule
 
 from app import settings
@@ -14,6 +13,7 @@ from app.api import auth, wsgi
 from app.errors import SettingsError
 from app.models import keys
 from app.models.database import Database
+from tests.integration.apis import Api
 
 OPEN = {"/health", "/health/live", "/health/ready"}
 OWNED = {"job_id", "session_id", "file_id", "batch_id"}

@@ -9,10 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import inputs
-import makers
 import pytest
-from inputs import make_line
 
 from app.models import batches, claims, files, jobs, sweeps
 from app.models.database import Database
@@ -20,6 +17,8 @@ from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch
 from app.workers import finalize, ingest
 from app.workers.context import Context
+from tests.integration import inputs, makers
+from tests.integration.inputs import make_line
 
 pytestmark = pytest.mark.integration
 

@@ -11,10 +11,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import inputs
-import makers
 import pytest
-from inputs import make_line
 
 from app import locales, settings
 from app.models import batches, files, jobs, keys
@@ -23,6 +20,8 @@ from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch, Job
 from app.workers import ingest, lines
 from app.workers.context import Context
+from tests.integration import inputs, makers
+from tests.integration.inputs import make_line
 
 pytestmark = pytest.mark.integration
 

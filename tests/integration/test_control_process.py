@@ -9,12 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import inputs
-import makers
 import pytest
 from celery import Celery
-from conftest import running_redis
-from inputs import make_line
 
 from app import queue, settings
 from app.models import batches, jobs
@@ -22,6 +18,9 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch
 from app.workers.context import Context
+from tests.conftest import running_redis
+from tests.integration import inputs, makers
+from tests.integration.inputs import make_line
 
 pytestmark = pytest.mark.integration
 

@@ -9,11 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import inputs
-import makers
 import pytest
 from celery import Celery
-from inputs import make_line
 
 from app import queue, settings
 from app.models import batches, files, jobs, sweeps, workers
@@ -23,6 +20,8 @@ from app.models.keys import DEFAULT_TENANT
 from app.workers import cleaning, finalize, ingest
 from app.workers.context import Context
 from app.workers.sweeper import Sweeper
+from tests.integration import inputs, makers
+from tests.integration.inputs import make_line
 
 pytestmark = pytest.mark.integration
 

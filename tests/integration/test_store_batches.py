@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import makers
 import pytest
 
 from app.errors import Conflict, NotFound
@@ -12,6 +11,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import BatchState
 from app.wire.rows import Batch, Line, Problem
+from tests.integration import makers
 
 pytestmark = pytest.mark.integration
 

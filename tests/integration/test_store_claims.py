@@ -4,7 +4,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import makers
 import pytest
 
 from app.models import claims, jobs, sessions, workers
@@ -13,6 +12,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import JobState, WorkerState
 from app.wire.rows import Job, Outcome
+from tests.integration import makers
 
 pytestmark = pytest.mark.integration
 

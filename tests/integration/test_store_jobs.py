@@ -3,7 +3,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import makers
 import pytest
 
 from app.errors import Busy, Conflict, NotFound
@@ -11,6 +10,7 @@ from app.models import claims, jobs, keys, sessions
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Job, NewJob
+from tests.integration import makers
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import hypothesis
 import hypothesis.strategies as st
-import makers
 import pytest
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,6 +22,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import ALIVE, MOVES, TERMINAL, JobState, WorkerState
 from app.wire.rows import Job, Line, Outcome, Problem
+from tests.integration import makers
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import makers
 import pytest
 
 from app.errors import NotFound, Unavailable
@@ -13,6 +12,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import WorkerState
 from app.wire.rows import File
+from tests.integration import makers
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from standin import Standin
 
 from app import errors
 from app.cli import client
+from tests.integration.standin import Standin
 
 pytestmark = pytest.mark.integration
 

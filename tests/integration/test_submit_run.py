@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from standin import Standin
+
+from tests.integration.standin import Standin
 
 pytestmark = pytest.mark.integration
 

@@ -75,7 +75,10 @@ def test_a_completions_line_holds_a_text_completion() -> None:
     ("code", "status", "kind"),
     [
         ("context_length_exceeded", 400, "invalid_request_error"),
+        ("out_of_range", 400, "invalid_request_error"),
+        ("invalid_type", 400, "invalid_request_error"),
         ("worker_crashed", 500, "server_error"),
+        ("numerical", 500, "server_error"),
     ],
 )
 def test_a_failed_line_says_whose_fault_it_was(code: str, status: int, kind: str) -> None:
