@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kombu import messaging
 import psutil
 import pytest
+from kombu import messaging
 
 from app import queue, text
 from app.inference import backends
@@ -56,12 +56,16 @@ def test_the_model_is_loaded_once_in_ten_shifts(place: Workplace, worker: Progra
         job = place.add()
         place.hint([job])
         assert [each.state for each in place.wait_ended(job)] == ["succeeded"]
-        wait_for(lambda seen=shifts: place.wait_ready().shifts > seen, "the next shift")
+        _wait_shift(place, beyond=shifts)
 
     after = place.wait_ready()
     assert after.shifts >= before.shifts + 10
     assert after.model_loads_total == 1
     assert (after.pid, after.epoch) == (before.pid, before.epoch)
+
+
+def _wait_shift(place: Workplace, *, beyond: int) -> None:
+    wait_for(lambda: place.wait_ready().shifts > beyond, "the next shift")
 
 
 def test_one_job_lasts_five_shifts_in_one_attempt_each_token_made_once(
@@ -111,7 +115,7 @@ def test_a_hint_for_nothing_changes_nothing(place: Workplace, worker: Program):
 
     place.hint()
 
-    wait_for(lambda: place.wait_ready().shifts > before, "an empty shift")
+    _wait_shift(place, beyond=before)
     assert place.count("SELECT count(*) FROM jobs WHERE state = 'running'") == 0
 
 

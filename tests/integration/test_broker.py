@@ -1,0 +1,125 @@
+"""The Redis of `autoglm up`: where it listens, what it keeps, what it says when there is none."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from app import queue, settings
+from app.errors import SettingsError
+from app.stack import broker
+from tests.conftest import find_redis
+from tests.integration.workplace import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def served(place: broker.Broker) -> Iterator[subprocess.Popen[bytes]]:
+    assert place.command is not None
+    server = subprocess.Popen(place.command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: _answers(place.url), "redis", 10)
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(url: str) -> bool:
+    app = queue.make_app(url)
+    try:
+        return queue.count_waiting(app, "x") >= 0
+    except queue.BROKER_ERRORS:
+        return False
+    finally:
+        app.close()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> settings.Settings:
+    find_redis()
+    return settings.Settings(data_dir=tmp_path / "data")
+
+
+def test_a_configured_redis_is_used_and_none_is_started(tmp_path: Path):
+    url = "redis://elsewhere:6379/2"
+    options = settings.Settings(redis=settings.Redis(url), data_dir=tmp_path / "data")
+
+    assert broker.plan(options) == broker.Broker(url, None)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_embedded_redis_keeps_its_hints_over_a_kill(options: settings.Settings):
+    place = broker.plan(options)
+    app = queue.make_app(place.url)
+    with served(place) as server:
+        queue.publish(app, queue.SHIFT_TASK, "model.m", {"model": "m", "job_ids": []})
+        logs = options.data_dir / "redis"  # Redis 7 keeps them in a folder of their own
+        wait_for(
+            lambda: any(
+                b"model.m" in part.read_bytes() for part in logs.rglob("*.aof*") if part.is_file()
+            ),
+            "the log",
+        )
+        server.kill()
+        server.wait()
+
+    again = broker.plan(options)
+    with served(again):
+        assert queue.count_waiting(app, "model.m") == 1
+    app.close()
+
+
+def test_the_embedded_redis_listens_on_no_port_and_its_folder_is_private(
+    options: settings.Settings,
+):
+    place = broker.plan(options)
+
+    assert place.command
+    assert place.command[place.command.index("--port") + 1] == "0"
+    assert (options.data_dir / "redis").stat().st_mode & 0o077 == 0
+    with served(place):
+        assert (options.data_dir / "redis" / "redis.sock").stat().st_mode & 0o077 == 0
+
+
+def test_a_path_too_long_for_a_socket_falls_back_to_a_port_with_a_password(tmp_path: Path):
+    find_redis()
+    options = settings.Settings(data_dir=tmp_path / ("long" * 30))
+    place = broker.plan(options)
+
+    assert place.command
+    parts = redis.ConnectionPool.from_url(place.url).connection_kwargs
+    assert parts["host"] == "127.0.0.1"
+    assert parts["password"] not in " ".join(place.command)
+    config = options.data_dir / "redis" / "redis.conf"
+    assert config.stat().st_mode & 0o077 == 0
+    with served(place):
+        stranger = redis.Redis(port=parts["port"])
+        with pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        stranger.close()
+
+
+def test_without_any_program_the_error_tells_how_to_install_one(
+    options: settings.Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+    with pytest.raises(SettingsError) as caught:
+        broker.plan(options)
+
+    assert caught.value.code == "redis_not_found"
+
+
+def test_a_redis_server_on_the_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert broker.find_program() == str(program)

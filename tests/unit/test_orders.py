@@ -1,0 +1,108 @@
+"""From a job to an engine request, and from an engine output to the job's outcome."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import text
+from app.errors import EngineError
+from app.inference.engine import FinishReason, Output
+from app.models.database import Database
+from app.models.states import JobState
+from app.workers import orders
+from tests.unit.test_tray import make_job, make_order
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Database:
+    """Asked only for jobs of a session."""
+    return Database(f"sqlite:///{tmp_path / 'none.db'}")
+
+
+def prepare(db: Database, max_context: int | None = None, **changes: Any) -> orders.Order:
+    changes.setdefault("request", {"messages": MESSAGES})
+    job = make_job(7, tenant_id="acme", attempt=3, **changes)
+    return orders.prepare(db, text.Bytes(), job, max_context)
+
+
+def test_the_request_carries_attempt_tenant_and_priority(nowhere: Database):
+    request = prepare(nowhere, priority=4).request
+
+    assert request.id == "job_7:3"
+    assert (request.cache_salt, request.priority) == ("acme", 4)
+    assert bytes(request.prompt).decode() == "user: hi\nassistant: "
+
+
+def test_a_plain_prompt_is_not_put_into_a_template(nowhere: Database):
+    assert bytes(prepare(nowhere, request={"prompt": "abc"}).request.prompt) == b"abc"
+
+
+def test_the_seed_of_a_job_without_one_is_the_same_in_every_attempt(nowhere: Database):
+    seeds = {
+        orders.prepare(
+            nowhere, text.Bytes(), make_job(seq, attempt=n, request={"prompt": "a"}), None
+        ).request.sampling.seed
+        for seq, n in ((1, 1), (1, 2), (2, 1))
+    }
+
+    assert len(seeds) == 2
+    given = prepare(nowhere, request={"prompt": "a", "sampling": {"seed": 5}})
+    assert given.request.sampling.seed == 5
+
+
+def test_max_tokens_shrinks_to_the_context_only_if_the_client_set_none(nowhere: Database):
+    fitted = prepare(nowhere, 10, request={"prompt": "abc"})
+    asked = prepare(nowhere, 10, request={"prompt": "abc", "sampling": {"max_tokens": 50}})
+
+    assert fitted.request.sampling.max_tokens == 7
+    assert asked.request.sampling.max_tokens == 50
+
+
+@pytest.mark.parametrize("length", [10, 11])
+def test_a_prompt_that_leaves_no_room_is_refused_with_its_numbers(nowhere: Database, length: int):
+    with pytest.raises(EngineError) as caught:
+        prepare(nowhere, 10, request={"prompt": "a" * length})
+
+    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.values == {"tokens": length, "limit": 10}
+
+
+def test_an_expiry_becomes_a_deadline_of_the_monotonic_clock(nowhere: Database):
+    deadline = prepare(nowhere, expires_at=time.time() + 100).request.deadline
+
+    assert deadline is not None
+    assert 99 < deadline - time.monotonic() <= 100
+    assert prepare(nowhere).request.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (FinishReason.STOP, JobState.SUCCEEDED),
+        (FinishReason.LENGTH, JobState.SUCCEEDED),
+        (FinishReason.CANCELLED, JobState.CANCELLED),
+        (FinishReason.EXPIRED, JobState.EXPIRED),
+        (FinishReason.ERROR, JobState.FAILED),
+    ],
+)
+def test_every_reason_to_finish_means_one_state(reason: FinishReason, state: JobState):
+    job = make_job(1, attempt=2)
+    output = Output("job_1:2", (1,), "t", reason, 3, error_code="numerical")
+
+    outcome = orders.conclude(make_order(job), output, {"model": "m"})
+
+    assert (outcome.job_id, outcome.attempt, outcome.state) == ("job_1", 2, state)
+    assert (outcome.result is not None) == (state == JobState.SUCCEEDED)
+    assert (outcome.problem is not None) == (state == JobState.FAILED)
+
+
+def test_a_plain_prompt_is_remembered_as_the_user_s_message():
+    output = Output("job_1:1", (1,), "t", FinishReason.STOP, 3)
+
+    outcome = orders.conclude(make_order(make_job(1)), output, {})
+
+    assert outcome.messages == [{"role": "user", "content": "hi"}]
