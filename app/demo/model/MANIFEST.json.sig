@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "a8452aba2253829d", "signature": "+r5tCHVCyNrcB/bmhtEWX3R/votdESWRQkN84cE9kLMIQZ9X+/dqbIyPFsw4UUFpVgvjwdpCnpH4Pfb6yNhzCA=="}
+{"algorithm": "ed25519", "key_id": "a8452aba2253829d", "signature": "RFERXTBv/xtp5MJ69Im0vBCVVkfXycUQwy43VB+YXE0fzjpdQ11lqKB9syql/QTyLlGCqSbLK9uk6OrGW+Z1CA=="}
