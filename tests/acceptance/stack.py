@@ -39,7 +39,13 @@ class Stack:
         self.http = httpx.Client(base_url=self.url, headers=ENGLISH, timeout=30, trust_env=False)
 
     def start(self, **environ: str) -> None:
-        self.process = launch(self.log, self.arguments, **environ)
+        """Starts it where it may leave nothing: home, temporary files and working directory are
+        empty folders of its own."""
+        self.outside = {name: self.folder / name.lower() for name in ("HOME", "TMPDIR", "CWD")}
+        for path in self.outside.values():
+            path.mkdir(exist_ok=True)
+        places = {name: str(path) for name, path in self.outside.items()}
+        self.process = launch(self.log, self.arguments, **places | environ)
 
     @property
     def arguments(self) -> list[str]:
@@ -123,6 +129,7 @@ def launch(log: Path, arguments: Sequence[str], **environ: str) -> subprocess.Po
     with log.open("ab") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "app.cli", "up", *arguments],
+            cwd=environ.pop("CWD", None),
             env=settings.child_environ(**english, **environ),
             stdin=subprocess.DEVNULL,
             stdout=out,

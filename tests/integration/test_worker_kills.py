@@ -35,7 +35,8 @@ def stops(
     """A place whose worker is stopped in one way after another; its jobs last about 2 s."""
     folder = tmp_path_factory.mktemp("stops")
     models = (fake_model(step_seconds=0.02),)
-    with opened(module_database, f"{redis_server}?virtual_host=4", folder, models=models) as place:
+    url = f"{redis_server}?virtual_host=4"
+    with opened(module_database, url, folder, models=models, shift_seconds=60.0) as place:
         yield place
 
 
@@ -157,7 +158,8 @@ def test_a_hanging_child_leaves_its_stacks_in_the_log(poisons: Workplace):
 def test_a_child_killed_in_its_slow_first_load_costs_no_message_and_no_job(
     database: Database, redis_url: str, tmp_path: Path
 ):
-    models = (fake_model(load_seconds=2.5),)
+    """The load is longer than the four seconds that Celery gives a child by default."""
+    models = (fake_model(load_seconds=5.0),)
     with opened(database, redis_url, tmp_path / "w", models=models) as place:
         worker = place.start_worker()
         job = place.add()
