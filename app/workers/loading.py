@@ -8,6 +8,8 @@ from app.inference import backends
 from app.inference.engine import Engine
 from app.text import Tokenizer
 
+_TINY_BYTES = 32 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -27,6 +29,12 @@ def find(options: settings.Settings, name: str) -> settings.Model:
     raise SettingsError("model_unknown", name=name, known=known)
 
 
+def _count_threads(verified: weights.Verified) -> int | None:
+    """One CPU thread for a tiny model, whose steps are too short to share; else torch's choice."""
+    is_tiny = sum(file.size for file in verified.files) < _TINY_BYTES
+    return 1 if is_tiny else None
+
+
 def load(model: settings.Model, device: str) -> Loaded:
     """Verifies every byte of the weights, then loads them. Raises WeightsError."""
     if model.backend == "fake":
@@ -38,6 +46,8 @@ def load(model: settings.Model, device: str) -> Loaded:
         model.path, manifest=model.verify.manifest, public_keys=model.verify.public_keys
     )
     tokenizer = text.load(verified.path)
-    engine = backends.build(model, device=device, weights_sha256=verified.digest)
+    engine = backends.build(
+        model, device=device, weights_sha256=verified.digest, threads=_count_threads(verified)
+    )
     verified.recheck()
     return Loaded(engine, tokenizer, model.max_context or tokenizer.max_context)

@@ -49,6 +49,8 @@ def announce(slot: Slot) -> None:
     settings.set_variable(_DEVICE, slot.device)
     settings.set_variable(_MODEL, slot.model)
     settings.set_variable("CUDA_VISIBLE_DEVICES", visible_devices(slot.device))
+    if settings.variable("OMP_WAIT_POLICY") is None:
+        settings.set_variable("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other
 
 
 def visible_devices(device: str) -> str:

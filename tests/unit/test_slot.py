@@ -153,3 +153,23 @@ def test_a_worker_that_stopped_in_order_is_not_waited_for(database: Database):
 
 def _never(seconds: float) -> None:
     raise AssertionError("waited for nobody")
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_a_child_do_not_spin_unless_told_to(
+    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name in (
+        "CUDA_VISIBLE_DEVICES",
+        "AUTOGLM_RUN_SLOT",
+        "AUTOGLM_RUN_DEVICE",
+        "AUTOGLM_RUN_MODEL",
+    ):
+        monkeypatch.setenv(name, "")
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+
+    slot.announce(SLOT)
+
+    assert os.environ["OMP_WAIT_POLICY"] == kept
