@@ -16,7 +16,7 @@ import psutil
 from app import settings
 from app.models.database import Database
 from app.stack import ports
-from tests.integration.workplace import is_running, wait_for
+from tests.integration.workplace import is_running, read_lines, wait_for
 
 START_SECONDS = 60.0
 ENGLISH = {"Accept-Language": "en"}
@@ -136,16 +136,6 @@ def launch(log: Path, arguments: Sequence[str], **environ: str) -> subprocess.Po
             stderr=out,
             start_new_session=True,
         )
-
-
-def read_lines(log: Path, action: str) -> list[dict[str, Any]]:
-    found = []
-    for line in log.read_text(errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and entry.get("action") == action:
-                found.append(entry)
-    return found
 
 
 @contextlib.contextmanager

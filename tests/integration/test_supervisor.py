@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from app import settings
-from tests.acceptance.stack import read_lines
-from tests.integration.workplace import is_running, wait_for
+from tests.integration.workplace import is_running, read_lines, wait_for
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., subprocess.Popen[bytes]]

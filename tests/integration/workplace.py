@@ -53,6 +53,17 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def read_lines(log: Path, action: str) -> list[dict[str, Any]]:
+    """The JSON lines of one action in a log."""
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and entry.get("action") == action:
+                found.append(entry)
+    return found
+
+
 def fake_model(name: str = MODEL, *, path: str | None = None, slots: int = 8, **fake: Any) -> Any:
     """A model of the fake engine."""
     return settings.Model(
@@ -85,13 +96,7 @@ class Program:
 
     def lines(self, action: str) -> list[dict[str, Any]]:
         """The log lines of one action."""
-        found = []
-        for line in self.text.splitlines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("action") == action:
-                    found.append(entry)
-        return found
+        return read_lines(self._log, action)
 
     def wait(self, seconds: float = WAIT_SECONDS) -> int:
         """The exit status."""
