@@ -13,7 +13,8 @@ from app.workers.watch import Watch
 @click.option("--config", type=click.Path(), help="cli.help_config_file")
 @click.option("--device", required=True, help="worker.help_device")
 @click.option("--model", help="worker.help_model")
-def command(config: str | None, device: str, model: str | None) -> None:
+@click.pass_context
+def command(ctx: click.Context, config: str | None, device: str, model: str | None) -> None:
     """Serves one model on one device until it is stopped."""
     options = settings.load(config)
     if options.redis.url is None:
@@ -28,17 +29,8 @@ def command(config: str | None, device: str, model: str | None) -> None:
     slot.refuse_rival(db, place, options.worker.pulse_seconds)
     slot.announce(place)
     Watch(db, place, options.worker.step_timeout_seconds).start()
-    run(place)
+    from app.workers import main  # reads the settings and the slot as they are now
+
+    status = main.serve(place)
     held.close()
-
-
-def run(place: slot.Slot) -> None:
-    """Celery's own worker program, in this process."""
-    from app import queue
-    from app.workers import main
-
-    queues = f"{queue.model_queue(place.model)},{queue.slot_queue(place.name)}"
-    flags = ["--without-gossip", "--without-mingle", "--loglevel", main.options.log_level]
-    main.app.worker_main(
-        ["worker", "-P", "prefork", "-c", "1", "-Q", queues, "-n", place.node, *flags]
-    )
+    ctx.exit(status)

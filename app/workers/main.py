@@ -19,6 +19,7 @@ from app.models import database
 from app.workers import slot
 from app.workers.child import Child
 from app.workers.context import Context
+from app.workers.slot import Slot
 
 _PAUSE_SECONDS = 5.0  # the pool starts the next child at once
 
@@ -30,6 +31,21 @@ app = queue.make_app(
     worker_pool_start_method="spawn",  # a forked child cannot use CUDA
 )
 _children: list[Child] = []
+
+
+def serve(place: Slot) -> int:
+    """Celery's worker in this process, until it is told to stop. The exit status."""
+    worker = app.Worker(
+        hostname=place.node,
+        pool="prefork",
+        concurrency=1,
+        queues=[queue.model_queue(place.model), queue.slot_queue(place.name)],
+        loglevel=options.log_level,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
 
 
 def current() -> Child:

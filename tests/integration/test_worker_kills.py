@@ -60,6 +60,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
     assert stops.count("SELECT count(*) FROM attempts WHERE outcome = 'crashed'") == 0
     assert sum(stops.count_attempts(job, "released") for job in made) >= 1
     assert took < 8
+    assert worker.process.returncode == 0
     assert (last := stops.row()) is not None
     assert (last.epoch, last.state) == (row.epoch, "stopped")
     assert not is_running(row.pid)
@@ -272,6 +273,26 @@ def test_jobs_without_a_hint_are_found_also_those_stored_while_redis_was_away(
         assert {(job.state, job.attempt) for job in ended} == {("succeeded", 1)}
         assert worker.process.poll() is None
         assert place.wait_ready().model_loads_total == 1
+
+
+def test_a_worker_that_breaks_off_says_so_by_its_exit_status(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    """What is no message at all stops Celery; a process manager must see that as a failure."""
+    with opened(database, redis_url, tmp_path / "w") as place:
+        worker = place.start_worker()
+        place.wait_ready()
+        job = place.add()
+        with place.app.connection_for_write() as connection:
+            connection.default_channel.client.lpush(queue.model_queue(MODEL), b"garbage")
+
+        assert worker.wait(20) == 1
+
+        assert (row := place.row()) is not None
+        assert row.state == "stopped"
+        place.start_worker()
+        place.hint([job])
+        assert place.wait_ended(job)[0].state == "succeeded"
 
 
 def test_a_gpu_slot_shows_its_child_one_gpu_from_its_very_start(
