@@ -14,12 +14,13 @@ from app.inference.engine import Output, Request
 from app.models import claims, jobs, workers
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.models.states import WorkerState
 from app.wire.rows import Job
 from app.workers import orders
 from app.workers.clerk import Clerk
 from app.workers.shift import Shift
 from app.workers.tally import Tally
-from tests.integration.makers import MODEL, add_job, add_worker
+from tests.integration.makers import MODEL, add_job, add_worker, succeed
 
 
 @pytest.fixture
@@ -163,6 +164,37 @@ def test_a_worker_that_left_holds_nothing_and_can_claim_no_more(
     left = [jobs.get(database, DEFAULT_TENANT, job.id) for job in made]
     assert [(job.state, job.crashes) for job in left] == [("queued", 0)] * 2
     assert claims.claim(database, holder, MODEL, limit=2, may_isolate=True) == []
+
+
+def test_a_late_outcome_is_fenced_and_the_new_holder_s_one_counts(
+    database: Database,
+    clerk: Clerk,
+    holder: claims.Holder,
+    caplog: pytest.LogCaptureFixture,
+):
+    """While the first worker is in its step, it is declared dead and another claims the job."""
+    other = add_worker(database, "h/cpu:1")
+    taken: list[Job] = []
+
+    class Sleeping(fake.Fake):
+        def step(self) -> list[Output]:
+            if not taken:
+                lost = (database, holder.slot, holder.epoch)
+                workers.recover(*lost, max_attempts=3, state=WorkerState.LOST)
+                taken.extend(claims.claim(database, other, MODEL, limit=1, may_isolate=True))
+            return super().step()
+
+    job = add(database)
+    tally = run(make_engine(Sleeping), clerk, seconds=1.0)
+
+    assert [each.attempt for each in taken] == [2]
+    assert state(database, job) == "running"
+    assert tally.succeeded == 0
+    assert [line.__dict__["action"] for line in caplog.records] == ["fenced"]
+    claims.settle(database, [succeed(taken[0], "the other's")])
+    ended = jobs.get(database, DEFAULT_TENANT, job.id)
+    assert ended.result
+    assert ended.result.text == "the other's"
 
 
 def test_the_tray_is_closed_even_if_the_engine_breaks(database: Database, clerk: Clerk):
