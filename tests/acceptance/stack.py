@@ -138,6 +138,17 @@ def launch(log: Path, arguments: Sequence[str], **environ: str) -> subprocess.Po
         )
 
 
+def try_launch(log: Path, arguments: Sequence[str], **environ: str) -> int | None:
+    """The exit status of an `autoglm up` that should refuse; None, and it is ended, if it runs."""
+    process = launch(log, arguments, **environ)
+    try:
+        return process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        return None
+
+
 @contextlib.contextmanager
 def running(folder: Path, config: dict[str, Any], *options: str, **environ: str) -> Iterator[Stack]:
     stack = Stack(folder, config, *options)

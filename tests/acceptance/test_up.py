@@ -13,7 +13,7 @@ import pytest
 
 from app.models import workers
 from app.stack import ports
-from tests.acceptance.stack import Stack, fake_config, launch, running
+from tests.acceptance.stack import Stack, fake_config, running, try_launch
 from tests.integration.workplace import is_running, wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -213,7 +213,7 @@ def test_what_is_in_use_is_refused_with_a_clear_message(stack: Stack, tmp_path: 
         given = ["--port", str(ports.find_free()), "--data-dir", str(stack.data_dir), "--no-flower"]
         expected = f"in use by another autoglm up (process {stack.process.pid})"
 
-    assert launch(log, given).wait(30) == REFUSED
+    assert try_launch(log, given) == REFUSED
     assert expected in log.read_text()
     assert "Traceback" not in log.read_text()
     assert stack.process.poll() is None
@@ -222,7 +222,7 @@ def test_what_is_in_use_is_refused_with_a_clear_message(stack: Stack, tmp_path: 
 def test_an_open_address_without_a_key_is_refused(tmp_path: Path):
     given = ["--host", "0.0.0.0", "--port", str(ports.find_free()), "--no-flower"]
 
-    status = launch(tmp_path / "log", [*given, "--data-dir", str(tmp_path / "d")]).wait(30)
+    status = try_launch(tmp_path / "log", [*given, "--data-dir", str(tmp_path / "d")])
 
     assert status == REFUSED
     assert "autoglm keys create" in (tmp_path / "log").read_text()
@@ -235,7 +235,7 @@ def test_without_any_redis_program_the_message_tells_how_to_install_one(tmp_path
     given = ["--port", str(ports.find_free()), "--data-dir", str(tmp_path / "d"), "--no-flower"]
     environ = {"PATH": str(tmp_path), "PYTHONPATH": str(hidden.parent)}
 
-    status = launch(tmp_path / "log", given, **environ).wait(30)
+    status = try_launch(tmp_path / "log", given, **environ)
 
     assert status == REFUSED
     assert "apt-get install redis-server" in (tmp_path / "log").read_text()
