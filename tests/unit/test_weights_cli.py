@@ -9,8 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 from safetensors.numpy import save_file
 
-from app import cli
-from app.inference import weights
+from app import cli, weights
 
 
 @pytest.fixture
