@@ -3,16 +3,19 @@
 import ast
 import hashlib
 import json
+import re
 from random import Random
 
 import pytest
 
-from tools.demo import edits, families, generate
+from tools.demo import edits, families, generate, prompts
 from tools.demo.execute import Check, find_fault
+from tools.demo.families import LANGUAGES
 from tools.demo.grammar import expand, fill
 from tools.demo.prompts import Function
 
 TASKS = families.load_tasks()
+KEPT = {slot: f"${slot}" for slot in "kjwv"}
 FOLLOWUPS = families.load("followups")
 
 
@@ -23,14 +26,20 @@ def _digest(seed):
 
 def _answer(family, older="base"):
     slots = dict(zip("abcd", family.parameters[0], strict=False))
-    return fill(family.code, slots | {"f": "made", "k": "7", "g": older})
+    return _constant(fill(family.code, slots | KEPT | {"f": "made", "g": older}))
+
+
+def _constant(text):
+    for slot, value in {"$k": "7", "$j": "9", "$w": "big", "$v": "small"}.items():
+        text = text.replace(slot, value)
+    return text
 
 
 def _run_tests(pairs):
     """One process for many: every family's function gets a name of its own."""
     answers, checks = [], []
     for number, family in enumerate(pairs):
-        call, _, value = family.test.replace("$k", "7").partition(" == ")
+        call, _, value = _constant(family.test).partition(" == ")
         name = f"made_{number}"
         answers.append(_answer(family).replace("made", name))
         value = eval(value, {"__builtins__": {}})
@@ -51,7 +60,7 @@ def test_another_seed_gives_other_data():
 
 
 def test_seed_one_gives_the_data_whose_digest_is_written_here():
-    assert _digest(1) == "e8a0410be546225f671191bee7be93e795a7b853c9fdfe2cad4f95e04e9638f1"
+    assert _digest(1) == "79ce64067251ac52f3035fcb1b8c7da3705ad64d0b6b7837b89528f28c1a04a5"
 
 
 def test_every_family_computes_what_its_test_says():
@@ -103,6 +112,41 @@ def test_a_renamed_recursive_function_still_calls_itself():
     function, values = edits.EDITS["rename"][1](older, Random(1))
 
     assert find_fault([function.code], [Check((5,), 120, name=values["h"])]) is None
+
+
+def test_a_number_becomes_a_parameter_that_may_be_left_out():
+    older = Function("f", ("n",), "def f(n):\n    return n * 3", "n>n", ("times_k",))
+
+    function, values = edits.EDITS["takek"][1](older, Random(1))
+
+    assert values["j"] == "3"
+    assert find_fault([function.code], [Check((2,), 6), Check((2, 5), 10)]) is None
+
+
+def test_a_divisor_is_tested_before_it_divides():
+    older = Function("f", ("a", "b"), "def f(a, b):\n    return a / b", "n,n>n", ("divide",))
+
+    function, values = edits.EDITS["zero"][1](older, Random(1))
+
+    wanted = None if values["k"] == "None" else 0
+    assert values["z"] == "b"
+    assert find_fault([function.code], [Check((2, 0), wanted), Check((6, 2), 3)]) is None
+
+
+def test_every_opposite_is_a_task_and_its_own_opposite_again():
+    known = {task.id for task in TASKS}
+
+    assert set(generate.PAIRS) <= known
+    assert all(generate.PAIRS[other] == one for one, other in generate.PAIRS.items())
+
+
+def test_constants_of_the_request_are_those_of_the_answer():
+    rule = next(task for task in TASKS if task.id == "rule_ge")
+    turns = [prompts.compose(rule, lang, Random(i)) for i in range(40) for lang in LANGUAGES]
+
+    for turn in turns:
+        for constant in re.findall(r'"(\w+)"|>= ([\d.]+)', turn.answer):
+            assert "".join(constant) in turn.request, turn
 
 
 def test_unbalanced_brackets_are_refused():

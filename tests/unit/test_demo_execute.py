@@ -18,6 +18,14 @@ def test_a_later_answer_may_call_an_earlier_one():
     assert find_fault([DOUBLE, QUAD], checks) is None
 
 
+def test_a_check_of_an_early_turn_does_not_see_what_a_later_one_changed():
+    thrice = "def double(x):\n    return x * 3"
+    early, late = Check((3,), 6, turn=0, name="double"), Check((3,), 9, name="double")
+
+    assert find_fault([DOUBLE, thrice], [early, late]) is None
+    assert "gave 6" in str(find_fault([DOUBLE, thrice], [Check((3,), 9, turn=0)]))
+
+
 def test_a_wrong_value_is_named():
     assert "gave 6" in str(find_fault([DOUBLE], [Check((3,), 7)]))
 

@@ -1,6 +1,8 @@
 """Scores the demonstration model by running what it answers.
 
-python -m tools.demo.evaluate [--folder app/demo/model] [--cases tools/demo/tuning.jsonl] [--wrong]
+python -m tools.demo.evaluate [--folder app/demo/model] [--cases evals/demo/tuning.jsonl] [--wrong]
+
+evals/demo/final.jsonl is for a released model, once; docs/model-card.md keeps its scores.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tools.demo import execute
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
-CASES = Path(__file__).with_name("tuning.jsonl")
+CASES = Path(__file__).parents[2] / "evals" / "demo" / "tuning.jsonl"
 _MOST_TOKENS = 160
 
 

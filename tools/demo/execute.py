@@ -14,9 +14,9 @@ _RUNNER = Path(__file__).with_name("sandbox.py").read_text(encoding="utf-8")
 
 @dataclass(frozen=True)
 class Check:
-    """One call of the function that answer number `turn` defined, and what it must return.
+    """One call, made when answer number `turn` has been run, and what it must return.
 
-    `name` asks for that function by name; without it the last one defined is called.
+    `name` says which function; without it the last one that this answer defines is called.
     """
 
     args: tuple[Any, ...]

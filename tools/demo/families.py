@@ -2,8 +2,8 @@
 
 A family file holds blocks that start with `@ id signature`. `name` lists function names, `arg`
 parameter names (the first is used when the prompt names none), `test` one call and its value,
-`en|zh|ja n|v|w|q` the wording as a noun phrase, verb phrase, condition or question; all other lines
-are the code. A follow-up's header goes on with `: base ...`, the families or signatures it calls.
+`en|zh|ja n|v|w|q|x` the wording as a noun phrase, verb phrase, condition, question or whole request;
+all other lines are the code. A follow-up's header goes on with `: base ...`, the families or signatures it calls.
 """
 
 import re
@@ -13,12 +13,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "zh", "ja")
-_WORDING = re.compile(r"^(en|zh|ja) ([nvwq]) (.+)$")
+_WORDING = re.compile(r"^(en|zh|ja) ([nvwqx]) (.+)$")
 
 
 @dataclass(frozen=True)
 class Wording:
-    """One way to say what is computed; `kind` is n(oun), v(erb), w(hether) or q(uestion)."""
+    """One way to say what is computed; `kind` is n(oun), v(erb), w(hether), q(uestion), x (whole)."""
 
     kind: str
     text: str
@@ -26,7 +26,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class Family:
-    """A task. `code` has $f for the name, $a.. for parameters, $k a constant, $g an older name."""
+    """A task. `code` has $f for the name, $a.. for parameters, $k $j numbers, $w $v words, $g an older name."""
 
     id: str
     signature: str
@@ -56,7 +56,9 @@ def load(name: str) -> tuple[Family, ...]:
 
 def load_tasks() -> tuple[Family, ...]:
     """The families that stand alone, in a fixed order."""
-    topics = ("arithmetic", "conditions", "geometry", "units", "strings", "lists", "recursion")
+    topics = (
+        "arithmetic", "conditions", "geometry", "units", "strings", "lists", "recursion", "rules",
+    )  # fmt: skip
     return tuple(family for topic in topics for family in load(topic))
 
 

@@ -14,8 +14,27 @@ from tools.demo.families import LANGUAGES, Family
 from tools.demo.prompts import Function, Turn
 
 SINGLE, REFUSED = 0.36, 0.16
-_COPYING = 0.5  # of the conversations: some only repeat names, the skill all others need
-_FIRST = 0.25  # of the conversations: single turns only, short ones teach copying names fastest
+_COPYING = 0.4  # of the conversations: some only repeat names, the skill all others need
+_FIRST = 0.2  # of the conversations: single turns only, short ones teach copying names fastest
+
+
+PAIRS = {  # tasks that are each other's opposite
+    one: other
+    for first, second in (
+        ("c_to_f", "f_to_c"), ("km_to_miles", "miles_to_km"), ("m_to_cm", "cm_to_m"),
+        ("inches_to_cm", "cm_to_inches"), ("kg_to_pounds", "pounds_to_kg"), ("kg_to_g", "g_to_kg"),
+        ("minutes_to_seconds", "seconds_to_minutes"), ("hours_to_minutes", "minutes_to_hours"),
+        ("c_to_k", "k_to_c"), ("feet_to_m", "m_to_feet"), ("km_to_m", "m_to_km"),
+        ("max_list", "min_list"), ("max_two", "min_two"), ("max_three", "min_three"),
+        ("is_even", "is_odd"), ("upper", "lower"), ("evens", "odds"), ("sort_list", "sort_desc"),
+        ("first_item", "last_item"), ("first_char", "last_char"), ("positives", "negatives"),
+        ("rule_list_gt", "rule_list_lt"), ("starts_with", "ends_with"), ("first_n", "last_n"),
+        ("drop_first", "drop_last"), ("is_positive", "is_negative"), ("first_word", "last_word"),
+        ("longest_word", "shortest_word"), ("floor_divide", "remainder"),
+        ("greater_than_k", "less_than_k"), ("rule_at_least", "rule_at_most"),
+    )
+    for one, other in ((first, second), (second, first))
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,8 @@ def _talk(language: str, rng: Random) -> tuple[Turn, ...]:
 def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
     known = [turn.function for turn in turns if turn.function is not None]
     latest = known[-1]
+    if latest.topics[0] in PAIRS and rng.random() < 0.3:
+        return _oppose(latest, language, rng)
     if rng.random() < 0.35:
         return edits.compose(latest, language, rng)
     if len(known) > 1 and rng.random() < 0.3:
@@ -107,6 +128,12 @@ def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
     if family is None:
         return edits.compose(latest, language, rng)
     return prompts.compose(family, language, rng, latest)
+
+
+def _oppose(older: Function, language: str, rng: Random) -> Turn:
+    """The opposite task, in a function of its own or in place of the older one."""
+    family = next(task for task in _tasks() if task.id == PAIRS[older.topics[0]])
+    return prompts.compose_opposite(family, language, rng, older)
 
 
 def _call_by_name(older: Function, language: str, rng: Random) -> Turn | None:

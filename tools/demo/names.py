@@ -7,9 +7,14 @@ from random import Random
 
 from tools.demo import phrases
 
+_STARTS = ("bl", "br", "ch", "cl", "dr", "fl", "gl", "gr", "pl", "pr", "sh", "sk", "sn", "sp", "st", "th", "tr", "ts", "zh")  # fmt: skip
 _SYLLABLES = tuple(c + v for c in "bcdfghjklmnpqrstvwxyz" for v in "aeiou")
-_ENDINGS = ("", "", "n", "r", "x", "t", "s", "l", "p", "k", "m")
+_RARE = tuple(c + v for c in _STARTS for v in ("a", "e", "i", "o", "u", "ai", "ou", "ee", "oo"))
+_ENDINGS = (*("",) * 6, *"nnrrxtslpkmgdb", "ng", "nk", "rp", "mp", "ck", "ble", "er", "ly", "ff")
 _WORDS = tuple(phrases.read("words").split())
+_RETURNED: dict[str, tuple[str, ...]] = {
+    line.split()[0]: tuple(line.split()[1:]) for line in phrases.read("returned").splitlines()
+}
 _LETTERS = "abcdefghmnpqrstuvwxyz"
 _FORMS = (
     *("{new}",) * 6,
@@ -21,10 +26,10 @@ _RESERVED = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"math"}
 
 
 def pick_function(usual: tuple[str, ...], code: str, rng: Random) -> str:
-    """A function name: half of the time a usual one, else invented; never one that `code` uses."""
+    """A function name: at times a usual one, else invented; never one that `code` uses."""
     used = set(re.findall(r"\w+", code)) | _RESERVED
     while True:
-        name = rng.choice(usual) if rng.random() < 0.5 else invent(rng)
+        name = rng.choice(usual) if rng.random() < 0.4 else invent(rng)
         if name not in used:
             return name
 
@@ -46,6 +51,11 @@ def pick_other(taken: set[str], rng: Random) -> str:
         name = _invent_parameters(1, rng)[0]
         if name not in taken | _RESERVED:
             return name
+
+
+def pick_word(language: str, rng: Random) -> str:
+    """A word that a function returns, in the user's language or English."""
+    return rng.choice(_RETURNED["en" if rng.random() < 0.3 else language])
 
 
 def _invent_parameters(count: int, rng: Random) -> tuple[str, ...]:
@@ -77,4 +87,5 @@ def _extras(words: tuple[str, str], rng: Random) -> dict[str, str]:
 
 def _word(rng: Random) -> str:
     length = rng.choice((1, 2, 2, 2, 3, 3))
-    return "".join(rng.choice(_SYLLABLES) for _ in range(length)) + rng.choice(_ENDINGS)
+    kinds = [_RARE if rng.random() < 0.25 else _SYLLABLES for _ in range(length)]
+    return "".join(rng.choice(kind) for kind in kinds) + rng.choice(_ENDINGS)

@@ -3,6 +3,9 @@
 import re
 from random import Random
 
+_SMALL_WORDS = re.compile(
+    r"(?<![$\w])(the|a|an|of|that|which|to|please|for|and|is|its|me|you|in|from|some|given|any) "
+)
 _CJK = r"[\u3040-\u30ff\u4e00-\u9fff]"
 
 
@@ -20,6 +23,8 @@ def space(text: str, language: str, rng: Random) -> str:
 
 
 def _disturb_english(text: str, rng: Random) -> str:
+    if rng.random() < 0.1:
+        text = _SMALL_WORDS.sub(lambda match: match[0] if rng.random() < 0.4 else "", text)
     if rng.random() < 0.08:
         text = re.sub(r"(?<!\$)\b(the|a|an|of) ", "", text, count=rng.randrange(1, 4))
     if rng.random() < 0.06:

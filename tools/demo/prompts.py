@@ -9,9 +9,11 @@ from tools.demo import grammar, inflect, names, noise, phrases
 from tools.demo.families import Family
 
 _SLOTS = "abcd"
-_NAMED = 0.7
-_INLINE = 0.75
+_NAMED = 0.75
+_INLINE = 0.7
+_FRAMED = 0.16  # of the requests have something else said before it, as many after it
 _NAMED_PARAMETERS = 0.12
+_KEPT = {"k": "$k", "j": "$j", "w": "$w", "v": "$v"}  # constants, filled in last
 _BARE = 0.08  # of the special follow-ups say nothing but the name
 
 
@@ -45,12 +47,38 @@ def compose(family: Family, language: str, rng: Random, older: Function | None =
     """A request for `family`, put in `language`; a follow-up calls `older`."""
     bare = family.is_special and rng.random() < _BARE
     text = _bare(language, rng) if bare else _word(family, language, rng, older)
-    text = noise.disturb(text, language, rng)
+    text = noise.disturb(_frame(text, language, rng), language, rng)
     function = _define(family, text, rng, older, bare=bare)
     request = grammar.fill(text, _values(family, function, older, rng, text))
-    request, code = _set_constant(request, function.code, rng)
+    request, code = _set_constants(request, function.code, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
     return Turn(noise.space(request, language, rng), code, done)
+
+
+def compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    """`family` asked for by saying no more than that it is the opposite of `older`."""
+    lines = wording(language)
+    kind = rng.choice(("reverse", "switch"))
+    text = grammar.expand(rng.choice(lines.sections[kind]), lines.macros | {"F": "$f"}, rng)
+    plain = grammar.expand(rng.choice(family.wordings[language]).text, lines.macros, rng)
+    text = text.replace("\1", plain.replace("^", ""))
+    made = _define(family, text, rng, older, bare="$f" not in text)
+    name = older.name if kind == "switch" and "$f" not in text else made.name
+    code = re.sub(rf"\b{made.name}\b", name, made.code)
+    request = grammar.fill(text, _values(family, made, older, rng, text))
+    request, code = _set_constants(request, code, language, rng)
+    done = Function(name, made.parameters, code, family.signature, made.topics)
+    return Turn(noise.space(request, language, rng), code, done)
+
+
+def _frame(text: str, language: str, rng: Random) -> str:
+    lines = wording(language)
+    gap = " " if language == "en" else ""
+    if rng.random() < _FRAMED:
+        text = grammar.expand(rng.choice(lines.sections["before"]), lines.macros, rng) + gap + text
+    if rng.random() < _FRAMED:
+        text += _clause(lines.sections["after"], text, language, rng)
+    return text
 
 
 def _bare(language: str, rng: Random) -> str:
@@ -63,9 +91,11 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
     lines = wording(language)
     choice = rng.choice(family.wordings[language])
     named = rng.random() < _NAMED
-    kinds = lines.sections[choice.kind]
+    kinds = lines.sections.get(choice.kind, ())
     if named and f"{choice.kind}!" in lines.sections and rng.random() < 0.25:
         kinds = lines.sections[f"{choice.kind}!"]
+    if choice.kind == "x":
+        return _append(grammar.expand(choice.text, lines.macros, rng), language, named, rng)
     phrase = grammar.expand(choice.text, lines.macros, rng)
     if language == "zh" and choice.kind == "w":
         phrase = inflect.question(phrase, rng)
@@ -136,7 +166,7 @@ def _define(
     name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
     name = rng.choice(usual[:3]) if bare else name
     parameters = _parameters(family, text, code + " " + name, rng)
-    values = dict(zip(_SLOTS, parameters, strict=False)) | {"f": name, "k": "$k", "g": called}
+    values = dict(zip(_SLOTS, parameters, strict=False)) | _KEPT | {"f": name, "g": called}
     code = grammar.fill(family.code, values)
     return Function(name, parameters, code, family.signature, (family.id, family.topic))
 
@@ -162,15 +192,25 @@ def _values(
         listed = listed if text.isascii() or "関" not in text else ", ".join(function.parameters)
     values = dict(zip(_SLOTS, function.parameters, strict=False))
     return values | {
+        **_KEPT,
         "f": function.name,
         "p": listed,
-        "k": "$k",
         "g": older.name if older else "",
     }
 
 
-def _set_constant(request: str, code: str, rng: Random) -> tuple[str, str]:
-    constant = str(
-        rng.choice((rng.randrange(2, 13), rng.randrange(2, 100), rng.randrange(2, 1000)))
-    )
-    return request.replace("$k", constant), code.replace("$k", constant)
+def _set_constants(request: str, code: str, language: str, rng: Random) -> tuple[str, str]:
+    for slot in _KEPT.values():
+        if slot in code:
+            chosen = _number(rng) if slot in ("$k", "$j") else names.pick_word(language, rng)
+            request, code = request.replace(slot, chosen), code.replace(slot, chosen)
+    return request, code
+
+
+def _number(rng: Random) -> str:
+    draw = rng.random()
+    if draw < 0.08:
+        return f"{rng.randrange(0, 10)}.{rng.randrange(1, 10)}"
+    if draw < 0.25:
+        return str(10 * rng.randrange(1, 101))
+    return str(rng.randrange(2, rng.choice((13, 100, 1000))))

@@ -1,12 +1,17 @@
 """Trains the demonstration model from nothing and writes app/demo/model.
 
-python -m tools.demo.train --steps 1500 --threads 2
+python -m tools.demo.train
+
+It stops after `--steps` batches or `--minutes`, whichever comes first, and the
+learning rate follows whichever is nearer. OMP_WAIT_POLICY=PASSIVE helps where cores are shared.
 """
 
 import argparse
+import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -18,24 +23,35 @@ from tools.demo import generate, tokenizer
 from tools.demo.generate import Conversation
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
-VOCABULARY = 2400
-_LENGTH = 66  # tokens of a conversation, a low estimate
+VOCABULARY = 3000
+_LENGTH = 78  # tokens of a conversation, a low estimate
 _POOL = 2048  # conversations that are sorted by length together
 _IGNORED = -100
 
+_KEPT = 250  # steps between checkpoints
+
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train: at most `steps` batches and `seconds`."""
+
+    steps: int
+    seconds: float
+    rate: float
 
 
 def build(vocabulary: int, eos: int, pad: int) -> GlmForCausalLM:
     """An untrained model."""
     config = GlmConfig(
         vocab_size=vocabulary,
-        hidden_size=160,
+        hidden_size=192,
         intermediate_size=448,
         num_hidden_layers=4,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        head_dim=32,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        head_dim=64,  # wide values: one head must carry a whole name piece
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         attention_dropout=0.0,
@@ -112,29 +128,39 @@ def optimizers(model: GlmForCausalLM, rate: float) -> list[torch.optim.Optimizer
     return [muon, torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def fit(model: GlmForCausalLM, stream: Iterator[Batch], steps: int, rate: float) -> float:
-    """Trains for `steps` batches on a cosine schedule; returns seconds taken."""
-    steppers = optimizers(model, rate)
+def fit(
+    model: GlmForCausalLM, stream: Iterator[Batch], plan: Plan, keep: Callable[[], None]
+) -> float:
+    """Trains on a cosine schedule, calls `keep` at times; returns the seconds taken."""
+    steppers = optimizers(model, plan.rate)
     started, running = time.monotonic(), 0.0
-    for step, batch in zip(range(steps), stream, strict=False):
-        _set_rate(steppers, rate, step, steps)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = loss_of(model, batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for stepper in steppers:
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-        running = 0.95 * running + 0.05 * loss.item()
+    for step, batch in enumerate(stream):
+        done = max(step / plan.steps, (time.monotonic() - started) / plan.seconds)
+        if done >= 1:
+            break
+        _set_rate(steppers, plan.rate, step, done)
+        running += 0.05 * (_step(model, batch, steppers) - running)
         if step % 25 == 0:
-            seconds = time.monotonic() - started
-            print(f"step {step} loss {running:.4f} {seconds:.0f} s", flush=True)
+            print(f"step {step} {done:.1%} loss {running:.4f}", flush=True)
+        if step % _KEPT == _KEPT - 1:
+            keep()
     return time.monotonic() - started
 
 
-def _set_rate(steppers: list[torch.optim.Optimizer], rate: float, step: int, steps: int) -> None:
+def _step(model: GlmForCausalLM, batch: Batch, steppers: list[torch.optim.Optimizer]) -> float:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = loss_of(model, batch)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for stepper in steppers:
+        stepper.step()
+        stepper.zero_grad(set_to_none=True)
+    return float(loss.item())
+
+
+def _set_rate(steppers: list[torch.optim.Optimizer], rate: float, step: int, done: float) -> None:
     warm = min(1.0, (step + 1) / 60)
-    now = rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    now = rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
     for stepper in steppers:
         for group in stepper.param_groups:
             group["lr"] = now
@@ -147,7 +173,7 @@ def save(model: GlmForCausalLM, words: PreTrainedTokenizerFast, folder: Path) ->
     model.generation_config = GenerationConfig(
         eos_token_id=ends, pad_token_id=words.pad_token_id, do_sample=False
     )
-    model.half().save_pretrained(folder)
+    copy.deepcopy(model).half().save_pretrained(folder)
     words.save_pretrained(folder)
 
 
@@ -166,7 +192,8 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--minutes", type=float, default=20, help="at most")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens a batch")
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--threads", type=int, default=2)
@@ -180,7 +207,8 @@ def main() -> None:
     model, words = _begin(conversations, options.start)
     print(f"{model.num_parameters():,} parameters, {len(conversations):,} conversations")
     stream = batches(conversations, words, options.tokens, options.seed)
-    seconds = fit(model, stream, options.steps, options.rate)
+    plan = Plan(options.steps, 60 * options.minutes, options.rate)
+    seconds = fit(model, stream, plan, lambda: save(model, words, options.folder))
     save(model, words, options.folder)
     print(f"trained in {seconds:.0f} s")
 
