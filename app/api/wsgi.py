@@ -47,7 +47,6 @@ def _note(step: str) -> None:
 
 
 def _connect(options: settings.Settings) -> Database:
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would log every probe
     db = database.connect(options)
     try:
         migrate.require_current(db)

@@ -58,9 +58,11 @@ def _running(place: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     click.echo(say("demo.starting", url=url), err=True)
     where = ("--host", "127.0.0.1", "--port", str(port), "--flower-port", str(flower_port))
+    own = place / "config.yaml"  # the demo shows the defaults, whatever is configured here
+    own.write_text("{}\n")
     with (place / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [*_CLI, "up", *where, "--data-dir", str(place / "data")],
+            [*_CLI, "up", "--config", str(own), *where, "--data-dir", str(place / "data")],
             env=settings.child_environ(),
             stdout=log,
             stderr=log,
@@ -74,11 +76,12 @@ def _running(place: Path) -> Iterator[str]:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, place: Path) -> None:
     until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/health", timeout=5.0).status_code == 200:
-                return
-        time.sleep(0.1)
+    with httpx.Client(base_url=url, timeout=5.0, trust_env=False) as client:
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get("/health").status_code == 200:
+                    return
+            time.sleep(0.1)
     raise Unavailable("stack_not_ready", seconds=int(_START_SECONDS), logs=str(place))
 
 
@@ -122,7 +125,7 @@ def _print_exchange(question: str, answer: str) -> None:
 
 def _show_sessions(path: Path, url: str) -> None:
     """Each session's turns, one after the other: a later one builds on the earlier."""
-    with httpx.Client(base_url=url, timeout=120.0) as client:
+    with httpx.Client(base_url=url, timeout=120.0, trust_env=False) as client:
         for locale, turns in groupby(_read(path), key=lambda turn: turn["session"]):
             click.echo(say("demo.session", language=locale), err=True)
             session = client.post("/v1/sessions", json={}).raise_for_status().json()

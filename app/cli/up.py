@@ -103,6 +103,7 @@ def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[
     """Says once that the service can be used, and where."""
     host = f"[{options.server.host}]" if ":" in options.server.host else options.server.host
     url = f"http://{host}:{options.server.port}"
+    client = httpx.Client(base_url=url, timeout=2.0, trust_env=False)  # once: it is costly
     said: list[bool] = []
     asked_at = [0.0]
 
@@ -110,7 +111,7 @@ def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[
         if said or time.monotonic() - asked_at[0] < 0.5:
             return
         asked_at[0] = time.monotonic()
-        if _is_healthy(url):
+        if _is_healthy(client):
             said.append(True)
             click.echo(say("up.ready", url=url), err=True)
             if flower_port is not None:
@@ -120,8 +121,8 @@ def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[
     return look
 
 
-def _is_healthy(url: str) -> bool:
+def _is_healthy(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=2.0).status_code == 200
+        return client.get("/health").status_code == 200
     except httpx.HTTPError:
         return False
