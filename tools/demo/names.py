@@ -8,9 +8,23 @@ from random import Random
 from tools.demo import phrases
 
 _STARTS = ("bl", "br", "ch", "cl", "dr", "fl", "gl", "gr", "pl", "pr", "sh", "sk", "sn", "sp", "st", "th", "tr", "ts", "zh")  # fmt: skip
-_SYLLABLES = tuple(c + v for c in "bcdfghjklmnpqrstvwxyz" for v in "aeiou")
-_RARE = tuple(c + v for c in _STARTS for v in ("a", "e", "i", "o", "u", "ai", "ou", "ee", "oo"))
-_ENDINGS = (*("",) * 6, *"nnrrxtslpkmgdb", "ng", "nk", "rp", "mp", "ck", "ble", "er", "ly", "ff")
+_SYLLABLES: tuple[str, ...] = tuple(c + v for c in "bcdfghjklmnpqrstvwxyz" for v in "aeiou")
+_RARE: tuple[str, ...] = tuple(
+    c + v for c in _STARTS for v in ("a", "e", "i", "o", "u", "ai", "ou", "ee", "oo")
+)
+_ENDINGS: tuple[str, ...] = (
+    *("",) * 6,
+    *"nnrrxtslpkmgdb",
+    "ng",
+    "nk",
+    "rp",
+    "mp",
+    "ck",
+    "ble",
+    "er",
+    "ly",
+    "ff",
+)
 _WORDS = tuple(phrases.read("words").split())
 _RETURNED: dict[str, tuple[str, ...]] = {
     line.split()[0]: tuple(line.split()[1:]) for line in phrases.read("returned").splitlines()

@@ -65,7 +65,7 @@ def _check_turn(turn: int, latest: str | None, scope: dict[str, Any], job: dict[
     """What later answers change is not known yet."""
     for check in job["checks"]:
         if check["turn"] % len(job["answers"]) == turn:
-            _check(scope[check["name"] or latest], check)
+            _check(scope[str(check["name"] or latest)], check)
 
 
 def _check(function: Any, check: dict[str, Any]) -> None:
