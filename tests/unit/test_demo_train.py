@@ -1,0 +1,62 @@
+"""Training: what is learnt, how names are cut into tokens, and when it stops."""
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from tools.demo import generate, tokenizer, train
+
+TALKS = generate.generate(300, 5)
+NAME = "plonk_rate2"
+
+
+@pytest.fixture(scope="module")
+def words() -> PreTrainedTokenizerFast:
+    texts = [message["content"] for talk in TALKS for message in talk.messages]
+    return tokenizer.train(texts, 900)
+
+
+def test_only_answers_and_their_end_marks_are_learnt(words):
+    talk = next(talk for talk in TALKS if len(talk.turns) == 2)
+
+    ids, labels = train.encode(talk, words)
+
+    learnt = words.decode([label for label in labels if label >= 0])
+    assert learnt == "".join(f"{turn.answer}{tokenizer.END}" for turn in talk.turns)
+    assert all(label in (-100, token) for token, label in zip(ids, labels, strict=True))
+
+
+@pytest.mark.parametrize("around", ["def {}(", '"{}"', "`{}`", "関数{}を", "函数 {}，", "({})"])
+def test_a_name_is_cut_the_same_way_wherever_it_stands(words, around):
+    alone = words.tokenize(NAME)
+
+    found = words.tokenize(around.format(NAME))
+
+    assert any(found[i : i + len(alone)] == alone for i in range(len(found)))
+
+
+def test_batches_keep_to_their_number_of_tokens_and_lose_nothing(words):
+    made = list(train.batches(TALKS, words, 1024, seed=1))
+
+    assert all(ids.numel() <= 1024 or len(ids) == 1 for ids, _ in made)
+    assert sum(len(ids) for ids, _ in made) == len(TALKS)
+
+
+def test_training_stops_when_its_time_is_over(words):
+    model = train.build(len(words), words.eos_token_id, words.pad_token_id)
+    before = model.lm_head.weight.clone()
+
+    train.fit(model, train.batches(TALKS, words, 512, 1), train.Plan(9, 1e-9, 0.01), lambda: None)
+
+    assert torch.equal(model.lm_head.weight, before)
+
+
+def test_a_few_steps_lower_the_loss(words):
+    torch.manual_seed(1)
+    model = train.build(len(words), words.eos_token_id, words.pad_token_id)
+    batch = next(train.batches(TALKS, words, 512, 1))
+    before = train.loss_of(model, batch).item()
+
+    train.fit(model, iter([batch] * 9), train.Plan(8, 60, 0.01), lambda: None)
+
+    assert train.loss_of(model, batch).item() < before - 1
