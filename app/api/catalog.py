@@ -53,12 +53,14 @@ class Catalog:
         limit = _limit(model, tokenizer)
         if tokenizer is None or limit is None:
             return
+        text.refuse_huge(tokenizer, request, limit)
         field = "messages" if "messages" in request else "prompt"
         prompt_tokens = _count(tokenizer, request)
         tokens = prompt_tokens + request["sampling"].get("max_tokens", 1)
         if tokens > limit:
             values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
-            raise BadRequest("context_length_exceeded", param=field, **values)
+            fault = field if prompt_tokens >= limit else "max_tokens"
+            raise BadRequest("context_length_exceeded", param=fault, **values)
 
     def _tokenizer(self, model: Model) -> text.Tokenizer | None:
         with self._lock:

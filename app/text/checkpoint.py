@@ -28,6 +28,7 @@ class Checkpoint:
         max_context: int | None,
     ) -> None:
         self._tokenizer = tokenizer
+        self._longest = _find_longest(tokenizer)
         self._template = template
         self._guard = guard
         self._bos = bos
@@ -38,7 +39,8 @@ class Checkpoint:
         """Raw text to ids; a BOS that the text already begins with is not added again."""
         chat.check_unicode(text, "prompt")
         adds = not (self._bos and text.startswith(self._bos))
-        return list(self._tokenizer.encode(text, add_special_tokens=adds).ids)
+        (encoded,) = self._tokenizer.encode_batch([text], add_special_tokens=adds)
+        return list(encoded.ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids to text; special tokens are left out."""
@@ -57,10 +59,14 @@ class Checkpoint:
         """len(prompt(messages)), without making the list."""
         return sum(len(piece) for piece in self._encode(messages))
 
+    def least(self, num_bytes: int) -> int:
+        """No token is longer than the longest in the vocabulary."""
+        return num_bytes // self._longest if self._longest else 0
+
     def _encode(self, messages: Messages) -> list[tokenizers.Encoding]:
         rendered, mark = self._render(messages, True)
         pieces = rendered.split(mark) if mark else [rendered]
-        return [self._tokenizer.encode(each, add_special_tokens=False) for each in pieces]
+        return self._tokenizer.encode_batch(pieces, add_special_tokens=False)  # lets the GIL go
 
     def _render(self, conversation: Messages, add_generation_prompt: bool) -> tuple[str, str]:
         if self._template is None:
@@ -95,6 +101,14 @@ def _compile(source: str, tokens: dict[str, str]) -> Template:
         raise WeightsError(
             "weights_template_broken", file=files.TEMPLATE, detail=str(error)
         ) from error
+
+
+def _find_longest(tokenizer: tokenizers.Tokenizer) -> int:
+    """Bytes of the longest token; 0 where a token may stand for text of any length: a normalizer
+    that shortens, or an unknown word."""
+    if tokenizer.normalizer is not None or getattr(tokenizer.model, "unk_token", None):
+        return 0
+    return max((len(token.encode()) for token in tokenizer.get_vocab()), default=0)
 
 
 def _named_eos(tokenizer: tokenizers.Tokenizer, tokens: dict[str, str]) -> tuple[int, ...]:

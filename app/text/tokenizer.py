@@ -37,3 +37,7 @@ class Tokenizer(Protocol):
 
     def count(self, messages: Messages) -> int:
         """len(prompt(messages))."""
+
+    def least(self, num_bytes: int) -> int:
+        """How many tokens a text of this many UTF-8 bytes has at the very least: refuses what is
+        far too long without reading it."""

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app import text
 from app.errors import AutoglmError, EngineError
 from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.models import sessions
@@ -32,6 +33,7 @@ class Order:
 def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | None) -> Order:
     """Renders and tokenizes a job, its session's earlier turns first. Raises AutoglmError when
     the job itself cannot run (too long, a template that refuses it)."""
+    text.refuse_huge(tokenizer, job.request, max_context)
     prompt = _encode(db, tokenizer, job)
     sampling = _read_sampling(job)
     if max_context is not None:
@@ -79,11 +81,20 @@ def _fit(sampling: Sampling, job: Job, length: int, max_context: int) -> Samplin
     left = max_context - length
     if left < 1:
         raise EngineError(
-            "context_length_exceeded", param="messages", tokens=length, limit=max_context
+            "context_length_exceeded", param=_field(job), tokens=length, limit=max_context
         )
     if "max_tokens" in job.request.get("sampling", {}):
+        tokens = length + sampling.max_tokens
+        if tokens > max_context:
+            raise EngineError(
+                "context_length_exceeded", param="max_tokens", tokens=tokens, limit=max_context
+            )
         return sampling
     return replace(sampling, max_tokens=min(sampling.max_tokens, left))
+
+
+def _field(job: Job) -> str:
+    return "messages" if "messages" in job.request else "prompt"
 
 
 def _deadline(job: Job) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import text
-from app.errors import EngineError
+from app.errors import AutoglmError, EngineError
 from app.inference.engine import FinishReason, Output
 from app.models.database import Database
 from app.models.states import JobState
@@ -56,15 +56,19 @@ def test_the_seed_of_a_job_without_one_is_the_same_in_every_attempt(nowhere: Dat
 
 def test_max_tokens_shrinks_to_the_context_only_if_the_client_set_none(nowhere: Database):
     fitted = prepare(nowhere, 10, request={"prompt": "abc"})
-    asked = prepare(nowhere, 10, request={"prompt": "abc", "sampling": {"max_tokens": 50}})
+    asked = prepare(nowhere, 10, request={"prompt": "abc", "sampling": {"max_tokens": 6}})
 
     assert fitted.request.sampling.max_tokens == 7
-    assert asked.request.sampling.max_tokens == 50
+    assert asked.request.sampling.max_tokens == 6
+    with pytest.raises(EngineError) as caught:
+        prepare(nowhere, 10, request={"prompt": "abc", "sampling": {"max_tokens": 8}})
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "max_tokens")
+    assert caught.value.values == {"tokens": 11, "limit": 10}
 
 
 @pytest.mark.parametrize("length", [10, 11])
 def test_a_prompt_that_leaves_no_room_is_refused_with_its_numbers(nowhere: Database, length: int):
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(AutoglmError) as caught:
         prepare(nowhere, 10, request={"prompt": "a" * length})
 
     assert caught.value.code == "context_length_exceeded"
