@@ -96,7 +96,7 @@ def count_waiting(app: Celery, queue_name: str) -> int:
 class Publisher:
     """Publishes hints from a thread of its own, so that no request ever waits for Redis.
 
-    What it could not publish is forgotten after a few tries: the sweeper sees the rows.
+    What it could not publish is forgotten: the sweeper sees the rows.
     """
 
     def __init__(self, app: Celery, *, capacity: int = 10_000) -> None:
@@ -112,20 +112,23 @@ class Publisher:
             waiting = self._hints.setdefault(model, [])
             is_first = not waiting
             waiting.extend(job_ids[: max(0, _IDS_PER_HINT - len(waiting))])
-        if is_first:
-            self._enqueue(lambda: self._send_hint(model))
+        if is_first and not self._enqueue(lambda: self._send_hint(model)):
+            with self._lock:
+                self._hints.pop(model, None)  # so that the next hint is a first one again
 
     def control(self, task: str, **kwargs: Any) -> None:
         """Wakes the control process for one of its tasks."""
         trace_id = log.current_trace()
         self._enqueue(lambda: publish(self._app, task, CONTROL, kwargs, trace_id=trace_id))
 
-    def _enqueue(self, send: Callable[[], None]) -> None:
+    def _enqueue(self, send: Callable[[], None]) -> bool:
         self._ensure_thread()
         try:
             self._pending.put_nowait(send)
         except queue.Full:
             _logger.warning("hint dropped; the sweeper will find the rows")
+            return False
+        return True
 
     def _ensure_thread(self) -> None:
         with self._lock:
@@ -140,6 +143,9 @@ class Publisher:
                 send()
             except BROKER_ERRORS as error:
                 _logger.warning("hint not published: %s", error, extra={"action": "hint_lost"})
+                time.sleep(_RETRY_SECONDS)
+            except Exception:  # the thread must outlive any one fault
+                _logger.exception("publisher failed", extra={"action": "publisher_failed"})
                 time.sleep(_RETRY_SECONDS)
 
     def _send_hint(self, model: str) -> None:

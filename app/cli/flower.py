@@ -22,13 +22,12 @@ def require_auth(address: str) -> None:
 @click.option("--address", default="127.0.0.1", show_default=True, help="cli.help_flower_address")
 @click.option("--port", default=5555, show_default=True, help="cli.help_flower_port")
 def command(config: str | None, address: str, port: int) -> None:
-    """Becomes Flower. Beyond loopback it needs FLOWER_BASIC_AUTH=user:password."""
+    """Becomes Flower. Beyond loopback it needs FLOWER_BASIC_AUTH=user:password; without a password
+    its pages can be read and its API, which could stop workers, stays shut."""
     options = settings.load(config)
     if options.redis.url is None:
         raise SettingsError("redis_url_missing", param="redis.url")
     require_auth(address)
     environ = settings.child_environ(**settings.environment(options))
-    if address in _LOOPBACK:
-        environ.setdefault("FLOWER_UNAUTHENTICATED_API", "true")
     program = [sys.executable, "-m", "celery", "-A", "app.workers.dashboard", "flower"]
     os.execve(sys.executable, [*program, f"--address={address}", f"--port={port}"], environ)

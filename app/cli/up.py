@@ -28,7 +28,13 @@ _logger = logging.getLogger(__name__)
 @click.option("--config", type=click.Path(), help="cli.help_config_file")
 @click.option("--host", help="up.help_host")
 @click.option("--port", type=int, help="up.help_port")
-@click.option("--flower-port", type=int, default=5555, show_default=True, help="up.help_flower")
+@click.option(
+    "--flower-port",
+    type=click.IntRange(1, 65535),
+    default=5555,
+    show_default=True,
+    help="up.help_flower",
+)
 @click.option("--flower/--no-flower", default=True, help="up.help_no_flower")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="up.help_data_dir")
 @click.option("--devices", help="up.help_devices")
@@ -55,8 +61,7 @@ def command(
 def run(options: settings.Settings, *, num_workers: int | None, flower_port: int | None) -> None:
     """Checks what can be checked, migrates the database, and supervises until a signal."""
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
-    options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = _lock(options.data_dir)
+    held = _lock(_make_folder(options.data_dir))
     _prepare_database(options)
     _require_ports(options, flower_port)
     place = broker.plan(options)
@@ -65,6 +70,16 @@ def run(options: settings.Settings, *, num_workers: int | None, flower_port: int
     Supervisor(processes, options.data_dir).run(_announcer(options, flower_port))
     held.close()
     click.echo(say("up.stopped"), err=True)
+
+
+def _make_folder(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "up.lock").touch(mode=0o600)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError("data_dir_unwritable", path=str(data_dir), reason=reason) from error
+    return data_dir
 
 
 def _lock(data_dir: Path) -> IO[str]:
@@ -85,11 +100,11 @@ def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
     host, port = options.server.host, options.server.port
     if flower_port is not None:
         dashboard.require_auth(host)
+    if port == flower_port:
+        raise SettingsError("ports_equal", param="--flower-port", port=port)
     for each in (port, flower_port):
         if each is not None and not ports.is_free(host, each):
             raise SettingsError("port_in_use", host=host, port=each)
-    if port == flower_port:
-        raise SettingsError("port_in_use", host=host, port=port)
 
 
 def _prepare_database(options: settings.Settings) -> None:

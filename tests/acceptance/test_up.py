@@ -1,7 +1,9 @@
 """`autoglm up` as a user meets it: ready when it says so, watched in Flower, gone on Ctrl-C."""
 
+import contextlib
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app import settings
 from app.models import workers
 from app.stack import ports
 from tests.acceptance.stack import Stack, fake_config, running, try_launch
@@ -26,6 +29,9 @@ def answers() -> list[httpx.Response]:
     return []
 
 
+AUTH = ("reader", "secret")
+
+
 @pytest.fixture(scope="module")
 def stack(
     tmp_path_factory: pytest.TempPathFactory, answers: list[httpx.Response]
@@ -37,7 +43,8 @@ def stack(
         load_failures=1,
         worker={"load_backoff_seconds": 3, "host": "here"},
     )
-    with running(tmp_path_factory.mktemp("up") / "a", config, "--workers", "2") as made:
+    folder = tmp_path_factory.mktemp("up") / "a"
+    with running(folder, config, "--workers", "2", FLOWER_BASIC_AUTH=":".join(AUTH)) as made:
 
         def look() -> bool:
             assert made.process.poll() is None, made.log.read_text()
@@ -69,7 +76,7 @@ def _count_ready(stack: Stack) -> int:
 
 
 def ask_flower(stack: Stack, path: str) -> Any:
-    answer = httpx.get(f"{stack.flower_url}{path}", timeout=20, trust_env=False)
+    answer = httpx.get(f"{stack.flower_url}{path}", timeout=20, trust_env=False, auth=AUTH)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -286,3 +293,54 @@ def test_a_killed_supervisor_leaves_nothing_running(second: Stack):
 def test_ctrl_c_stops_a_service_with_two_workers_and_flower(stack: Stack):
     assert stack.interrupt() == 0
     assert "Traceback" not in stack.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--flower-port", "99999"], "99999"),
+        (["--port", "45454", "--flower-port", "45454"], "cannot both listen on port 45454"),
+        (["--data-dir", "/proc/nowhere"], "data directory /proc/nowhere cannot be used"),
+        (["--devices", "cuda:7"], "There is no device cuda:7"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start_with_the_remedy(
+    tmp_path: Path, given: list[str], expected: str
+):
+    rest = [] if "--flower-port" in given else ["--no-flower"]
+    where = [] if "--data-dir" in given else ["--data-dir", str(tmp_path / "d")]
+    port = [] if "--port" in given else ["--port", str(ports.find_free())]
+
+    status = try_launch(tmp_path / "log", [*given, *where, *port, *rest])
+
+    assert status == REFUSED
+    assert expected in (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_without_a_password_flower_shows_pages_and_controls_nothing(second: Stack, tmp_path: Path):
+    port = ports.find_free()
+    log = tmp_path / "flower.log"
+    with log.open("wb") as out:
+        flower = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "flower", "--port", str(port)],
+            env=settings.child_environ(AUTOGLM_REDIS__URL="redis://127.0.0.1:1/0"),
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+            def look() -> bool:
+                with contextlib.suppress(httpx.HTTPError):
+                    return client.get("/workers").status_code == 200
+                return False
+
+            wait_for(look, "Flower's page", 30)
+            stranger = {"Origin": "http://elsewhere.example"}
+            answer = client.post("/api/worker/shutdown/cpu-0@here", headers=stranger)
+            assert answer.status_code == 401
+            assert "Access-Control-Allow-Origin" not in answer.headers
+    finally:
+        flower.kill()
+        flower.wait()
