@@ -32,7 +32,7 @@ class Notifier:
             return sum(map(len, self._waiters.values()))
 
     def wait(self, job_id: str, seconds: float) -> None:
-        """Returns when the job has ended, when `seconds` have passed, or when this stops."""
+        """Returns when the job has ended or is gone, after `seconds`, or when this stops."""
         ended = self._register(job_id)
         try:
             ended.wait(seconds)

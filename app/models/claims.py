@@ -216,10 +216,10 @@ def _find_ended(tx: Connection, batch_ids: set[str]) -> frozenset[str]:
 
 
 def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
-    """Which of these running jobs their clients want stopped."""
+    """Which of these running jobs their clients want stopped, or have deleted."""
     with db.read() as tx:
-        asked = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.cancel_requested)
-        return set(tx.execute(asked).scalars())
+        wanted = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), ~jobs.c.cancel_requested)
+        return set(job_ids).difference(tx.execute(wanted).scalars())
 
 
 def release_unknown(db: Database, holder: Holder, known: Sequence[tuple[str, int]]) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
 from app.models.database import Database
-from app.models.states import TERMINAL, JobState, sources
+from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
 from app.wire import ids
 from app.wire.rows import Job, NewJob, Result
@@ -189,11 +189,11 @@ def count_failed(tx: Connection, failed: Counter[str]) -> None:
 
 
 def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:
-    """Which of these jobs have ended. One statement for all waiters of a process."""
-    ended = jobs.c.state.in_([state.value for state in TERMINAL])
+    """Which of these jobs have ended or were deleted. One statement for all waiters of a process."""
+    is_open = jobs.c.state.in_([state.value for state in OPEN])
     with db.read() as tx:
-        found = tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), ended))
-        return set(found.scalars())
+        found = tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), is_open))
+        return set(job_ids).difference(found.scalars())
 
 
 def explain_wait(db: Database, job: Job) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import queue, settings
-from app.models import jobs
+from app.models import jobs, sessions
 from app.models.database import Database
 from app.wire.rows import Problem
 from tests.integration.apis import PROVENANCE, Api, wait_until
@@ -76,6 +76,18 @@ def test_a_long_poll_answers_as_soon_as_the_job_has_ended(api: Api) -> None:
 
     assert answer.json["status"] == "succeeded"
     assert time.monotonic() - started < 5
+
+
+def test_a_long_poll_answers_as_soon_as_the_jobs_session_is_deleted(api: Api) -> None:
+    session_id = api.client.post("/v1/sessions", json={}).json["id"]
+    job_id = api.submit(session_id=session_id)
+    threading.Timer(0.3, sessions.delete, [api.db, "default", session_id]).start()
+
+    started = time.monotonic()
+    answer = api.client.get(f"/v1/jobs/{job_id}?wait=6")
+
+    assert answer.status_code == 404
+    assert time.monotonic() - started < 4
 
 
 def test_a_long_poll_gives_up_after_its_seconds(api: Api) -> None:

@@ -189,11 +189,26 @@ def test_cancelling_one_line_of_a_batch_counts_it_there(database: Database) -> N
     assert makers.reload(database, batch).failed == 1
 
 
-def test_waiters_learn_of_all_ended_jobs_in_one_question(database: Database) -> None:
+def test_waiters_learn_of_all_ended_and_deleted_jobs_in_one_question(database: Database) -> None:
+    session = sessions.create(database, DEFAULT_TENANT, None)
     ended, waiting = makers.add_job(database), makers.add_job(database)
+    deleted = makers.add_job(database, session_id=session.id)
     jobs.cancel(database, DEFAULT_TENANT, ended.id)
+    sessions.delete(database, DEFAULT_TENANT, session.id)
 
-    assert jobs.find_terminal(database, [ended.id, waiting.id, "job_nope"]) == {ended.id}
+    asked = [ended.id, waiting.id, deleted.id]
+    assert jobs.find_terminal(database, asked) == {ended.id, deleted.id}
+
+
+def test_a_worker_learns_that_its_running_job_was_deleted(database: Database) -> None:
+    session = sessions.create(database, DEFAULT_TENANT, None)
+    makers.add_job(database, session_id=session.id)
+    makers.add_job(database)
+    deleted, other = makers.take(database, makers.add_worker(database))
+
+    sessions.delete(database, DEFAULT_TENANT, session.id)
+
+    assert claims.find_cancelled(database, [deleted.id, other.id]) == {deleted.id}
 
 
 def test_the_place_in_the_queue_counts_better_priorities_and_earlier_jobs(

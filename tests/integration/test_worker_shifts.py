@@ -138,6 +138,21 @@ def test_a_cancelled_running_job_ends_within_a_second_and_its_neighbour_succeeds
     assert place.wait_ended(neighbour)[0].state == "succeeded"
 
 
+def test_a_running_job_whose_session_is_deleted_leaves_the_engine(
+    place: Workplace, worker: Program
+):
+    session = sessions.create(place.db, DEFAULT_TENANT, None)
+    deleted = place.add("forget me", max_tokens=4000, session_id=session.id)
+    place.hint([deleted])
+    wait_for(lambda: place.wait_ready().in_flight == 1, "a job in the engine")
+
+    asked = time.monotonic()
+    sessions.delete(place.db, DEFAULT_TENANT, session.id)
+    place.wait_idle()
+
+    assert time.monotonic() - asked < 10  # its 4000 tokens would take 40 s
+
+
 def test_a_running_job_past_its_time_ends_expired_and_its_neighbour_succeeds(
     place: Workplace, worker: Program
 ):
