@@ -12,7 +12,7 @@ from typing import Any
 
 from app import log
 from app.errors import AutoglmError, Unavailable
-from app.models import claims
+from app.models import backlog, claims
 from app.models.database import Database
 from app.models.states import JobState
 from app.wire.rows import Job, Outcome, Problem
@@ -155,6 +155,9 @@ class Clerk:
         self._return_unknown()
         number, asked_at, may_isolate = self.tray.want()
         if number == 0:
+            return
+        if not backlog.has_queued(self._db, self._model):
+            self.tray.put_claimed([], asked_at)
             return
         holder = self._holder
         self._claim_failed = True  # until the answer is here, the commit may or may not have been
