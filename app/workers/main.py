@@ -3,15 +3,12 @@
 The parent consumes hints and never touches the device; the child (app.workers.child) does.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import time
 from typing import Any
 
-import billiard
-from celery import signals
+from celery import bootsteps, signals
 
 from app import log, queue, settings
 from app.errors import SettingsError
@@ -19,6 +16,7 @@ from app.models import database
 from app.workers import slot
 from app.workers.child import Child
 from app.workers.context import Context
+from app.workers.family import Family
 from app.workers.slot import Slot
 
 _PAUSE_SECONDS = 5.0  # the pool starts the next child at once
@@ -31,6 +29,19 @@ app = queue.make_app(
     worker_pool_start_method="spawn",  # a forked child cannot use CUDA
 )
 _children: list[Child] = []
+_family = Family()
+
+
+class _Farewell(bootsteps.StartStopStep):
+    """Tells the children to go when Celery stops without a signal: its pool waits for them."""
+
+    requires = ("celery.worker.components:Pool",)  # and so stops before it
+
+    def stop(self, parent: Any) -> None:
+        _family.stop(int(parent.exitcode or 0))
+
+
+app.steps["worker"].add(_Farewell)
 
 
 def serve(place: Slot) -> int:
@@ -44,6 +55,7 @@ def serve(place: Slot) -> int:
         without_mingle=True,
         without_gossip=True,
     )
+    _family.start()
     worker.start()
     return int(worker.exitcode or 0)
 
@@ -85,9 +97,7 @@ def _stop_child(**_kwargs: Any) -> None:
 
 
 @signals.worker_shutting_down.connect
-def _forward_term(how: str, **_kwargs: Any) -> None:
+def _dismiss(how: str, **_kwargs: Any) -> None:
     """Celery tells its child nothing on a warm shutdown; it would wait for the whole shift."""
     _logger.info("%s shutdown", how, extra={"action": "stop"})
-    for process in billiard.active_children():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+    _family.stop()

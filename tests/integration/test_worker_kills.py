@@ -1,5 +1,6 @@
 """What kills, hangs and pauses do to a worker's jobs: nothing is lost, one outcome each."""
 
+import contextlib
 import os
 import signal
 import time
@@ -98,6 +99,60 @@ def test_an_idle_worker_stops_at_once(stops: Workplace):
     wait_for(lambda: not is_running(row.parent_pid), "the end", 5)
     assert (last := stops.row()) is not None
     assert last.state == "stopped"
+
+
+LOADS = {
+    "slow": {"load_seconds": 60.0},
+    "failing": {"load_failures": 100_000, "load_seconds": 0.2},
+}
+
+
+@pytest.mark.parametrize("way", ["SIGTERM to the parent", "SIGTERM to the group"])
+@pytest.mark.parametrize("kind", LOADS)
+def test_a_worker_that_is_still_loading_stops_with_all_its_processes(
+    database: Database, redis_url: str, tmp_path: Path, kind: str, way: str
+):
+    models = (fake_model(**LOADS[kind]),)
+    with opened(database, redis_url, tmp_path / "w", models=models) as place:
+        worker = place.start_worker()
+        row = place.wait_row()
+        if kind == "failing":
+            wait_for(lambda: worker.lines("load_failed"), "a failed load")
+        family = psutil.Process(worker.pid).children(recursive=True)
+
+        started = time.monotonic()
+        _stop(worker, way)
+        assert worker.wait(10) == 0
+
+        assert time.monotonic() - started < 5
+        assert row.pid in {process.pid for process in family}
+        wait_for(lambda: not any(is_running(each.pid) for each in family), "their end", 2)
+        wait_for(lambda: not _find_session(worker.pid), "the end of late ones", 2)
+
+
+def test_a_loading_child_does_not_keep_a_broken_worker_alive(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    models = (fake_model(load_seconds=60.0),)
+    with opened(database, redis_url, tmp_path / "w", models=models) as place:
+        worker = place.start_worker()
+        place.wait_row()
+        with place.app.connection_for_write() as connection:
+            connection.default_channel.client.lpush(queue.model_queue(MODEL), b"garbage")
+
+        assert worker.wait(20) == 1
+
+        wait_for(lambda: not _find_session(worker.pid), "the child's end", 2)
+
+
+def _find_session(leader: int) -> list[int]:
+    """The processes that run in a session."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            if is_running(pid) and os.getsid(pid) == leader:
+                found.append(pid)
+    return found
 
 
 @pytest.fixture(scope="module")
