@@ -84,12 +84,13 @@ class Supervised:
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
 
-    def stop(self) -> bool:
-        """Waits for the end; kills the whole session after the grace period. True if in order."""
+    def stop(self, deadline: float) -> bool:
+        """Waits for the end; kills the whole session at `deadline`, a time of the monotonic clock.
+        True if it ended in order."""
         if self._child is None:
             return True
         try:
-            self._child.wait(self.spec.grace_seconds)
+            self._child.wait(max(0.0, deadline - time.monotonic()))
             is_clean = True
         except subprocess.TimeoutExpired:
             _logger.warning("killing %s", self.spec.name, extra={"action": "kill_process"})
@@ -151,10 +152,15 @@ class Supervisor:
         first, rest = self.processes[:1], self.processes[1:]
         if first and first[0].spec.name != "redis":
             first, rest = [], self.processes
-        for process in reversed(rest):
-            process.ask_to_stop()
-        for process in reversed(rest):
-            process.stop()
-        for process in first:
-            process.ask_to_stop()
-            process.stop()
+        _stop_together(rest)
+        _stop_together(first)
+
+
+def _stop_together(processes: Sequence[Supervised]) -> None:
+    """All have the longest grace of any, counted from one moment, so that graces do not add up."""
+    for process in reversed(processes):
+        process.ask_to_stop()
+    graces = (process.spec.grace_seconds for process in processes)
+    deadline = time.monotonic() + max(graces, default=0.0)
+    for process in reversed(processes):
+        process.stop(deadline)

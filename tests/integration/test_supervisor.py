@@ -115,6 +115,20 @@ def test_a_process_that_will_not_stop_is_killed_after_its_grace(start: Start, tm
     assert not is_running(starts(tmp_path, "stubborn")[0]["pid"])
 
 
+def test_processes_that_will_not_stop_share_one_grace(start: Start, tmp_path: Path):
+    names = ("one", "two", "three", "four")
+    stubborn = "trap '' TERM; echo up > {}; while :; do sleep 1; done"
+    supervisor = start(*(f"{name}={stubborn.format(tmp_path / name)}" for name in names))
+    wait_for(lambda: all((tmp_path / name).exists() for name in names), "the start", 10)
+
+    started = time.monotonic()
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(10) == 0
+
+    assert time.monotonic() - started < 2.5
+    assert len(read_lines(tmp_path / "log", "kill_process")) == len(names)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_killed_supervisor_leaves_nothing_running(start: Start, tmp_path: Path):
     supervisor = start("one=exec sleep 100", "two=exec sleep 100")
