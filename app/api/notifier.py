@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import defaultdict
 
-from app.errors import AutoglmError
+from app.errors import Unavailable
 from app.models import jobs
 from app.models.database import Database
 
@@ -46,10 +46,10 @@ class Notifier:
     def _register(self, job_id: str) -> threading.Event:
         ended = threading.Event()
         with self._lock:
-            self._waiters[job_id].append(ended)
             if not self._is_running:
-                self._is_running = True
                 threading.Thread(target=self._run, name="notifier", daemon=True).start()
+                self._is_running = True  # only now: a thread that could not start is tried again
+            self._waiters[job_id].append(ended)
         return ended
 
     def _forget(self, job_id: str, ended: threading.Event) -> None:
@@ -73,10 +73,12 @@ class Notifier:
             return set(job_ids)
         try:
             return jobs.find_terminal(self._db, job_ids)
-        except AutoglmError as error:
+        except Unavailable as error:
             _logger.warning("waiting clients: %s", error, extra={"action": "poll_failed"})
-            self._stopping.wait(_PAUSE_SECONDS)
-            return set()
+        except Exception:  # the thread must outlive any one fault
+            _logger.exception("waiting clients", extra={"action": "poll_failed"})
+        self._stopping.wait(_PAUSE_SECONDS)
+        return set()
 
     def _release(self, job_ids: set[str]) -> None:
         with self._lock:

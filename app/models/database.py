@@ -15,6 +15,12 @@ from app import settings
 from app.errors import Unavailable
 
 _BUSY_MILLISECONDS = 30_000
+_OUTAGES = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+)
 
 
 class Database:
@@ -56,8 +62,18 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        if not _is_outage(error):
+            raise
         raise Unavailable("database_unavailable", reason=str(error.__cause__ or error)) from error
+
+
+def _is_outage(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the database is at fault (gone, locked, broken) and not the statement or its values.
+    SQLite reports a broken file as a plain DatabaseError."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, _OUTAGES) or type(error) is sa.exc.DatabaseError
 
 
 def locate(options: settings.Database, data_dir: Path) -> str:

@@ -24,6 +24,23 @@ def make_file(name: str = "file-1", **changes: object) -> File:
     return replace(file, **changes)  # type: ignore[arg-type]
 
 
+def test_a_file_that_is_no_database_is_an_unavailable_database(tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_bytes(b"nothing that SQLite knows" * 100)
+    db = Database(f"sqlite:///{tmp_path / 'broken.db'}")
+
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        jobs.count_queued(db, 1)
+    db.close()
+
+
+def test_a_faulty_statement_is_no_unavailable_database(database: Database) -> None:
+    """Waiting would not mend it."""
+    with pytest.raises(Exception, match="Error binding") as caught, database.read() as tx:
+        tx.exec_driver_sql("SELECT ?", (object(),))
+
+    assert not isinstance(caught.value, Unavailable)
+
+
 def test_every_enrolment_of_a_slot_has_the_next_epoch(database: Database) -> None:
     epochs = [makers.add_worker(database).epoch for _ in range(3)]
 
