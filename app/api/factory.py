@@ -56,6 +56,7 @@ def create_app(
     app.before_request(tracing.begin)
     app.before_request(auth.authenticate)
     app.before_request(request.refuse_nul)
+    app.before_request(request.refuse_repeats)
     app.before_request(files.prepare_upload)
     app.after_request(tracing.end)
     app.teardown_request(files.discard_sinks)

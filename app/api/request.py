@@ -48,3 +48,10 @@ def refuse_nul() -> None:
     """A NUL character in path or query cannot be part of any id, and some databases choke on it."""
     if "\0" in flask.request.path or b"%00" in flask.request.query_string:
         raise BadRequest("nul_character")
+
+
+def refuse_repeats() -> None:
+    """A query parameter that is given twice: which one was meant is not for us to guess."""
+    for name, values in flask.request.args.lists():
+        if len(values) > 1:
+            raise BadRequest("repeated_parameter", param=name[:60])

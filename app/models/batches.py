@@ -53,11 +53,12 @@ def _insert(tx: Connection, new: NewBatch) -> Batch:
     return Batch(**row)
 
 
-def get(db: Database, tenant_id: str, batch_id: str) -> Batch:
-    """The tenant's batch; NotFound("batch_not_found") otherwise."""
+def get(db: Database, tenant_id: str, batch_id: str, *, param: str = "id") -> Batch:
+    """The tenant's batch; NotFound("batch_not_found") otherwise. `param` is what the client calls
+    the id."""
     batch = find(db, batch_id)
     if batch is None or batch.tenant_id != tenant_id:
-        raise NotFound("batch_not_found", param="id", id=batch_id)
+        raise NotFound("batch_not_found", param=param, id=batch_id)
     return batch
 
 
@@ -79,7 +80,8 @@ def list_page(
     """The tenant's batches, newest first, and whether more follow."""
     query = sa.select(*_COLUMNS).where(batches.c.tenant_id == tenant_id)
     if after is not None:
-        query = query.where(batches.c.seq < get(db, tenant_id, after).seq)
+        last = get(db, tenant_id, after, param="after")
+        query = query.where(batches.c.seq < last.seq)
     with db.read() as tx:
         rows = tx.execute(query.order_by(batches.c.seq.desc()).limit(limit + 1)).mappings().all()
     return [Batch(**row) for row in rows[:limit]], len(rows) > limit

@@ -20,13 +20,14 @@ def add(db: Database, file: File) -> File:
     return file
 
 
-def get(db: Database, tenant_id: str, file_id: str) -> File:
-    """The tenant's file; NotFound("file_not_found") if unknown, another's, or expired."""
+def get(db: Database, tenant_id: str, file_id: str, *, param: str = "id") -> File:
+    """The tenant's file; NotFound("file_not_found") if unknown, another's, or expired. `param`
+    is what the client calls the id."""
     with db.read() as tx:
         owned = (files.c.id == file_id, files.c.tenant_id == tenant_id)
         row = tx.execute(sa.select(files).where(*owned)).mappings().one_or_none()
     if row is None or (row["expires_at"] is not None and row["expires_at"] <= time.time()):
-        raise NotFound("file_not_found", param="id", id=file_id)
+        raise NotFound("file_not_found", param=param, id=file_id)
     return File(**row)
 
 
@@ -45,7 +46,7 @@ def list_page(
     if purpose is not None:
         query = query.where(files.c.purpose == purpose)
     if after is not None:
-        last = get(db, tenant_id, after)
+        last = get(db, tenant_id, after, param="after")
         edge = sa.tuple_(last.created_at, last.id)
         query = query.where(stamp < edge if order == "desc" else stamp > edge)
     direction = sa.desc if order == "desc" else sa.asc

@@ -31,13 +31,14 @@ def create(
         return Session(**row.one())
 
 
-def get(db: Database, tenant_id: str, session_id: str) -> Session:
-    """The tenant's session; NotFound("session_not_found") otherwise."""
+def get(db: Database, tenant_id: str, session_id: str, *, param: str = "session_id") -> Session:
+    """The tenant's session; NotFound("session_not_found") otherwise. `param` is what the client
+    calls the id."""
     owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
     with db.read() as tx:
         row = tx.execute(sa.select(*_COLUMNS).where(*owned)).mappings().one_or_none()
     if row is None:
-        raise NotFound("session_not_found", param="session_id", id=session_id)
+        raise NotFound("session_not_found", param=param, id=session_id)
     return Session(**row)
 
 
@@ -48,7 +49,7 @@ def list_page(
     stamp = sa.tuple_(sessions.c.created_at, sessions.c.id)
     query = sa.select(*_COLUMNS).where(sessions.c.tenant_id == tenant_id)
     if after is not None:
-        last = get(db, tenant_id, after)
+        last = get(db, tenant_id, after, param="after")
         query = query.where(stamp < sa.tuple_(last.created_at, last.id))
     query = query.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit + 1)
     with db.read() as tx:

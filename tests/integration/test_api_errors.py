@@ -111,7 +111,10 @@ def test_json_that_breaks_parsers_gets_a_message_of_its_own(
         ("GET", "/v1/jobs?colour=red", 400, "unknown_parameter"),
         ("GET", "/v1/jobs?status=lost", 400, "invalid_value"),
         ("GET", "/v1/jobs/job_none?wait=61", 400, "out_of_range"),
-        ("GET", "/v1/jobs/job_none?wait=nan", 400, "invalid_value"),
+        ("GET", "/v1/jobs/job_none?wait=nan", 400, "invalid_type"),
+        ("GET", "/v1/jobs/job_none?wait=inf", 400, "invalid_type"),
+        ("GET", f"/v1/jobs?limit={'9' * 5000}", 400, "invalid_type"),
+        ("GET", "/v1/jobs/job_none?wait=1&wait=2", 400, "repeated_parameter"),
         ("POST", "/v1/jobs/job_none/cancel", 404, "job_not_found"),
         ("GET", "/v1/sessions/none", 404, "session_not_found"),
         ("GET", "/v1/sessions/none/turns", 404, "session_not_found"),
@@ -132,6 +135,24 @@ def test_wrong_ids_queries_methods_and_routes_are_answered_in_the_envelope(
 
     assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
     assert set(answer.json["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("/v1/jobs?after=none", "after"),
+        ("/v1/files?after=none", "after"),
+        ("/v1/batches?after=none", "after"),
+        ("/v1/sessions?after=none", "after"),
+        ("/v1/jobs?limit=2&after=none&limit=2", "limit"),
+        ("/v1/jobs/none?wait=nan", "wait"),
+    ],
+)
+def test_the_query_parameter_at_fault_is_named(api: Api, path: str, param: str) -> None:
+    error = api.client.get(path).json["error"]
+
+    assert error["param"] == param
+    assert ": -" not in error["message"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
