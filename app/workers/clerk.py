@@ -156,7 +156,8 @@ class Clerk:
         number, asked_at, may_isolate = self.tray.want()
         if number == 0:
             return
-        if not backlog.has_queued(self._db, self._model):
+        number = backlog.fair_share(self._db, self._model, number)
+        if number == 0:
             self.tray.put_claimed([], asked_at)
             return
         holder = self._holder

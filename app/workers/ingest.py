@@ -10,7 +10,7 @@ from typing import Any
 
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
-from app.models import batches, files, sweeps
+from app.models import backlog, batches, files, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
 from app.wire import generation
@@ -178,10 +178,13 @@ def _make_problem(error: AutoglmError, locale: str) -> Problem:
 
 
 def _hint(context: Context, batch: Batch) -> None:
-    if batch.model is not None:
-        waiting = sweeps.count_claimable(context.db, limit=_HINTED)
-        if batch.model in waiting:
-            context.hint(batch.model, waiting[batch.model])
+    """One hint for each ready worker, and one in any case: a message wakes a single worker."""
+    if batch.model is None:
+        return
+    job_ids = sweeps.count_claimable(context.db, limit=_HINTED).get(batch.model, [])
+    ready = max(1, backlog.count_ready(context.db, batch.model))
+    for _ in range(min(ready, len(job_ids))):
+        context.hint(batch.model, job_ids)
 
 
 def _wake_finalizer(context: Context, batch: Batch | None) -> None:

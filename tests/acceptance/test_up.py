@@ -125,6 +125,33 @@ def test_both_workers_take_work_and_flower_shows_readable_shifts(stack: Stack):
         assert f"'{word}'" in text
 
 
+def test_a_small_batch_uses_both_devices(stack: Stack):
+    """One worker could hold all of it, and finishes it within a few sweeps."""
+    lines = [
+        {
+            "custom_id": str(n),
+            "method": "POST",
+            "url": "/v1/completions",
+            "body": {"model": "fake", "prompt": f"small {n}", "max_tokens": 8},
+        }
+        for n in range(24)
+    ]
+    content = "\n".join(map(json.dumps, lines))
+    form = {"file": ("small.jsonl", content)}
+    file = stack.http.post("/v1/files", data={"purpose": "batch"}, files=form).json()
+    body = {"endpoint": "/v1/completions", "completion_window": "24h"}
+    batch = stack.post("/v1/batches", body | {"input_file_id": file["id"]}).json()
+
+    def look() -> bool:
+        ended = stack.http.get(f"/v1/batches/{batch['id']}").json()
+        return bool(ended["request_counts"]["completed"] == len(lines))
+
+    wait_for(look, "the batch", 20)
+    query = {"batch_id": batch["id"], "limit": 100}
+    done = stack.http.get("/v1/jobs", params=query).json()["data"]
+    assert {job["provenance"]["device"] for job in done} == {"cpu:0", "cpu:1"}
+
+
 def test_flower_shows_all_three_nodes(stack: Stack):
     def look() -> bool:
         return set(ask_flower(stack, "/api/workers?refresh=1")) == {

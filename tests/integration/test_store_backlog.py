@@ -1,21 +1,51 @@
-"""The backlog is seen without a lock."""
+"""The backlog is seen without a lock, and shared out fairly."""
 
-from app.models import backlog
+import pytest
+
+from app.models import backlog, workers
 from app.models.database import Database
+from app.models.states import WorkerState
 from tests.integration import makers
 
 
-def test_a_queued_job_is_seen_for_its_own_model_alone(database: Database) -> None:
-    assert not backlog.has_queued(database, "m")
+@pytest.mark.parametrize(
+    ("queued", "ready", "wanted", "share"),
+    [
+        (0, 1, 8, 0),
+        (3, 1, 8, 3),
+        (20, 1, 8, 8),
+        (24, 2, 80, 12),
+        (25, 2, 80, 13),
+        (1, 3, 8, 1),
+        (100, 2, 8, 8),
+        (5, 0, 8, 5),
+    ],
+)
+def test_a_worker_takes_its_share_and_no_more_than_it_wants(
+    database: Database, queued: int, ready: int, wanted: int, share: int
+) -> None:
+    for number in range(ready):
+        makers.add_worker(database, f"h/cpu:{number}")
+    for _ in range(queued):
+        makers.add_job(database)
 
-    makers.add_job(database)
+    assert backlog.fair_share(database, makers.MODEL, wanted) == share
 
-    assert backlog.has_queued(database, makers.MODEL)
-    assert not backlog.has_queued(database, "other")
+
+def test_only_jobs_and_ready_workers_of_the_model_count(database: Database) -> None:
+    makers.add_worker(database, "h/cpu:0")
+    makers.add_worker(database, "h/cpu:1", model="other")
+    gone = makers.add_worker(database, "h/cpu:2")
+    workers.update(database, gone, state=WorkerState.STOPPED.value)
+    for _ in range(4):
+        makers.add_job(database)
+    makers.add_job(database, model="other")
+
+    assert backlog.fair_share(database, makers.MODEL, 8) == 4
 
 
 def test_looking_does_not_wait_for_a_writer(database: Database) -> None:
     makers.add_job(database)
 
     with database.write():
-        assert backlog.has_queued(database, makers.MODEL)
+        assert backlog.fair_share(database, makers.MODEL, 8) == 1
