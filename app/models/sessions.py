@@ -66,7 +66,7 @@ def delete(db: Database, tenant_id: str, session_id: str) -> None:
 
 
 def list_turns(db: Database, session_id: str, *, after: int = 0, limit: int = 1000) -> list[Turn]:
-    """Turns in order, from turn_no `after` + 1 on. The caller has checked the tenant."""
+    """At most `limit` turns in order, from turn_no `after` + 1 on. The caller has checked the tenant."""
     query = sa.select(turns).where(turns.c.session_id == session_id, turns.c.turn_no > after)
     with db.read() as tx:
         rows = tx.execute(query.order_by(turns.c.turn_no).limit(limit)).mappings().all()

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,10 @@ from app.models import sessions
 from app.models.database import Database
 from app.models.states import JobState
 from app.text import Tokenizer
-from app.wire.rows import Job, Outcome, Problem, Result
+from app.wire.rows import Job, Outcome, Problem, Result, Turn
 
 Messages = list[dict[str, Any]]
+_PAGE_TURNS = 1000
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,17 @@ def _read_history(db: Database, job: Job) -> Messages:
     if job.session_id is None:
         return []
     history: Messages = []
-    for turn in sessions.list_turns(db, job.session_id):
+    for turn in _iterate_turns(db, job.session_id):
         history += [*turn.messages, {"role": "assistant", "content": turn.answer}]
     return history
+
+
+def _iterate_turns(db: Database, session_id: str) -> Iterator[Turn]:
+    """Every turn in order. None can be added meanwhile: a session's jobs run one by one."""
+    last = 0
+    while page := sessions.list_turns(db, session_id, after=last, limit=_PAGE_TURNS):
+        yield from page
+        last = page[-1].turn_no
 
 
 def _read_sampling(job: Job) -> Sampling:

@@ -9,6 +9,7 @@ import pytest
 from app import text
 from app.errors import AutoglmError, EngineError
 from app.inference.engine import FinishReason, Output
+from app.models import sessions
 from app.models.database import Database
 from app.models.states import JobState
 from app.workers import orders
@@ -39,6 +40,22 @@ def test_the_request_carries_attempt_tenant_and_priority(nowhere: Database):
 
 def test_a_plain_prompt_is_not_put_into_a_template(nowhere: Database):
     assert bytes(prepare(nowhere, request={"prompt": "abc"}).request.prompt) == b"abc"
+
+
+def test_a_job_sees_every_turn_of_its_session_however_many(database: Database):
+    session = sessions.create(database, "default", None)
+    said = '[{"role": "user", "content": "."}]'
+    row = "INSERT INTO turns (session_id, turn_no, job_id, messages, answer, created_at) "
+    turns = [(session.id, n, f"job_{n}", said, f"answer {n}", 0) for n in range(1, 2002)]
+    with database.write() as tx:
+        tx.exec_driver_sql(row + "VALUES (?, ?, ?, ?, ?, ?)", turns)
+
+    prompt = bytes(prepare(database, session_id=session.id).request.prompt).decode()
+
+    assert [line for line in prompt.splitlines() if "answer" in line] == [
+        f"assistant: answer {n}" for n in range(1, 2002)
+    ]
+    assert prompt.endswith("user: hi\nassistant: ")
 
 
 def test_the_seed_of_a_job_without_one_is_the_same_in_every_attempt(nowhere: Database):
