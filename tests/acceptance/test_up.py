@@ -134,7 +134,7 @@ def test_a_small_batch_uses_both_devices(stack: Stack):
             "url": "/v1/completions",
             "body": {"model": "fake", "prompt": f"small {n}", "max_tokens": 8},
         }
-        for n in range(24)
+        for n in range(12)
     ]
     content = "\n".join(map(json.dumps, lines))
     form = {"file": ("small.jsonl", content)}
