@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.errors import TooLarge
+from app.models import files
 
 
 class Sink:
@@ -46,11 +47,7 @@ class Sink:
 
     def keep(self, name: str) -> None:
         """Makes the file permanent under this name: on disk before it is visible."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._path.replace(self._folder / name)
-        _sync_folder(self._folder)
+        files.publish(self._file, self._path, self._folder / name)
 
     def discard(self) -> None:
         """Removes what was not kept; does nothing after `keep`."""
@@ -59,11 +56,3 @@ class Sink:
 
     def close(self) -> None:
         """Closing is `keep`'s and `discard`'s; callers that close early change nothing."""
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,7 +1,10 @@
 """Stored files: uploads, and the output and error files of batches. The bytes are on disk."""
 
+import os
 import time
 from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
 
 import sqlalchemy as sa
 
@@ -9,6 +12,24 @@ from app.errors import NotFound
 from app.models.database import Database
 from app.models.tables import files
 from app.wire.rows import File
+
+
+def publish(written: BinaryIO, path: Path, target: Path) -> None:
+    """Closes the file written at `path` and renames it to `target`, in the same folder. Its bytes
+    are safe on disk before the name is, and the name before this returns."""
+    written.flush()
+    os.fsync(written.fileno())
+    written.close()
+    path.replace(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def add(db: Database, file: File) -> File:

@@ -120,26 +120,14 @@ class _Writer:
     def publish(self, target: Path) -> None:
         """Gives the file its name, once its bytes are safe on disk."""
         assert self._path is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._path.replace(target)
+        files.publish(self._file, self._path, target)
         self._path = None
-        _sync_folder(target.parent)
 
     def discard(self) -> None:
         """Removes what was not published."""
         self._file.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _keep(context: Context, batch: Batch, writer: _Writer, kind: str) -> File | None:

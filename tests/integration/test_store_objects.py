@@ -41,6 +41,18 @@ def test_a_faulty_statement_is_no_unavailable_database(database: Database) -> No
     assert not isinstance(caught.value, Unavailable)
 
 
+def test_a_published_file_is_whole_and_alone_under_its_name(tmp_path: Path) -> None:
+    part = tmp_path / "a.part"
+    written = part.open("wb")
+    written.write(b"still in a buffer")
+
+    files.publish(written, part, tmp_path / "a")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"still in a buffer"
+    assert written.closed
+
+
 def test_every_enrolment_of_a_slot_has_the_next_epoch(database: Database) -> None:
     epochs = [makers.add_worker(database).epoch for _ in range(3)]
 
