@@ -13,7 +13,7 @@ from typing import Any
 
 import kombu.exceptions
 import redis.exceptions
-from celery import Celery
+from celery import Celery, signals
 
 from app import log
 
@@ -22,6 +22,25 @@ SHIFT_TASK = "autoglm.shift"
 INGEST_TASK = "autoglm.ingest"
 FINALIZE_TASK = "autoglm.finalize"
 BROKER_ERRORS = (kombu.exceptions.OperationalError, redis.exceptions.RedisError, OSError)
+
+# What Flower asks. Every other command of Celery's would let a reader of the dashboard stop or
+# starve a worker: pool_shrink, shutdown, cancel_consumer, revoke, terminate, ...
+REMOTE_COMMANDS = frozenset(
+    {
+        "ping",
+        "stats",
+        "conf",
+        "active_queues",
+        "registered",
+        "query_task",
+        "active",
+        "reserved",
+        "scheduled",
+        "revoked",
+        "enable_events",
+        "heartbeat",
+    }
+)
 
 _IDS_PER_HINT = 100
 _ENOUGH_WAITING = 8  # hints in a queue beyond which one more wakes nobody new
@@ -56,7 +75,7 @@ def make_app(redis_url: str, *, hard_limit_seconds: float = 900.0, **conf: Any) 
         task_default_queue=CONTROL,
         worker_proc_alive_timeout=600,  # model loading happens in the child's start
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_enable_remote_control=True,  # Flower asks through it
+        worker_enable_remote_control=True,  # Flower asks through it: REMOTE_COMMANDS only
         worker_send_task_events=True,
         worker_redirect_stdouts=False,
         worker_hijack_root_logger=False,
@@ -77,6 +96,15 @@ def make_app(redis_url: str, *, hard_limit_seconds: float = 900.0, **conf: Any) 
         **conf,
     )
     return app
+
+
+@signals.worker_init.connect
+def _forget_commands(**_kwargs: Any) -> None:
+    """Before a worker of this process listens; it answers other commands with an error."""
+    from celery.worker.control import Panel  # registers them; needed nowhere but in a worker
+
+    for name in set(Panel.data) - REMOTE_COMMANDS:
+        del Panel.data[name]
 
 
 def publish(
