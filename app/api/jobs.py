@@ -14,6 +14,7 @@ from app.wire.rows import Job, NewJob
 
 ENDPOINT = "/v1/jobs"
 RETRY_SECONDS = 1  # when a client that does not wait should ask again
+_HOPELESS = ("no_worker", "session_turn_pending")  # for a model that nobody will ever serve
 
 routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=answers.ERRORS)
 
@@ -127,4 +128,11 @@ def _show(job: Job) -> dict[str, Any]:
     position, reason = None, None
     if job.state == "queued":
         position, reason = jobs.explain_wait(context.current().db, job)
+        if reason in _HOPELESS and not _is_served(job.model):
+            reason = "model_not_served"
     return objects.show_job(job, language.explain, position=position, reason=reason)
+
+
+def _is_served(model: str) -> bool:
+    """Whether the model's own name stands in the configuration; workers know no aliases."""
+    return any(model == each.name for each in context.current().settings.models)

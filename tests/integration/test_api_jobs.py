@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app import queue, settings
-from app.models import jobs, sessions
+from app.models import jobs, sessions, workers
 from app.models.database import Database
 from app.wire.rows import Problem
-from tests.integration.apis import PROVENANCE, Api, wait_until
+from tests.integration.apis import MODELS, PROVENANCE, Api, wait_until
 
 
 @pytest.fixture
@@ -34,6 +34,34 @@ def test_a_submitted_job_is_stored_and_its_worker_is_hinted(api: Api) -> None:
         "sampling": {"top_k": 2},
     }
     assert wait_until(lambda: queue.count_waiting(api.celery, "model.small") == 1)
+
+
+def test_a_queued_job_whose_model_left_the_configuration_says_so(
+    api: Api, redis_url: str, tmp_path: Path
+) -> None:
+    session_id = api.client.post("/v1/sessions", json={}).json["id"]
+    left = [api.submit(session_id=session_id), api.submit(session_id=session_id)]
+    stays = api.submit(model="large")
+    renamed = settings.Model("large", backend="fake", aliases=("small",))
+    options = settings.Settings(models=(renamed,), data_dir=tmp_path)
+    later = Api(api.db, redis_url, tmp_path, options)
+
+    reasons = [later.client.get(f"/v1/jobs/{job}").json["reason"] for job in (*left, stays)]
+
+    assert reasons == ["model_not_served", "model_not_served", "no_worker"]
+
+
+def test_a_job_that_a_worker_of_an_older_configuration_can_take_still_waits_for_it(
+    api: Api, redis_url: str, tmp_path: Path
+) -> None:
+    job_id = api.submit()
+    identity = workers.Identity("here/cpu:0", "small", "here", 1, 1)
+    holder, _ = workers.enroll(api.db, identity, max_attempts=3)
+    workers.update(api.db, holder, state="ready")
+    options = settings.Settings(models=MODELS[1:], data_dir=tmp_path)
+    later = Api(api.db, redis_url, tmp_path, options)
+
+    assert later.client.get(f"/v1/jobs/{job_id}").json["reason"] == "workers_busy"
 
 
 def test_a_finished_job_shows_result_usage_and_provenance(api: Api) -> None:
