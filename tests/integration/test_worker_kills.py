@@ -145,6 +145,28 @@ def test_a_loading_child_does_not_keep_a_broken_worker_alive(
         wait_for(lambda: not _find_session(worker.pid), "the child's end", 2)
 
 
+def test_a_worker_whose_pool_was_emptied_ends_as_a_failure_and_loses_nothing(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    with opened(database, redis_url, tmp_path / "w") as place:
+        script = (str(Path(__file__).with_name("run_shrinkable.py")),)
+        path = str(Path(__file__).parents[2])
+        worker = place.start("worker", "--device", "cpu:0", script=script, PYTHONPATH=path)
+        row = place.wait_idle()
+
+        place.app.control.broadcast("pool_shrink", arguments={"n": 1}, reply=True, timeout=5)
+        wait_for(lambda: not is_running(row.pid), "the child's end", 10)
+        job = place.add()
+        place.hint([job])
+
+        assert worker.wait(30) == 70
+        assert worker.lines("childless")
+        wait_for(lambda: not _find_session(worker.pid), "the end of all", 2)
+        place.start_worker()
+        ended = place.wait_ended(job)[0]
+        assert (ended.state, ended.crashes) == ("succeeded", 0)
+
+
 def _find_session(leader: int) -> list[int]:
     """The processes that run in a session."""
     found = []

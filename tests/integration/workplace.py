@@ -72,13 +72,20 @@ def fake_model(name: str = MODEL, *, path: str | None = None, slots: int = 8, **
 
 
 class Program:
-    """One `autoglm` process in a session of its own; its log is JSON lines."""
+    """One `autoglm` process in a session of its own; its log is JSON lines. `script` is what
+    Python runs as `autoglm`."""
 
-    def __init__(self, command: Sequence[str], environ: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: dict[str, str],
+        log: Path,
+        script: Sequence[str] = ("-m", "app.cli"),
+    ) -> None:
         self._log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", *command],
+                [sys.executable, *script, *command],
                 env=settings.child_environ(**environ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -133,11 +140,13 @@ class Workplace:
             program.end()
         self.app.close()
 
-    def start(self, *command: str, **environ: str) -> Program:
+    def start(
+        self, *command: str, script: Sequence[str] = ("-m", "app.cli"), **environ: str
+    ) -> Program:
         """Starts an `autoglm` command."""
         log = self.folder / f"{command[0]}-{len(self.programs)}.log"
         given = settings.environment(self.settings) | environ
-        program = Program(command, given, log)
+        program = Program(command, given, log, script)
         self.programs.append(program)
         return program
 
