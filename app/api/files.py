@@ -1,6 +1,7 @@
 """/v1/files, as OpenAI's clients call it: uploads go to disk, contents come back as a stream."""
 
 import contextlib
+import re
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ PATH = "/v1/files"
 FORM_BYTES = 1024 * 1024  # what the form may add to the file itself
 _BATCH_SECONDS = 30 * 24 * 3600
 _NAME_LENGTH = 255
+_SEPARATORS = re.compile(r"[/\\]")
 _BOM = b"\xef\xbb\xbf"
 
 routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=answers.ERRORS)
@@ -39,8 +41,11 @@ def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
 
 
 def _clean(name: str) -> str:
-    """A name that can be stored and shown anywhere; it is never used as a path."""
-    return "".join(char for char in name if char.isprintable())[-_NAME_LENGTH:] or "upload"
+    """A name without folders that can be stored and shown anywhere. We never use it as a path,
+    whoever downloads the file may."""
+    printable = "".join(char for char in name if char.isprintable())
+    last = _SEPARATORS.split(printable)[-1][-_NAME_LENGTH:]
+    return "upload" if last in ("", ".", "..") else last
 
 
 def _find_sink(form: schemas.FileForm) -> uploads.Sink:

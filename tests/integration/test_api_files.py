@@ -61,6 +61,24 @@ def test_an_upload_is_answered_as_openai_answers_it_and_its_bytes_come_back(api:
     assert list_folder(api) == [file_id]
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("../../../etc/x.jsonl", "x.jsonl"),
+        ("C:\\Users\\ann\\x.jsonl", "x.jsonl"),
+        ("a/b\\入力 1.jsonl", "入力 1.jsonl"),
+        ("..", "upload"),
+        ("a/", "upload"),
+        ("\x1b/\x07", "upload"),
+    ],
+)
+def test_a_file_name_is_kept_without_folders(api: Api, sent: str, shown: str) -> None:
+    answer = upload(api, LINE, sent, purpose="user_data")
+
+    assert answer.json["filename"] == shown
+    assert files.get(api.db, "default", answer.json["id"]).filename == shown
+
+
 def test_a_deleted_file_leaves_no_bytes(api: Api) -> None:
     file_id = upload(api).json["id"]
 
