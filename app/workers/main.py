@@ -5,10 +5,11 @@ The parent consumes hints and never touches the device; the child (app.workers.c
 
 import logging
 import os
+import signal
 import time
 from typing import Any
 
-from celery import bootsteps, signals
+from celery import signals
 
 from app import log, queue, settings
 from app.errors import SettingsError
@@ -32,21 +33,23 @@ _children: list[Child] = []
 _family = Family()
 
 
-class _Farewell(bootsteps.StartStopStep):
-    """Tells the children to go when Celery stops without a signal: its pool waits for them."""
+class _Parent(app.Worker):  # type: ignore[name-defined]  # a class made by the app
+    """Celery's worker. Its pool waits for its children, so they hear of every kind of end."""
 
-    requires = ("celery.worker.components:Pool",)  # and so stops before it
+    def on_start(self) -> None:
+        """SIGQUIT stops as SIGTERM does: Celery's own way waits for a loading child first."""
+        super().on_start()
+        signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
 
-    def stop(self, parent: Any) -> None:
-        _family.stop(int(parent.exitcode or 0))
-
-
-app.steps["worker"].add(_Farewell)
+    def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
+        """Also called when Celery breaks off without a signal."""
+        _family.stop(exitcode or 0)
+        super().stop(in_sighandler, exitcode)
 
 
 def serve(place: Slot) -> int:
     """Celery's worker in this process, until it is told to stop. The exit status."""
-    worker = app.Worker(
+    worker = _Parent(
         hostname=place.node,
         pool="prefork",
         concurrency=1,

@@ -107,7 +107,7 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize("way", ["SIGTERM to the parent", "SIGTERM to the group"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", LOADS)
 def test_a_worker_that_is_still_loading_stops_with_all_its_processes(
     database: Database, redis_url: str, tmp_path: Path, kind: str, way: str
