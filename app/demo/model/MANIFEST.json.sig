@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "a8452aba2253829d", "signature": "RFERXTBv/xtp5MJ69Im0vBCVVkfXycUQwy43VB+YXE0fzjpdQ11lqKB9syql/QTyLlGCqSbLK9uk6OrGW+Z1CA=="}
+{"algorithm": "ed25519", "key_id": "95b83505954b3c12", "signature": "r6e692nofYcEvVZ5IBQvbQhSVgSGqwLbUHFjuO/YN2uF7//H8wGs1lElFifbCH3Ht5SRahbY0hx3k+Yq6ALwBw=="}
