@@ -17,7 +17,7 @@ from app import settings
 from app.stack import ports
 
 _START_SECONDS = 180.0
-_POLL_SECONDS = 0.1  # as a busy user would; every poll takes time from the engine on a small machine
+_POLL_SECONDS = 0.1  # every poll takes time from the engine on a small machine
 
 
 @contextlib.contextmanager
