@@ -15,6 +15,7 @@ import httpx
 
 from app import settings, weights
 from app.inference import randoms
+from app.workers import slot
 from bench import stack
 from bench.engine import SIZES, Workload
 
@@ -62,10 +63,10 @@ def _make_bodies(workload: Workload) -> list[dict[str, Any]]:
 
 
 class _Bare:
-    """bench.bare as a child with as many threads as the service's worker has."""
+    """bench.bare as a child with as many threads as the service's worker has, waiting alike."""
 
     def __init__(self, model: Path) -> None:
-        threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+        threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "GOMP_SPINCOUNT": slot.SPIN_COUNT}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.bare", str(model)],
             env=settings.child_environ(**threads),

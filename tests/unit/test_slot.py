@@ -155,10 +155,19 @@ def _never(seconds: float) -> None:
     raise AssertionError("waited for nobody")
 
 
-@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_of_a_child_do_not_spin_unless_told_to(
-    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_threads_of_a_child_spin_shortly_unless_told_otherwise(
+    given: dict[str, str], kept: str | None, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that what announce() sets is taken back
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     for name in (
         "CUDA_VISIBLE_DEVICES",
@@ -167,9 +176,9 @@ def test_threads_of_a_child_do_not_spin_unless_told_to(
         "AUTOGLM_RUN_MODEL",
     ):
         monkeypatch.setenv(name, "")
-    if given is not None:
-        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
 
     slot.announce(SLOT)
 
-    assert os.environ["OMP_WAIT_POLICY"] == kept
+    assert os.environ.get("GOMP_SPINCOUNT") == kept
