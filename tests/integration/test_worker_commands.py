@@ -21,7 +21,7 @@ ASKED_BY_FLOWER = (
     "revoked",
     "conf",
 )
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "pool_shrink": {"n": 1},
     "pool_grow": {"n": 1},
     "pool_restart": {},

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -101,7 +102,7 @@ def test_an_idle_worker_stops_at_once(stops: Workplace):
     assert last.state == "stopped"
 
 
-LOADS = {
+LOADS: dict[str, Any] = {
     "slow": {"load_seconds": 60.0},
     "failing": {"load_failures": 100_000, "load_seconds": 0.2},
 }
