@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -299,6 +300,23 @@ def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
         assert not is_running(row.pid)
 
 
+def suspend_outside_writes(pid: int, database: Database) -> psutil.Process:
+    """Stops a process at a moment at which it does not hold SQLite's write lock: one that sleeps
+    with it keeps everybody waiting, on this database by design."""
+    process = psutil.Process(pid)
+    for _ in range(20):
+        process.suspend()
+        with contextlib.closing(sqlite3.connect(str(database.url.database), timeout=0.2)) as probe:
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.resume()
+                time.sleep(0.05)
+            else:
+                return process
+    raise AssertionError("the process writes all the time")
+
+
 def test_a_child_that_slept_past_its_lease_loses_its_jobs_but_not_its_model(
     database: Database, redis_url: str, tmp_path: Path
 ):
@@ -310,8 +328,7 @@ def test_a_child_that_slept_past_its_lease_loses_its_jobs_but_not_its_model(
         made = [place.add(f"sleeper {number}", max_tokens=60) for number in range(3)]
         place.wait_running(*made)
 
-        child = psutil.Process(before.pid)
-        child.suspend()
+        child = suspend_outside_writes(before.pid, database)
         wait_for(lambda: control.lines("worker_lost"), "the sweeper's verdict")
         assert set(place.states(*made)) == {"queued"}
         child.resume()
