@@ -36,7 +36,8 @@ class Sampling:
 class Request:
     """One sequence to generate. Higher `priority` is served first; `deadline` is time.monotonic().
 
-    `cache_salt` (the tenant) keeps prefix blocks from being shared between tenants.
+    `cache_salt` (the tenant) keeps prefix blocks from being shared between tenants. Of a request
+    with `stream` the engine also reports the text as it grows, see Engine.deltas.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Request:
     priority: int = 0
     deadline: float | None = None
     cache_salt: str = ""
+    stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ class Output:
     cached_tokens: int = 0
     error_code: str | None = None
     error_message: str | None = None
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What became certain of a streamed request since the last: whole characters that no stop
+    string can take back, and how many tokens were chosen meanwhile. `choice` counts from 0."""
+
+    id: str
+    text: str
+    tokens: int
+    choice: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,11 @@ class Engine(Protocol):
     def step(self) -> list[Output]:
         """One forward pass over the sequences in flight; returns those that ended. Never raises
         for one request's fault. With nothing in flight it returns [] at once."""
+
+    def deltas(self) -> list[Delta]:
+        """What the streamed requests gained since the last call. Asked after each step; the texts
+        of one request add up to its Output's text, and its tokens to the Output's. Of a request
+        that step() has just returned the last delta is among these."""
 
     @property
     def room(self) -> int:

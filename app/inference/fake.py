@@ -7,15 +7,13 @@ Its text is a function of prompt and seed alone. A marker in the prompt's text m
 
 import heapq
 import time
-import zlib
-from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import app
 from app.errors import EngineError, WeightsError
-from app.inference import admission, engine, loads, markers, stopping
+from app.inference import admission, deltas, engine, loads, markers, roles, stopping, words
 from app.inference.engine import FinishReason
+from app.inference.transcripts import Transcript
 from app.settings import schema
 from app.text import plain
 
@@ -24,8 +22,6 @@ Decode = Callable[[Sequence[int]], str]
 CONTEXT = 131_072
 VOCABULARY = 1_000_000
 NAP_SECONDS = 0.005
-
-_WORDS = ("red", "oak", "sun", "ivy", "elm", "sea", "fox", "owl", "ash", "bay", "fir", "jay")
 
 
 def build(
@@ -53,22 +49,6 @@ def build(
     return Fake(model, provenance, decode or plain.Bytes().decode)
 
 
-@dataclass(slots=True)
-class _Sequence:
-    """A request in flight: it ends at step `ends` and not before the time `ready_at`."""
-
-    request: engine.Request
-    length: int
-    marker: markers.Marker | None = None
-    started: int = 0
-    ready_at: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Its marker's."""
-        return self.marker.name if self.marker else ""
-
-
 class Fake:
     """Runs up to `max_sequences` requests at once (more of higher priority), a token each per step."""
 
@@ -80,12 +60,14 @@ class Fake:
         self._max_sequences = model.max_sequences
         self._decode = decode
         self.provenance = provenance
-        self._live: dict[str, _Sequence] = {}
-        self._waiting: list[tuple[int, int, _Sequence]] = []
-        self._running: dict[str, _Sequence] = {}
-        self._ends: dict[int, list[_Sequence]] = {}
+        self._live: dict[str, roles.Role] = {}
+        self._waiting: list[tuple[int, int, roles.Role]] = []
+        self._running: dict[str, roles.Role] = {}
+        self._ends: dict[int, list[roles.Role]] = {}
         self._deadlines: dict[str, float] = {}
-        self._slow: list[_Sequence] = []
+        self._slow: list[roles.Role] = []
+        self._streamed: dict[str, roles.Role] = {}
+        self._deltas = deltas.Deltas()
         self._cancelled: list[str] = []
         self._steps = self._added = 0
         self._prompt_tokens = self._generated_tokens = 0
@@ -115,7 +97,12 @@ class Fake:
         self._admit()
         self._steps += 1
         time.sleep(self._fake.step_seconds) if self._fake.step_seconds else None
+        self._stream()
         return outputs + self._finish()
+
+    def deltas(self) -> list[engine.Delta]:
+        """See engine.Engine.deltas. A marked request's text comes at the end."""
+        return self._deltas.take()
 
     @property
     def room(self) -> int:
@@ -138,10 +125,10 @@ class Fake:
             generated_tokens=self._generated_tokens,
         )
 
-    def _prepare(self, request: engine.Request) -> _Sequence:
+    def _prepare(self, request: engine.Request) -> roles.Role:
         limit = request.sampling.max_tokens
         length = limit if request.sampling.ignore_eos else min(limit, self._fake.tokens_per_job)
-        return _Sequence(request, length, markers.find(self._decode(request.prompt)))
+        return roles.Role(request, length, markers.find(self._decode(request.prompt)))
 
     def _admit(self) -> None:
         while self._waiting and (len(self._running) < self._max_sequences or self._is_urgent()):
@@ -154,8 +141,11 @@ class Fake:
         lowest = min(sequence.request.priority for sequence in self._running.values())
         return -self._waiting[0][0] > lowest
 
-    def _start(self, sequence: _Sequence) -> None:
+    def _start(self, sequence: roles.Role) -> None:
         self._running[sequence.request.id] = sequence
+        if sequence.request.stream and not sequence.name:
+            sequence.transcript = Transcript(words.write, sequence.request.sampling.stop)
+            self._streamed[sequence.request.id] = sequence
         self._prompt_tokens += len(sequence.request.prompt)
         sequence.started = self._steps
         if sequence.marker:
@@ -165,6 +155,11 @@ class Fake:
             self._slow.append(sequence)
         else:
             self._ends.setdefault(self._steps + sequence.length, []).append(sequence)
+
+    def _stream(self) -> None:
+        for name, sequence in self._streamed.items():
+            made = min(self._steps - sequence.started, sequence.length)
+            self._deltas.add(name, *sequence.grow(made))
 
     def _finish(self) -> list[engine.Output]:
         ended = self._ends.pop(self._steps, []) + self._pop_slow()
@@ -177,7 +172,7 @@ class Fake:
             time.sleep(NAP_SECONDS)
         return outputs
 
-    def _pop_slow(self) -> list[_Sequence]:
+    def _pop_slow(self) -> list[roles.Role]:
         if not self._slow:
             return []
         now = time.monotonic()
@@ -185,7 +180,7 @@ class Fake:
         self._slow = [sequence for sequence in self._slow if sequence.ready_at > now]
         return ready
 
-    def _end(self, sequence: _Sequence) -> engine.Output:
+    def _end(self, sequence: roles.Role) -> engine.Output:
         if code := markers.FAILURES.get(sequence.name):
             return self._close(sequence, 0, FinishReason.ERROR, code)
         limit = sequence.request.sampling.max_tokens
@@ -211,32 +206,27 @@ class Fake:
         return self._close(sequence, min(made, sequence.length), reason)
 
     def _close(
-        self, sequence: _Sequence, made: int, reason: FinishReason, code: str | None = None
+        self, sequence: roles.Role, made: int, reason: FinishReason, code: str | None = None
     ) -> engine.Output:
         request = sequence.request
         del self._live[request.id]
         self._running.pop(request.id, None)
         self._deadlines.pop(request.id, None)
         self._generated_tokens += made
-        tokens = _choose(request, made)
-        text = " ".join(map(_spell, tokens))
+        tokens = words.choose(request, made)
+        text = words.write(tokens)
         if sequence.name == "echo" and sequence.marker:
             text = sequence.marker.text
         cut = stopping.find(text, request.sampling.stop)
+        text = text[:cut]
+        if request.stream:
+            self._streamed.pop(request.id, None)
+            self._deltas.add(request.id, *sequence.rest(text, made), is_last=True)
         return engine.Output(
             id=request.id,
             tokens=tokens,
-            text=text if cut is None else text[:cut],
+            text=text,
             finish_reason=reason if cut is None or code else FinishReason.STOP,
             prompt_tokens=len(request.prompt),
             error_code=code,
         )
-
-
-def _choose(request: engine.Request, count: int) -> tuple[int, ...]:
-    start = zlib.crc32(array("q", request.prompt), request.sampling.seed & 0xFFFFFFFF)
-    return tuple((start >> shift % 24) % 256 for shift in range(count))
-
-
-def _spell(token: int) -> str:
-    return _WORDS[token % len(_WORDS)]

@@ -12,6 +12,7 @@ from app.inference import (
     blocks,
     capacity,
     checkpoint,
+    deltas,
     engine,
     runner,
     scheduler,
@@ -83,6 +84,7 @@ class Local:
         self._scheduler = scheduler.Scheduler(blocks.Pool(num_blocks), limits)
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()
+        self._deltas = deltas.Deltas()
         self._added = self._steps = 0
         self._prompt_tokens = self._generated_tokens = 0
         self.provenance = provenance
@@ -113,6 +115,10 @@ class Local:
             ended = (self._advance(*result) for result in self._runner.run(chunks))
             outputs += [output for output in ended if output]
         return outputs
+
+    def deltas(self) -> list[engine.Delta]:
+        """See engine.Engine.deltas."""
+        return self._deltas.take()
 
     @property
     def room(self) -> int:
@@ -153,8 +159,10 @@ class Local:
             return FinishReason.STOP
         sequence.tokens.append(token)
         self._generated_tokens += 1
-        if sampling.stop:
+        if sampling.stop or sequence.request.stream:
             sequence.transcript.read([token])
+        if sequence.request.stream:
+            self._deltas.add(sequence.request.id, sequence.transcript.take(), 1)
         if sequence.transcript.is_stopped:
             return FinishReason.STOP
         is_full = sequence.num_generated == sampling.max_tokens
@@ -181,6 +189,8 @@ class Local:
         del self._live[request.id]
         tokens = tuple(sequence.tokens[len(request.prompt) :])
         transcript.finish(tokens)
+        if request.stream:
+            self._deltas.add(request.id, transcript.take(), 0, is_last=True)
         return engine.Output(
             id=request.id,
             tokens=tokens,

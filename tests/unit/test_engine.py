@@ -1,5 +1,6 @@
 """What every engine promises; the fake and the real one pass the same tests."""
 
+import dataclasses
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from app.errors import EngineError
 from app.inference import backends, randoms
-from app.inference.engine import FinishReason, Request, Sampling
+from app.inference.engine import Delta, FinishReason, Output, Request, Sampling
 from app.settings import schema
 
 
@@ -244,3 +245,62 @@ def test_provenance_names_weights_model_and_engine(subject):
     assert (found["weights_sha256"], found["revision"]) == ("abc", "r1")
     assert (found["model"], found["device"]) == ("tiny", "cpu")
     assert found["engine"]
+
+
+def _stream(engine, requests):
+    """The deltas of each request in order, and its output."""
+    deltas: dict[str, list[Delta]] = {request.id: [] for request in requests}
+    outputs: dict[str, Output] = {}
+    for request in requests:
+        engine.add(request)
+    while engine.num_unfinished:
+        outputs |= {output.id: output for output in engine.step()}
+        for delta in engine.deltas():
+            deltas[delta.id].append(delta)
+    return deltas, outputs
+
+
+def test_a_streamed_request_shows_its_text_as_it_grows(subject):
+    plain = _request("a", max_tokens=30, temperature=1.0, seed=4)
+    requests = [
+        dataclasses.replace(plain, id=name, stream=name != "silent")
+        for name in ("a", "silent", "b")
+    ]
+
+    deltas, outputs = _stream(subject, requests)
+
+    assert deltas["silent"] == []
+    for name in ("a", "b"):
+        assert "".join(delta.text for delta in deltas[name]) == outputs["silent"].text
+        assert sum(delta.tokens for delta in deltas[name]) == 30
+        assert len(deltas[name]) > 5
+    assert subject.deltas() == []
+
+
+def test_streaming_shows_nothing_that_a_stop_string_takes_back(subject):
+    subject.add(_request("whole", max_tokens=40, temperature=1.0, seed=4))
+    whole = _drain(subject)["whole"].text
+    stop = whole[8:14]
+    request = _request("cut", max_tokens=40, temperature=1.0, seed=4, stop=(stop, "never"))
+
+    deltas, outputs = _stream(subject, [dataclasses.replace(request, stream=True)])
+
+    assert outputs["cut"].finish_reason is FinishReason.STOP
+    assert "".join(delta.text for delta in deltas["cut"]) == whole[: whole.index(stop)]
+    assert sum(delta.tokens for delta in deltas["cut"]) == len(outputs["cut"].tokens)
+
+
+def test_a_cancelled_stream_has_shown_what_its_output_holds(subject):
+    request = dataclasses.replace(_request("a", max_tokens=100), stream=True)
+    subject.add(request)
+    shown = []
+    for _ in range(6):
+        subject.step()
+        shown += subject.deltas()
+    subject.cancel("a")
+
+    (output,) = subject.step()
+
+    shown += subject.deltas()
+    assert "".join(delta.text for delta in shown) == output.text
+    assert sum(delta.tokens for delta in shown) == len(output.tokens)

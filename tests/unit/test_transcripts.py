@@ -90,3 +90,25 @@ def test_stopping_agrees_with_a_search_in_the_whole_text(text, stop):
     transcript, _ = _read_singly(text.encode(), (stop,))
 
     assert transcript.text == text.partition(stop)[0]
+
+
+@given(
+    st.text(alphabet="ab你", max_size=30),
+    st.lists(st.text(alphabet="ab你", min_size=1, max_size=4), max_size=3),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_was_taken_is_never_taken_back_and_nothing_certain_is_kept(text, stops):
+    transcript, taken = Transcript(_decode, stops), ""
+    for byte in text.encode():
+        transcript.read([byte])
+        taken += transcript.take()
+        held = transcript.text[len(taken) :]
+        assert not held or any(stop.startswith(held) for stop in stops)
+        if transcript.is_stopped:
+            break
+    transcript.finish([])
+    taken += transcript.take()
+
+    ends = [text.index(stop) for stop in stops if stop in text]
+    assert taken == transcript.text
+    assert len(stops) > 1 or taken == text[: min(ends, default=None)]
