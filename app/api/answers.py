@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong; `code` is stable, `message` is in the client's language."""
+    """What went wrong; `code` is stable (null where OpenAI's is), `message` is in the client's
+    language."""
 
     message: str
     type: str
     param: str | None
-    code: str
+    code: str | None
 
 
 class ErrorBody(BaseModel):

@@ -52,6 +52,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
         request_hash=idempotency.hash_body(),
         locale=language.choose(),
         idempotency_key=idempotency.read_key(),
+        retry_seconds=idempotency.find_retry_seconds(),
         metadata=body.metadata,
         output_expires_seconds=None if expiry is None else expiry.seconds,
         trace_id=flask.g.trace_id,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Any
 
 import flask
@@ -10,6 +11,11 @@ from app.errors import BadRequest
 
 HEADER = "Idempotency-Key"
 _LONGEST = 255
+_RETRY_COUNT = "x-stainless-retry-count"
+_READ_TIMEOUT = "x-stainless-read-timeout"
+_TIMEOUT_SECONDS = 600.0  # OpenAI's clients wait this long for an answer unless told otherwise
+_PAUSE_SECONDS = 120.0  # the longest Retry-After that they obey
+_MAX_TRIES = 10
 
 
 def read_key() -> str | None:
@@ -20,6 +26,28 @@ def read_key() -> str | None:
     if not 0 < len(key) <= _LONGEST or not key.isprintable() or not key.isascii():
         raise BadRequest("idempotency_key_invalid", param=HEADER, limit=_LONGEST)
     return key
+
+
+def find_retry_seconds() -> float | None:
+    """How long ago the first try of this request can have been, if it says that it is a retry.
+
+    OpenAI's clients repeat a POST whose answer was lost, without an idempotency key; they only
+    count the tries.
+    """
+    tries = _read_number(_RETRY_COUNT)
+    if tries is None or tries < 1:
+        return None
+    timeout = _read_number(_READ_TIMEOUT) or _TIMEOUT_SECONDS
+    return min(tries, _MAX_TRIES) * (timeout + _PAUSE_SECONDS)
+
+
+def _read_number(name: str) -> float | None:
+    """A header's number; None for anything that is none."""
+    try:
+        value = float(flask.request.headers.get(name, ""))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
 
 
 def hash_body() -> str:

@@ -12,12 +12,15 @@ from app.errors import AutoglmError, BadRequest, Busy, Conflict, RequestError, U
 RETRY_SECONDS = 2
 
 _logger = logging.getLogger(__name__)
+_UNCODED = frozenset({"batch_file_format", "batch_not_cancellable"})
+"""Errors that OpenAI answers with `"code": null`; their clients know them by status and text."""
 _CODES = {
     404: "route_not_found",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     431: "body_too_large",
 }
 
@@ -32,9 +35,8 @@ def register(app: flask.Flask) -> None:
 def envelope(error: AutoglmError, kind: str) -> dict[str, Any]:
     """The body of an error answer."""
     message = language.explain(error.code, {**error.values, "param": error.param})
-    return {
-        "error": {"message": message, "type": kind, "param": error.param, "code": error.code},
-    }
+    code = None if error.code in _UNCODED else error.code
+    return {"error": {"message": message, "type": kind, "param": error.param, "code": code}}
 
 
 def _answer_known(error: AutoglmError) -> flask.Response:

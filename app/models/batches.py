@@ -11,20 +11,43 @@ from app.errors import Conflict, NotFound
 from app.models import jobs as job_store
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
-from app.models.tables import batches, jobs
+from app.models.tables import batches, jobs, tenants
 from app.wire import ids
 from app.wire.rows import Batch, Line, NewBatch
 
 BATCH_PRIORITY = -10
+_NOT_STORED = ("window_seconds", "retry_seconds")
 _COLUMNS = tuple(column for column in batches.c if column.name != "idempotency_key")
 
 
 def create(db: Database, new: NewBatch) -> tuple[Batch, bool]:
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
-    and body give the first one again, another body raises Conflict("idempotency_conflict")."""
+    and body give the first one again, another body raises Conflict("idempotency_conflict"). So
+    does a client's own retry (`retry_seconds`) of the same body with the same API key."""
     with db.write() as tx:
-        earlier = _find_duplicate(tx, new) if new.idempotency_key else None
+        _lock_tenant(tx, new.tenant_id)
+        earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
         return (earlier, False) if earlier else (_insert(tx, new), True)
+
+
+def _lock_tenant(tx: Connection, tenant_id: str) -> None:
+    """One creation at a time for each tenant: a retry must see the try that is still under way."""
+    tx.execute(sa.select(tenants.c.id).where(tenants.c.id == tenant_id).with_for_update())
+
+
+def _find_first_try(tx: Connection, new: NewBatch) -> Batch | None:
+    """What an earlier try of the same call made; its client sent no idempotency key either."""
+    if new.retry_seconds is None:
+        return None
+    alike = sa.select(*_COLUMNS).where(
+        batches.c.tenant_id == new.tenant_id,
+        batches.c.key_id.is_not_distinct_from(new.key_id),
+        batches.c.idempotency_key.is_(None),
+        batches.c.request_hash == new.request_hash,
+        batches.c.created_at >= time.time() - new.retry_seconds,
+    )
+    row = tx.execute(alike.order_by(batches.c.seq.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else Batch(**row)
 
 
 def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
@@ -40,7 +63,7 @@ def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
 
 def _insert(tx: Connection, new: NewBatch) -> Batch:
     now = time.time()
-    fields = {name: value for name, value in vars(new).items() if name != "window_seconds"}
+    fields = {name: value for name, value in vars(new).items() if name not in _NOT_STORED}
     next_seq = sa.select(sa.func.coalesce(sa.func.max(batches.c.seq), 0) + 1).scalar_subquery()
     values = fields | {
         "id": ids.make_batch(),

@@ -136,7 +136,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A batch that a client asks for, checked, before it has an id."""
+    """A batch that a client asks for, checked, before it has an id. `retry_seconds`: the request
+    repeats one that was sent at most so long ago, and whose answer was lost."""
 
     tenant_id: str
     key_id: str | None
@@ -150,6 +151,7 @@ class NewBatch:
     metadata: dict[str, str] | None = None
     output_expires_seconds: int | None = None
     trace_id: str | None = None
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True)

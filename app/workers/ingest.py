@@ -51,10 +51,8 @@ def _check(context: Context, batch: Batch) -> Batch | None:
     try:
         path = _find_input(context, batch)
     except NotFound:
-        missing = lines.BadLine(
-            "invalid_request", param="file_id", text="file_not_found", id=batch.input_file_id
-        )
-        batches.refuse(context.db, batch.id, [lines.describe(missing, None, batch.locale)])
+        missing = lines.describe(_miss_file(batch), None, batch.locale)
+        batches.refuse(context.db, batch.id, [missing])
         return batches.find(context.db, batch.id)
     survey = lines.Survey(rules)
     with path.open("rb") as file:
@@ -66,6 +64,16 @@ def _check(context: Context, batch: Batch) -> Batch | None:
         assert survey.model is not None
         batches.accept(context.db, batch.id, model=survey.model, total=survey.total)
     return batches.find(context.db, batch.id)
+
+
+def _miss_file(batch: Batch) -> lines.BadLine:
+    return lines.BadLine(
+        "invalid_request",
+        param="file_id",
+        text="file_not_found",
+        id=batch.input_file_id,
+        organization=batch.tenant_id,
+    )
 
 
 def make_rules(settings: Settings, batch: Batch) -> lines.Rules:
