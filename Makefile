@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench eval-demo faults lock sync clean
+.PHONY: demo up test check bench eval-demo faults postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -35,7 +35,16 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit
 
-test: $(READY)
+# The tests need the server program of PostgreSQL; without it theirs are skipped.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "Installing PostgreSQL for the tests (once) ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	else echo "No PostgreSQL server here: its tests are skipped. Debian: apt-get install postgresql"; fi; }
+
+test: $(READY) postgres
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -12,6 +12,7 @@
     |   |-- TooLarge             413
     |   |-- Busy                 429, with retry_after seconds
     |   `-- Unavailable          503, with retry_after seconds
+    |       `-- Contention       503: a transaction lost every race, though it was repeated
     |-- WeightsError             a model directory failed verification or cannot be loaded
     |-- EngineError              one generation request is refused or failed; neighbours go on
     `-- SlotTaken                another live worker owns this slot
@@ -113,6 +114,10 @@ class Unavailable(RequestError):
 
     status = 503
     type = "server_error"
+
+
+class Contention(Unavailable):
+    """A transaction was rolled back in favour of another one; it may be repeated."""
 
 
 class WeightsError(AutoglmError):

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,22 @@ import redis
 from app import settings
 from app.models import migrate
 from app.models.database import Database
+from tests.postgres import running_postgres
 
 _START_SECONDS = 10.0
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `databases` run once on each kind; all others on SQLite."""
+    is_marked = metafunc.definition.get_closest_marker("databases") is not None
+    if is_marked and "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", KINDS, scope="session")
+
+
+@pytest.fixture(scope="session")
+def database_kind() -> str:
+    return KINDS[0]
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +43,50 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[running_postgres]:
+    """A PostgreSQL server of this test run alone, without durability; skipped without one."""
+    with running_postgres("fsync=off", "full_page_writes=off") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: running_postgres) -> running_postgres:
+    """The server, with a database `migrated` of the newest schema, to be copied."""
+    db = Database(postgres.create("migrated"))
+    migrate.upgrade(db)
+    db.close()
+    return postgres
+
+
 @pytest.fixture
-def database_url(migrated_file: Path, tmp_path: Path) -> str:
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
     """A database of this test's own, with the newest schema and nothing in it."""
-    path = tmp_path / "autoglm.db"
-    for part in migrated_file.parent.glob("autoglm.db*"):
-        shutil.copy(part, tmp_path / part.name)
-    return f"sqlite:///{path}"
+    if database_kind == "sqlite":
+        yield copy_file(request.getfixturevalue("migrated_file"), tmp_path)
+        return
+    server: running_postgres = request.getfixturevalue("migrated_postgres")
+    name = f"test_{uuid.uuid4().hex}"
+    yield server.create(name, template="migrated")
+    server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def empty_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without any schema."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path}/autoglm.db"
+    server: running_postgres = request.getfixturevalue("postgres")
+    return server.create(f"empty_{uuid.uuid4().hex}")
+
+
+def copy_file(migrated: Path, folder: Path) -> str:
+    """The URL of a copy of a SQLite database, with what its journal holds."""
+    for part in migrated.parent.glob(f"{migrated.name}*"):
+        shutil.copy(part, folder / part.name)
+    return f"sqlite:///{folder / migrated.name}"
 
 
 @pytest.fixture
@@ -50,9 +102,7 @@ def module_database(
 ) -> Iterator[Database]:
     """A database that the tests of one module share, with the newest schema."""
     folder = tmp_path_factory.mktemp("module")
-    for part in migrated_file.parent.glob("autoglm.db*"):
-        shutil.copy(part, folder / part.name)
-    db = Database(f"sqlite:///{folder / 'autoglm.db'}")
+    db = Database(copy_file(migrated_file, folder))
     yield db
     db.close()
 

@@ -3,13 +3,17 @@
 import sqlalchemy as sa
 from alembic import context
 
+_LOCK = 7_046_219_158  # any number, the same in every version of the program
+
 
 def _run() -> None:
     engine = sa.create_engine(context.config.get_main_option("sqlalchemy.url") or "")
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            connection.commit()
+        else:  # one at a time, until this connection ends; the next finds nothing left to do
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+        connection.commit()
         context.configure(
             connection=connection,
             transaction_per_migration=True,

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
 from app.models import jobs as job_store
+from app.models import retries
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
 from app.models.tables import batches, jobs, tenants
@@ -20,6 +21,7 @@ _NOT_STORED = ("window_seconds", "retry_seconds")
 _COLUMNS = tuple(column for column in batches.c if column.name != "idempotency_key")
 
 
+@retries.repeat
 def create(db: Database, new: NewBatch) -> tuple[Batch, bool]:
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
     and body give the first one again, another body raises Conflict("idempotency_conflict"). So
@@ -110,6 +112,7 @@ def list_page(
     return [Batch(**row) for row in rows[:limit]], len(rows) > limit
 
 
+@retries.repeat
 def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
     """Starts cancelling; a batch that is cancelling or cancelled is returned as it is.
     Conflict("batch_not_cancellable") for one that has ended otherwise."""
@@ -151,6 +154,7 @@ def refuse(db: Database, batch_id: str, problems: list[dict[str, Any]]) -> bool:
         return _move(tx, batch_id, (BatchState.VALIDATING,), BatchState.FAILED, values)
 
 
+@retries.repeat
 def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: int) -> bool:
     """Stores a piece of a batch's lines as jobs and remembers how far it came (`last_line`).
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import successes
+from app.models import retries, successes
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
@@ -36,6 +36,7 @@ class Settlement:
     ended_batches: frozenset[str]
 
 
+@retries.repeat
 def claim(db: Database, holder: Holder, model: str, *, limit: int, may_isolate: bool) -> list[Job]:
     """Gives up to `limit` queued jobs of `model` to `holder`, in the order of the policy alone
     (priority, then arrival; a session's jobs one after another), each under a new attempt.
@@ -97,6 +98,7 @@ def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
     return sorted((Job(**row) for row in rows), key=lambda job: (-job.priority, job.seq))
 
 
+@retries.repeat
 def release(db: Database, held: Sequence[tuple[str, int]]) -> int:
     """Gives (job id, attempt) pairs back to the queue, uncounted; returns how many still were
     held. A job whose cancellation was asked for ends cancelled instead."""
@@ -177,6 +179,7 @@ def record_crashes(tx: Connection, rows: Sequence[Any]) -> None:
     _record_attempts(tx, rows, "crashed")
 
 
+@retries.repeat
 def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
     """Stores outcomes with their session turns, batch counts and usage in one transaction.
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 
 from app.errors import NotFound
+from app.models import retries
 from app.models.database import Database
 from app.models.tables import files
 from app.wire.rows import File
@@ -32,6 +33,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(number)
 
 
+@retries.repeat
 def add(db: Database, file: File) -> File:
     """Records a file whose bytes are already on disk; adding the same id again changes nothing."""
     with db.write() as tx:

@@ -10,6 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
+from app.models import retries
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -26,6 +27,7 @@ _RESULT_COLUMNS = tuple(
 )
 
 
+@retries.repeat
 def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple[Job, bool]:
     """Stores a queued job; returns it and whether it is new.
 
@@ -56,8 +58,10 @@ def _find_duplicate(tx: Connection, new: NewJob) -> Job | None:
 
 
 def _require_session(tx: Connection, tenant_id: str, session_id: str) -> None:
+    """Locks the session's row: the order of a session's jobs is the order of their commits."""
     owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
-    if tx.execute(sa.select(sessions.c.id).where(*owned)).one_or_none() is None:
+    locked = sa.select(sessions.c.id).where(*owned).with_for_update(key_share=True)
+    if tx.execute(locked).one_or_none() is None:
         raise NotFound("session_not_found", param="session_id", id=session_id)
 
 
@@ -148,12 +152,13 @@ def list_lines(
     page = _with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
     if not has_requests:
         rest = [c for c in page.selected_columns if c.name != "request"]
-        page = page.with_only_columns(*rest, sa.literal_column("'{}'", JSON).label("request"))
+        page = page.with_only_columns(*rest, sa.literal({}, JSON).label("request"))
     with db.read() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]
 
 
+@retries.repeat
 def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
     """Cancels a queued job at once, asks a running one to stop, leaves an ended one as it is.
     NotFound("job_not_found") otherwise."""
@@ -169,15 +174,16 @@ def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
 def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
     """Cancels the queued jobs that match, counted in their batches, and flags the running ones;
     returns how many ended."""
-    queued = sa.update(jobs).where(*conditions, jobs.c.state == JobState.QUEUED)
-    ending = queued.values(
-        state=JobState.CANCELLED, cancel_requested=sa.true(), finished_at=time.time()
+    is_queued = jobs.c.state == JobState.QUEUED
+    open_jobs = sa.update(jobs).where(*conditions, jobs.c.state.in_(sources(JobState.CANCELLED)))
+    asking = open_jobs.values(  # one statement: no job can change sides between two
+        state=sa.case((is_queued, JobState.CANCELLED.value), else_=jobs.c.state),
+        finished_at=sa.case((is_queued, time.time()), else_=jobs.c.finished_at),
+        cancel_requested=sa.true(),
     )
-    ended = tx.execute(ending.returning(jobs.c.batch_id)).scalars().all()
+    rows = tx.execute(asking.returning(jobs.c.state, jobs.c.batch_id)).all()
+    ended = [row.batch_id for row in rows if row.state == JobState.CANCELLED]
     count_failed(tx, Counter(filter(None, ended)))
-    open_states = sources(JobState.CANCELLED)
-    running = sa.update(jobs).where(*conditions, jobs.c.state.in_(open_states))
-    tx.execute(running.values(cancel_requested=sa.true()))
     return len(ended)
 
 

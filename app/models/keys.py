@@ -7,6 +7,7 @@ import time
 import sqlalchemy as sa
 
 from app.errors import NotFound
+from app.models import retries
 from app.models.database import Database
 from app.models.tables import keys, tenants
 from app.wire import ids
@@ -17,6 +18,7 @@ _PREFIX_LENGTH = 10
 _COLUMNS = tuple(column for column in keys.c if column.name != "digest")
 
 
+@retries.repeat
 def create(db: Database, name: str, tenant_id: str = DEFAULT_TENANT) -> tuple[Key, str]:
     """Makes a key; the second value is the secret, seen this one time only."""
     secret = f"ag-{secrets.token_urlsafe(32)}"

@@ -5,6 +5,7 @@ import time
 import sqlalchemy as sa
 
 from app.errors import NotFound
+from app.models import retries
 from app.models.database import Database
 from app.models.tables import sessions, turns
 from app.wire import ids
@@ -57,6 +58,7 @@ def list_page(
     return [Session(**row) for row in rows[:limit]], len(rows) > limit
 
 
+@retries.repeat
 def delete(db: Database, tenant_id: str, session_id: str) -> None:
     """Deletes the session, its turns and its jobs; NotFound("session_not_found") otherwise."""
     owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)

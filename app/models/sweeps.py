@@ -5,7 +5,7 @@ import time
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims
+from app.models import claims, retries
 from app.models.database import Database
 from app.models.states import ENDED, TERMINAL, JobState
 from app.models.tables import batches, jobs
@@ -37,6 +37,7 @@ def expire_overdue(db: Database, *, limit: int = 1000) -> int:
     return len(due)
 
 
+@retries.repeat
 def _expire(db: Database, job_ids: list[str]) -> None:
     waiting = (jobs.c.id.in_(job_ids), jobs.c.state == JobState.QUEUED)
     with db.write() as tx:
@@ -44,6 +45,7 @@ def _expire(db: Database, job_ids: list[str]) -> None:
         claims.end(tx, list(still), JobState.EXPIRED, None)
 
 
+@retries.repeat
 def forget(db: Database, *, before: float, limit: int = 1000) -> int:
     """Deletes ended jobs (with results) and ended batches older than `before`, jobs of such a batch
     first; returns how many rows went in this piece, 0 when nothing is left to forget."""

@@ -13,9 +13,23 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.engine import Dialect
+
+
+class Words(TypeDecorator[str]):
+    """Text of any length without NUL, which PostgreSQL cannot store: U+FFFD stands in for it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """What is sent to the database."""
+        return None if value is None else value.replace("\0", "\ufffd")
+
 
 metadata = MetaData()
 Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -52,7 +66,7 @@ files = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     *_owner(),
-    Column("filename", Text, nullable=False),
+    Column("filename", Words, nullable=False),
     Column("purpose", String(32), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -163,7 +177,7 @@ results = Table(
         "job_id", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
     ),  # one outcome a job, whatever happens
     Column("attempt", Integer, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Words, nullable=False),
     Column("finish_reason", String(16), nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
@@ -179,7 +193,7 @@ turns = Table(
     Column("turn_no", Integer, nullable=False),
     Column("job_id", String(64), nullable=False),
     Column("messages", JSON, nullable=False),  # what the client said in this turn
-    Column("answer", Text, nullable=False),
+    Column("answer", Words, nullable=False),
     Column("created_at", Float, nullable=False),
     UniqueConstraint("session_id", "turn_no", name="uq_turns"),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims, states
+from app.models import claims, retries, states
 from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
@@ -35,6 +35,7 @@ class Recovery:
     failed: int = 0
 
 
+@retries.repeat
 def enroll(
     db: Database, identity: Identity, *, max_attempts: int
 ) -> tuple[claims.Holder, Recovery]:
@@ -70,6 +71,7 @@ def _next_epoch(tx: Connection, identity: Identity) -> int:
     return taken or 1
 
 
+@retries.repeat
 def recover(
     db: Database, slot: str, epoch: int, *, max_attempts: int, state: WorkerState
 ) -> Recovery:
@@ -120,6 +122,7 @@ def count_load(db: Database, holder: claims.Holder) -> None:
         tx.execute(counting.values(model_loads_total=workers.c.model_loads_total + 1))
 
 
+@retries.repeat
 def retire(db: Database, holder: claims.Holder) -> int:
     """Ends an incarnation in order, in one transaction: it can claim no more, and all that it still
     holds is queued again, uncounted. Returns how many jobs that were."""

@@ -71,6 +71,7 @@ class Database(_Checked):
     pool_size: Count = 20
     max_overflow: Annotated[int, Between(0)] = 60
     pool_recycle_seconds: Count = 1800
+    statement_timeout_seconds: Seconds = 30.0
 
 
 @dataclass(frozen=True)

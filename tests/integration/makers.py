@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from app.models import batches, claims, jobs, workers
 from app.models.claims import Holder
 from app.models.database import Database
@@ -17,9 +19,13 @@ _DAY_SECONDS = 86_400
 
 
 def add_job(db: Database, **changes: Any) -> Job:
+    return jobs.create(db, new_job(**changes))[0]
+
+
+def new_job(**changes: Any) -> NewJob:
     request = {"messages": [{"role": "user", "content": "hi"}], "sampling": {}}
     fields = {"tenant_id": DEFAULT_TENANT, "key_id": None, "model": MODEL, "request": request}
-    return jobs.create(db, NewJob(**(fields | changes)))[0]
+    return NewJob(**(fields | changes))
 
 
 def add_worker(
@@ -79,4 +85,5 @@ def reload(db: Database, batch: Batch) -> Batch:
 def age(db: Database, table: str, column: str, seconds: float) -> None:
     """Moves a time column of all rows into the past: tests wait for nothing."""
     with db.write() as tx:
-        tx.exec_driver_sql(f"UPDATE {table} SET {column} = ?", (time.time() - seconds,))
+        moving = sa.text(f"UPDATE {table} SET {column} = :moment")
+        tx.execute(moving, {"moment": time.time() - seconds})

@@ -1,7 +1,8 @@
 """Schema versions on a real file."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import alembic.autogenerate
 import pytest
@@ -11,13 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from app.errors import Unavailable
 from app.models import keys, migrate, tables
 from app.models.database import Database
+from tests.postgres import running_postgres
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Database]:
-    db = Database(f"sqlite:///{tmp_path}/autoglm.db")
+def empty(empty_url: str) -> Iterator[Database]:
+    db = Database(empty_url)
     yield db
     db.close()
 
@@ -77,24 +79,29 @@ def is_comparable(_object: object, name: str, *_rest: object) -> bool:
     return name != "ix_jobs_claim"
 
 
-def test_foreign_keys_and_constraints_are_those_of_the_tables(
-    empty: Database, tmp_path: Path
-) -> None:
+def test_foreign_keys_and_constraints_are_those_of_the_tables(empty: Database) -> None:
     """alembic's comparison sees neither ON DELETE nor AUTOINCREMENT on SQLite."""
-    migrate.upgrade(empty)
-    direct = Database(f"sqlite:///{tmp_path}/direct.db")
-    with direct.write() as tx:
+    with empty.write() as tx:
         tables.metadata.create_all(tx)
+    wanted = describe(empty)
+    with empty.write() as tx:
+        tables.metadata.drop_all(tx)
 
-    assert describe(empty) == describe(direct)
-    direct.close()
+    migrate.upgrade(empty)
+
+    assert describe(empty) == wanted
 
 
 def describe(db: Database) -> dict[str, object]:
-    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    asked = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        if db.is_sqlite
+        else "SELECT indexname AS name, indexdef AS sql FROM pg_indexes WHERE schemaname = 'public'"
+    )
     with db.read() as tx:
         found = sa.inspect(tx)
-        sql = {row.name: " ".join(row.sql.split()) for row in tx.exec_driver_sql(indexes)}
+        sql = {row.name: " ".join(row.sql.split()) for row in tx.exec_driver_sql(asked)}
+        sql.pop("alembic_version_pkc", None)
         names = set(found.get_table_names()) - {"alembic_version", "sqlite_sequence"}
         return {"indexes": sql} | {
             name: (
@@ -105,3 +112,22 @@ def describe(db: Database) -> dict[str, object]:
             )
             for name in names
         }
+
+
+def test_two_programs_that_upgrade_at_once_wait_for_each_other(postgres: running_postgres) -> None:
+    db = Database(postgres.create("upgraded_twice"))
+    command = [sys.executable, "-c", _UPGRADE, db.url.render_as_string(hide_password=False)]
+
+    both = [subprocess.Popen(command) for _ in range(2)]
+
+    assert [process.wait(60) for process in both] == [0, 0]
+    migrate.require_current(db)
+    db.close()
+
+
+_UPGRADE = """
+import sys
+from app.models import migrate
+from app.models.database import Database
+migrate.upgrade(Database(sys.argv[1]))
+"""

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Conflict, NotFound
 from app.models import batches, claims, jobs, sweeps
@@ -13,7 +14,7 @@ from app.models.states import BatchState
 from app.wire.rows import Batch, Line, Problem
 from tests.integration import makers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 def counts(db: Database, batch: Batch) -> tuple[int, int, int]:
@@ -264,7 +265,7 @@ def test_old_batches_go_with_their_jobs_in_pieces_and_young_ones_stay(database: 
         batches.cancel(database, DEFAULT_TENANT, batch.id)
         finish(database, batch, BatchState.CANCELLED)
     with database.write() as tx:
-        tx.exec_driver_sql("UPDATE batches SET cancelled_at = 1 WHERE id = ?", (old.id,))
+        tx.execute(sa.text("UPDATE batches SET cancelled_at = 1 WHERE id = :id"), {"id": old.id})
 
     pieces = []
     while piece := sweeps.forget(database, before=time.time() - 60, limit=2):
@@ -282,7 +283,7 @@ def test_old_jobs_are_forgotten_and_open_ones_never(database: Database) -> None:
     makers.age(database, "jobs", "created_at", 1e8)
     makers.age(database, "jobs", "queued_at", 1e8)
     with database.write() as tx:
-        tx.exec_driver_sql("UPDATE jobs SET finished_at = 1 WHERE id = ?", (ended.id,))
+        tx.execute(sa.text("UPDATE jobs SET finished_at = 1 WHERE id = :id"), {"id": ended.id})
 
     assert sweeps.forget(database, before=time.time() - 60) == 1
 

@@ -14,7 +14,7 @@ from app.models.states import JobState, WorkerState
 from app.wire.rows import Job, Outcome
 from tests.integration import makers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 def state_of(db: Database, job: Job) -> str:
@@ -319,3 +319,14 @@ def test_cancel_and_settle_at_the_same_moment_leave_one_outcome(
         assert ended.state in {"succeeded", "cancelled"}
         assert (ended.result is not None) == (ended.state == "succeeded")
     client.close()
+
+
+def test_an_answer_with_a_nul_character_is_stored_without_it(database: Database) -> None:
+    job = makers.add_job(database)
+    held = makers.take(database, makers.add_worker(database))
+
+    claims.settle(database, [makers.succeed(each, "a\0b") for each in held])
+
+    result = jobs.get(database, DEFAULT_TENANT, job.id).result
+    assert result
+    assert result.text == "a\ufffdb"

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Busy, Conflict, NotFound
 from app.models import claims, jobs, keys, sessions
@@ -12,7 +13,7 @@ from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Job, NewJob
 from tests.integration import makers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 def same_key(body: str = "h") -> NewJob:
@@ -72,8 +73,8 @@ def test_the_store_itself_refuses_a_second_row_with_the_same_key(database: Datab
     makers.add_job(database, idempotency_key="k", request_hash="h")
     other = makers.add_job(database)
 
-    with pytest.raises(Exception, match="UNIQUE"), database.write() as tx:
-        tx.exec_driver_sql("UPDATE jobs SET idempotency_key='k' WHERE id=?", (other.id,))
+    with pytest.raises(Exception, match=r"(?i)unique"), database.write() as tx:
+        tx.execute(sa.text("UPDATE jobs SET idempotency_key='k' WHERE id=:id"), {"id": other.id})
 
 
 def test_a_job_of_another_tenant_is_not_found(database: Database) -> None:
