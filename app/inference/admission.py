@@ -10,6 +10,9 @@ def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
     """Raises EngineError unless prompt and max_tokens fit `context` tokens, all ids lie below
     `vocabulary`, and the sampling parameters are in range."""
     _check_sampling(request.sampling)
+    for token, _ in request.sampling.logit_bias:
+        if not 0 <= token < vocabulary:
+            raise EngineError("bad_token", param="logit_bias", token=token, vocabulary=vocabulary)
     if not request.prompt:
         raise EngineError("empty_prompt", param="prompt")
     _check_length(len(request.prompt), request.sampling.max_tokens, context)
@@ -35,7 +38,14 @@ def _check_sampling(sampling: engine.Sampling) -> None:
         "temperature": 0 <= sampling.temperature < math.inf,
         "top_p": 0 < sampling.top_p <= 1,
         "top_k": sampling.top_k >= 0,
+        "min_p": 0 <= sampling.min_p <= 1,
         "stop": all(sampling.stop),
+        "repetition_penalty": 0.01 <= sampling.repetition_penalty <= 100,
+        "presence_penalty": -2 <= sampling.presence_penalty <= 2,
+        "frequency_penalty": -2 <= sampling.frequency_penalty <= 2,
+        "logit_bias": all(-100 <= added <= 100 for _, added in sampling.logit_bias),
+        "logprobs": sampling.logprobs is None or 0 <= sampling.logprobs <= 20,
+        "n": 1 <= sampling.n <= 128,
     }
     for name, is_allowed in allowed.items():
         if not is_allowed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import transformers
 from safetensors import SafetensorError
 
 from app.errors import WeightsError
-from app.inference import attention
+from app.inference import attention, decoding, spelling
 from app.settings import schema
 
 ARCHITECTURES = ("GlmForCausalLM", "Glm4ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM")
@@ -31,6 +32,17 @@ class Checkpoint:
     def config(self) -> Any:
         """The transformers configuration."""
         return self.model.config
+
+    @cached_property
+    def spelling(self) -> spelling.Spelling:
+        """The bytes of each token."""
+        return spelling.read(self.tokenizer)
+
+    def start_text(self, *, strips: bool = True) -> decoding.Decoder:
+        """A decoder for a new text; without `strips` the space that a text begins with stays."""
+        if self.spelling.is_exact:
+            return decoding.Pieces(self.spelling, strips=strips)
+        return decoding.Windows(self.decode)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out."""

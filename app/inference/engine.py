@@ -15,21 +15,54 @@ class FinishReason(StrEnum):
     ERROR = "error"  # this request alone failed; see Output.error_code
 
 
+class GuideKind(StrEnum):
+    """How Guide.text is to be read."""
+
+    JSON_OBJECT = "json_object"  # any JSON object; no text
+    JSON_SCHEMA = "json_schema"  # a JSON schema
+    REGEX = "regex"  # a regular expression that the whole text matches
+    CHOICE = "choice"  # a JSON list of strings, one of which is the text
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What the whole text must look like."""
+
+    kind: GuideKind
+    text: str = ""
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen, with OpenAI's names and meanings.
+    """How tokens are chosen, with the names and meanings of OpenAI and vLLM: docs/sampling.md has
+    each formula and the order.
 
     temperature 0 is greedy. top_k 0 means no limit. The draw at position p depends on (seed, p)
-    alone, never on neighbours in the batch.
+    alone, never on neighbours in the batch. `logprobs` N asks for the log-probability of each
+    token and of the N likeliest in its place. `n` choices are made of one prompt.
     """
 
     max_tokens: int = 256
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()  # (token id, what is added to its logit)
+    logprobs: int | None = None
+    n: int = 1
+    guided: Guide | None = None
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether earlier tokens change the logits of later ones."""
+        penalties = self.repetition_penalty, self.presence_penalty, self.frequency_penalty
+        return penalties != (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -50,8 +83,27 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Likely:
+    """A token with the natural logarithm of its probability. `bytes` are what it adds to the text;
+    `token` shows them, with U+FFFD for those that are no UTF-8 by themselves."""
+
+    token: str
+    bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Logprob(Likely):
+    """A generated token, and the likeliest in its place, best first."""
+
+    top: tuple[Likely, ...] = ()
+
+
+@dataclass(frozen=True)
 class Output:
-    """The end of one request: its generated token ids (EOS excluded) and their text."""
+    """The end of one request: its generated token ids (EOS excluded) and their text. With
+    `logprobs` there is one entry for each token; with `n` > 1 `others` are the second and further
+    choices, under the same id."""
 
     id: str
     tokens: tuple[int, ...]
@@ -61,6 +113,8 @@ class Output:
     cached_tokens: int = 0
     error_code: str | None = None
     error_message: str | None = None
+    logprobs: tuple[Logprob, ...] | None = None
+    others: tuple["Output", ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ from collections.abc import Callable, Sequence
 
 import app
 from app.errors import EngineError, WeightsError
-from app.inference import admission, deltas, engine, loads, markers, roles, stopping, words
+from app.inference import (
+    admission,
+    decoding,
+    deltas,
+    engine,
+    loads,
+    markers,
+    roles,
+    stopping,
+    words,
+)
 from app.inference.engine import FinishReason
 from app.inference.transcripts import Transcript
 from app.settings import schema
@@ -144,7 +154,9 @@ class Fake:
     def _start(self, sequence: roles.Role) -> None:
         self._running[sequence.request.id] = sequence
         if sequence.request.stream and not sequence.name:
-            sequence.transcript = Transcript(words.write, sequence.request.sampling.stop)
+            sequence.transcript = Transcript(
+                decoding.Windows(words.write), sequence.request.sampling.stop
+            )
             self._streamed[sequence.request.id] = sequence
         self._prompt_tokens += len(sequence.request.prompt)
         sequence.started = self._steps

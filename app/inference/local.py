@@ -16,6 +16,7 @@ from app.inference import (
     engine,
     runner,
     scheduler,
+    trails,
 )
 from app.inference.engine import FinishReason
 from app.inference.sequences import Chunk, Sequence
@@ -97,8 +98,9 @@ class Local:
         admission.check(request, vocabulary=vocabulary, context=self._context)
         self._added += 1
         self._prompt_tokens += len(request.prompt)
-        transcript = Transcript(self._loaded.decode, request.sampling.stop)
+        transcript = Transcript(self._loaded.start_text(), request.sampling.stop)
         sequence = Sequence(request, self._added, transcript, list(request.prompt))
+        sequence.trail = trails.start(request.sampling, request.prompt)
         self._live[request.id] = sequence
         self._scheduler.add(sequence)
 
@@ -158,6 +160,8 @@ class Local:
         if token in self._loaded.eos and not sampling.ignore_eos:
             return FinishReason.STOP
         sequence.tokens.append(token)
+        if sequence.trail:
+            sequence.trail.add(token)
         self._generated_tokens += 1
         if sampling.stop or sequence.request.stream:
             sequence.transcript.read([token])
@@ -198,4 +202,12 @@ class Local:
             finish_reason=FinishReason.STOP if transcript.is_stopped and not code else reason,
             prompt_tokens=len(request.prompt),
             error_code=code,
+            logprobs=self._spell_scores(sequence),
         )
+
+    def _spell_scores(self, sequence: Sequence) -> tuple[engine.Logprob, ...] | None:
+        """Those of the tokens; an end token has a score too, but is not among them."""
+        if sequence.trail is None or sequence.request.sampling.logprobs is None:
+            return None
+        scores = sequence.trail.scores[: sequence.num_generated]
+        return tuple(map(self._loaded.spelling.describe, scores))

@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import decoders, models, pre_tokenizers
 
-from app.inference import checkpoint
+from app.inference import checkpoint, spelling
 
 EOS = 256  # the id after the 256 bytes
 
@@ -46,7 +46,7 @@ def write(path: Path, architecture: str, *, seed: int = 0, **sizes: Any) -> Path
 
 def build_tokenizer() -> tokenizers.Tokenizer:
     """One token per byte, whose id is the byte, and the special token EOS."""
-    alphabet = _list_bytes()
+    alphabet = spelling.list_symbols()
     tokenizer = tokenizers.Tokenizer(
         models.BPE(vocab={symbol: byte for byte, symbol in enumerate(alphabet)}, merges=[])
     )
@@ -54,10 +54,3 @@ def build_tokenizer() -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|end|>"])
     return tokenizer
-
-
-def _list_bytes() -> list[str]:
-    """The symbols by which byte-level tokenizers write the bytes 0 to 255."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = iter(range(256, 512))
-    return [chr(byte) if byte in shown else chr(next(hidden)) for byte in range(256)]

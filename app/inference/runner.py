@@ -60,7 +60,7 @@ class Runner:
             logits = self._model.lm_head(hidden[rows[last].to(hidden.device)])
             tokens = sampling.choose(logits, [_draw(chunks[number]) for number in last])
             for number, token in zip(last, tokens, strict=True):
-                outcomes[number] = "numerical" if token is None else token
+                outcomes[number] = token
         return outcomes
 
 
@@ -69,7 +69,8 @@ def _ids(chunk: Chunk) -> list[int]:
 
 
 def _draw(chunk: Chunk) -> sampling.Draw:
-    return sampling.Draw(chunk.sequence.request.sampling, chunk.sequence.num_generated)
+    sequence = chunk.sequence
+    return sampling.Draw(sequence.request.sampling, sequence.num_generated, sequence.trail)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

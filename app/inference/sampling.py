@@ -10,31 +10,42 @@ from dataclasses import dataclass
 
 import torch
 
+from app.inference import scoring, shaping
 from app.inference.engine import Sampling
+from app.inference.trails import Trail
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How to choose the token at `position` (tokens generated before it)."""
+    """How to choose the token at `position` (tokens generated before it). The trail is there if
+    trails.start gave one."""
 
     sampling: Sampling
     position: int
+    trail: Trail | None = None
 
 
 Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
 
-def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
-    """A token for each row of `logits` (rows, vocabulary), or None where a row holds NaN or Inf."""
+def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | str]:
+    """A token for each row of `logits` (rows, vocabulary), or the code `numerical` where the model
+    gave NaN or Inf. May change `logits`. Scores go to the trails of draws that ask for them."""
     logits = logits.float()
     is_finite = logits.sum(-1).isfinite()
+    wishes = [(row, each.sampling, each.trail) for row, each in enumerate(draws) if each.trail]
+    scores = scoring.measure(logits, wishes) if wishes else None
+    if wishes:
+        shaping.shape(logits, wishes)
     tokens = logits.argmax(-1)
     for rows, pick in _split(draws):
         if rows:
             index = torch.tensor(rows, device=logits.device)
             tokens[index] = pick(logits[index], [draws[row] for row in rows])
     answers = torch.where(is_finite, tokens, -1).tolist()
-    return [None if token < 0 else token for token in answers]
+    if scores:
+        scores.record(answers)
+    return ["numerical" if token < 0 else token for token in answers]
 
 
 def draw_uniform(seed: int, position: int) -> float:
@@ -46,9 +57,13 @@ def draw_uniform(seed: int, position: int) -> float:
 def _split(draws: Sequence[Draw]) -> tuple[tuple[list[int], Pick], ...]:
     """Rows that sample from every token, and those that cut the unlikely ones off first."""
     warm = [row for row, draw in enumerate(draws) if draw.sampling.temperature > 0]
-    cut = [row for row in warm if draws[row].sampling.top_p < 1 or draws[row].sampling.top_k > 0]
+    cut = [row for row in warm if _cuts(draws[row].sampling)]
     plain = sorted(set(warm) - set(cut))
     return (plain, _pick_plain), (cut, _pick_cut)
+
+
+def _cuts(sampling: Sampling) -> bool:
+    return sampling.top_p < 1 or sampling.top_k > 0 or sampling.min_p > 0
 
 
 def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
@@ -56,7 +71,7 @@ def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
 
 
 def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-    """top_k first, then top_p over what is left, as in Hugging Face's generate."""
+    """top_k first, then top_p over what is left, then min_p, as in Hugging Face's generate."""
     probabilities, tokens = _soften(logits, draws).sort(dim=-1, descending=True, stable=True)
     top_k = _column(logits, [draw.sampling.top_k or logits.shape[-1] for draw in draws])
     rank = torch.arange(logits.shape[-1], device=logits.device)
@@ -64,7 +79,9 @@ def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
     before = probabilities.cumsum(-1, dtype=torch.float64) - probabilities
     top_p = _column(logits, [draw.sampling.top_p for draw in draws])
     mass = probabilities.sum(-1, keepdim=True, dtype=torch.float64)
-    probabilities = probabilities.masked_fill(before >= top_p * mass, 0.0)
+    min_p = _column(logits, [draw.sampling.min_p for draw in draws])
+    is_rare = (before >= top_p * mass) | (probabilities < min_p * probabilities[:, :1])
+    probabilities = probabilities.masked_fill(is_rare, 0.0)
     return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app.inference import engine, transcripts
+from app.inference import engine, trails, transcripts
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +16,7 @@ class Sequence:
     tokens: list[int]
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
+    trail: trails.Trail | None = None
 
     @property
     def rank(self) -> tuple[int, int]:

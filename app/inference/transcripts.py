@@ -1,29 +1,22 @@
-"""Turns token ids into text as they come, never showing half a character."""
+"""Turns token ids into text as they come, and finds stop strings in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from app.inference import stopping
-
-Decode = Callable[[Sequence[int]], str]
-
-_BROKEN = "\ufffd"  # what a decoder shows for bytes that are not (or not yet) UTF-8
+from app.inference.decoding import Decoder
 
 
 class Transcript:
-    """The text of one sequence, grown by `read` and handed out piece by piece by `take`.
+    """The text of one sequence, grown by `read` and handed out piece by piece by `take`."""
 
-    Each read decodes a short window: the tokens since the last clean end and, as context for
-    tokenizers that treat a first token specially, those of the read before it."""
-
-    def __init__(self, decode: Decode, stops: Sequence[str]) -> None:
-        self._decode = decode
+    def __init__(self, decoder: Decoder, stops: Sequence[str]) -> None:
+        self._decoder = decoder
         self._stops = stops
         self._longest = max(map(len, stops), default=0)
         self._taken: list[str] = []
         self._fresh: list[str] = []  # not yet taken
         self._tail = ""  # the end of the text, long enough to hold a stop string's beginning
-        self._tokens: list[int] = []
-        self._window = self._clean = 0
+        self._num_read = 0
         self._is_finished = False
         self.is_stopped = False
 
@@ -34,13 +27,8 @@ class Transcript:
 
     def read(self, tokens: Sequence[int]) -> None:
         """Adds tokens to the text and looks for a stop string."""
-        self._tokens.extend(tokens)
-        context = self._decode(self._tokens[self._window : self._clean])
-        text = self._decode(self._tokens[self._window :])
-        if text.endswith(_BROKEN):
-            return
-        self._window, self._clean = self._clean, len(self._tokens)
-        self._append(text[len(context) :])
+        self._num_read += len(tokens)
+        self._append(self._decoder.push(tokens))
 
     def take(self) -> str:
         """The text since the last call that no stop string can take back any more."""
@@ -55,10 +43,8 @@ class Transcript:
     def finish(self, tokens: Sequence[int]) -> None:
         """Reads what of all `tokens` was not read yet, and shows what was held back, less a
         character that was never completed."""
-        self._tokens.extend(tokens[len(self._tokens) :])
-        context = self._decode(self._tokens[self._window : self._clean])
-        text = self._decode(self._tokens[self._window :])
-        self._append(text[len(context) :].rstrip(_BROKEN))
+        self.read(tokens[self._num_read :])
+        self._append(self._decoder.finish())
         self._is_finished = True
 
     def _append(self, text: str) -> None:

@@ -102,6 +102,18 @@ def test_another_seed_gives_another_text(subject):
         (_request(top_p=1.1), "bad_sampling", "top_p"),
         (_request(top_k=-1), "bad_sampling", "top_k"),
         (_request(stop=("",)), "bad_sampling", "stop"),
+        (_request(min_p=1.1), "bad_sampling", "min_p"),
+        (_request(repetition_penalty=0.0), "bad_sampling", "repetition_penalty"),
+        (_request(repetition_penalty=float("nan")), "bad_sampling", "repetition_penalty"),
+        (_request(presence_penalty=2.1), "bad_sampling", "presence_penalty"),
+        (_request(frequency_penalty=-2.1), "bad_sampling", "frequency_penalty"),
+        (_request(logit_bias=((1, 101.0),)), "bad_sampling", "logit_bias"),
+        (_request(logit_bias=((1, float("nan")),)), "bad_sampling", "logit_bias"),
+        (_request(logit_bias=((10**9, 1.0),)), "bad_token", "logit_bias"),
+        (_request(logit_bias=((-1, 1.0),)), "bad_token", "logit_bias"),
+        (_request(logprobs=21), "bad_sampling", "logprobs"),
+        (_request(n=0), "bad_sampling", "n"),
+        (_request(n=129), "bad_sampling", "n"),
     ],
 )
 def test_a_bad_request_is_refused_by_its_code_and_touches_nobody(subject, bad, code, param):

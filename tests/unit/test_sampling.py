@@ -39,11 +39,15 @@ def test_draws_follow_the_softmax(temperature):
         (Sampling(top_p=1e-9), [0]),
         (Sampling(top_k=3, top_p=0.7), [0, 1]),
         (Sampling(top_k=99), [0, 1, 2, 3, 4, 5]),
+        (Sampling(min_p=0.2), [0, 1, 2]),  # e**-1.5 = 0.223, e**-2 = 0.135
+        (Sampling(min_p=1.0), [0]),
+        (Sampling(temperature=2.0, min_p=0.2), [0, 1, 2, 3, 4]),
+        (Sampling(min_p=0.01, top_k=2), [0, 1]),
     ],
 )
 def test_only_likely_tokens_are_drawn_and_in_proportion(parameters, kept):
     expected = torch.zeros(len(LOGITS), dtype=torch.float64)
-    expected[kept] = LOGITS.double().softmax(-1)[kept]
+    expected[kept] = (LOGITS.double() / parameters.temperature).softmax(-1)[kept]
     expected /= expected.sum()
 
     seen = _draw_many(parameters)
@@ -92,5 +96,5 @@ def test_a_row_with_a_bad_number_yields_nothing_and_spares_the_others(bad, param
 
     tokens = sampling.choose(logits, draws)
 
-    assert tokens[1] is None
+    assert tokens[1] == "numerical"
     assert tokens[0] == tokens[2] == sampling.choose(LOGITS[None], draws[:1])[0]

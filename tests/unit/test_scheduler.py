@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from app.inference import blocks, engine, scheduler
+from app.inference import blocks, decoding, engine, scheduler
 from app.inference.sequences import Sequence
 from app.inference.transcripts import Transcript
 
@@ -16,7 +16,7 @@ def _sequence(order, length, *, priority=0, max_tokens=10):
         sampling=engine.Sampling(max_tokens=max_tokens),
         priority=priority,
     )
-    return Sequence(request, order, Transcript(str, ()), list(request.prompt))
+    return Sequence(request, order, Transcript(decoding.Windows(str), ()), list(request.prompt))
 
 
 def _scheduler(*, num_blocks=100, max_sequences=8, token_budget=64):

@@ -4,18 +4,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.inference import randoms
+from app.inference import decoding, randoms, spelling
 from app.inference.transcripts import Transcript
 
 TOKENIZER = randoms.build_tokenizer()
+SPELLING = spelling.read(TOKENIZER)
 
 
 def _decode(tokens):
     return TOKENIZER.decode(list(tokens), skip_special_tokens=True)
 
 
-def _read_singly(data, stops=()):
-    transcript = Transcript(_decode, stops)
+def _pieces():
+    return decoding.Pieces(SPELLING, strips=True)
+
+
+def _windows():
+    return decoding.Windows(_decode)
+
+
+DECODERS = pytest.mark.parametrize("start", [_pieces, _windows])
+
+
+def _read_singly(data, stops=(), start=_pieces):
+    transcript = Transcript(start(), stops)
     shown = []
     for byte in data:
         transcript.read([byte])
@@ -24,30 +36,34 @@ def _read_singly(data, stops=()):
     return transcript, shown
 
 
-def test_a_character_of_several_tokens_appears_when_it_is_whole():
-    _, shown = _read_singly("a你🙂b".encode())
+@DECODERS
+def test_a_character_of_several_tokens_appears_when_it_is_whole(start):
+    _, shown = _read_singly("a你🙂b".encode(), start=start)
 
     assert shown == ["a", "a", "a", "a你", "a你", "a你", "a你", "a你🙂", "a你🙂b"]
 
 
-def test_a_character_that_was_never_finished_is_left_out():
-    transcript, _ = _read_singly("好吗".encode()[:-1])
+@DECODERS
+def test_a_character_that_was_never_finished_is_left_out(start):
+    transcript, _ = _read_singly("好吗".encode()[:-1], start=start)
 
     assert transcript.text == "好"
 
 
-def test_bytes_that_are_no_text_are_shown_as_replaced_once_something_follows():
-    transcript, _ = _read_singly(b"a\xffb")
+@DECODERS
+def test_bytes_that_are_no_text_are_shown_as_replaced(start):
+    transcript, _ = _read_singly(b"a\xffb", start=start)
 
     assert transcript.text == "a\ufffdb"
 
 
+@DECODERS
 @given(st.text(max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_any_text_comes_through_token_by_token_and_at_once(text):
+def test_any_text_comes_through_token_by_token_and_at_once(start, text):
     data = text.rstrip("\ufffd").encode()
-    singly, shown = _read_singly(data)
-    at_once = Transcript(_decode, ())
+    singly, shown = _read_singly(data, start=start)
+    at_once = Transcript(start(), ())
     at_once.finish(list(data))
 
     assert singly.text == at_once.text == data.decode()
@@ -75,9 +91,8 @@ def test_text_ends_before_the_first_stop_string(text, stops, expected):
 
 
 def test_the_first_stop_string_wins_when_one_token_brings_two():
-    transcript = Transcript(
-        lambda tokens: "".join("one STOP two END"[: 16 * len(tokens)]), ("END", "STOP")
-    )
+    whole = decoding.Windows(lambda tokens: "one STOP two END"[: 16 * len(tokens)])
+    transcript = Transcript(whole, ("END", "STOP"))
 
     transcript.read([0])
 
@@ -98,7 +113,7 @@ def test_stopping_agrees_with_a_search_in_the_whole_text(text, stop):
 )
 @settings(max_examples=300, deadline=None)
 def test_what_was_taken_is_never_taken_back_and_nothing_certain_is_kept(text, stops):
-    transcript, taken = Transcript(_decode, stops), ""
+    transcript, taken = Transcript(_pieces(), stops), ""
     for byte in text.encode():
         transcript.read([byte])
         taken += transcript.take()
