@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app.models import claims
 from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
@@ -16,6 +17,14 @@ def fair_share(db: Database, model: str, wanted: int) -> int:
         ready = max(1, _count_ready(tx, model))
         queued = _count_queued(tx, model, limit=wanted * ready)
     return min(wanted, -(-queued // ready))
+
+
+def count_urgent(db: Database, model: str, *, above: int, limit: int) -> int:
+    """How many jobs of `model` with a priority over `above` could be claimed now, up to `limit`."""
+    urgent = (*claims.is_claimable(model), jobs.c.priority > above)
+    with db.read() as tx:
+        bounded = sa.select(jobs.c.seq).where(*urgent).limit(limit).subquery()
+        return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()
 
 
 def count_ready(db: Database, model: str) -> int:

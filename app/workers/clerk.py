@@ -155,11 +155,23 @@ class Clerk:
         self._return_unknown()
         number, asked_at, may_isolate = self.tray.want()
         if number == 0:
+            self._claim_urgent(asked_at)
             return
         number = backlog.fair_share(self._db, self._model, number)
         if number == 0:
             self.tray.put_claimed([], asked_at)
             return
+        self._take(number, asked_at, may_isolate)
+
+    def _claim_urgent(self, asked_at: int) -> None:
+        """Full as we are: jobs that outrank what is here need not wait for its end."""
+        number, floor = self.tray.want_urgent()
+        if number:
+            number = backlog.count_urgent(self._db, self._model, above=floor, limit=number)
+        if number:
+            self._take(number, asked_at, may_isolate=False)
+
+    def _take(self, number: int, asked_at: int, may_isolate: bool) -> None:
         holder = self._holder
         self._claim_failed = True  # until the answer is here, the commit may or may not have been
         jobs = claims.claim(self._db, holder, self._model, limit=number, may_isolate=may_isolate)

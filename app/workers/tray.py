@@ -33,6 +33,7 @@ class Tray:
         self._ready: list[tuple[tuple[int, int], str]] = []  # a heap
         self._outbox: list[Ended] = []
         self._doomed: set[str] = set()
+        self._pushed: set[str] = set()  # in the engine beyond its room, being urgent
         self._is_open = False
         self._room = 0
         self._events = 0  # advances whenever something may have become claimable
@@ -54,15 +55,30 @@ class Tray:
             self._is_open = False
 
     def take(self, room: int) -> list[Request]:
-        """Up to `room` ready requests, best first; tells the clerk how much room there is."""
+        """Up to `room` ready requests, best first, and urgent ones beyond it: the engine pre-empts
+        what has a lower priority. Tells the clerk how much room there is."""
         with self._lock:
             self._room = room
-            number = min(room, len(self._ready))
-            taken = [heapq.heappop(self._ready)[1] for _ in range(number)]
-            requests = [self._orders[key].request for key in taken]
+            requests = [self._pop_ready() for _ in range(min(room, len(self._ready)))]
+            while self._is_urgent():
+                requests.append(self._pop_ready())
+                self._pushed.add(requests[-1].id)
         if requests:
             self._wake()
         return requests
+
+    def _pop_ready(self) -> Request:
+        return self._orders[heapq.heappop(self._ready)[1]].request
+
+    def _is_urgent(self) -> bool:
+        """Whether the best ready request outranks something else and may be pushed in."""
+        if not self._ready or len(self._pushed) >= self._capacity:
+            return False
+        return -self._ready[0][0][0] > self._find_floor()
+
+    def _find_floor(self) -> int:
+        """The lowest priority of what is ready or in the engine."""
+        return min(order.job.priority for order in self._orders.values())
 
     def give(self, outputs: Sequence[Output]) -> None:
         """Hands over finished outputs; those of forfeited attempts are dropped."""
@@ -70,8 +86,7 @@ class Tray:
             return
         with self._lock:
             for output in outputs:
-                self._doomed.discard(output.id)
-                order = self._orders.pop(output.id, None)
+                order = self._pop_order(output.id)
                 if order is not None:
                     outcome = orders.conclude(order, output, self._provenance)
                     self._outbox.append((order.job, outcome))
@@ -81,12 +96,16 @@ class Tray:
     def reject(self, request_id: str, error: AutoglmError) -> None:
         """Hands back a request that the engine refused."""
         with self._lock:
-            self._doomed.discard(request_id)
-            order = self._orders.pop(request_id, None)
+            order = self._pop_order(request_id)
             if order is not None:
                 self._outbox.append((order.job, orders.refuse(order.job, error)))
             self._events += 1
         self._wake()
+
+    def _pop_order(self, request_id: str) -> Order | None:
+        self._doomed.discard(request_id)
+        self._pushed.discard(request_id)
+        return self._orders.pop(request_id, None)
 
     def doomed(self) -> list[str]:
         """Requests that the engine should cancel now."""
@@ -120,6 +139,16 @@ class Tray:
                 return 0, self._events, False
             number = self._room + self._capacity - len(self._ready)
             return number, self._events, not self._orders
+
+    def want_urgent(self) -> tuple[int, int]:
+        """While nothing is wanted because all is full: how many jobs to claim nevertheless if
+        their priority is above the second number, the lowest of those held."""
+        with self._lock:
+            is_isolating = any(order.job.crashes for order in self._orders.values())
+            if not self._is_open or self._claimed or is_isolating or not self._orders:
+                return 0, 0
+            number = self._capacity - len(self._pushed)
+            return max(0, min(number, 2 * self._capacity - len(self._ready))), self._find_floor()
 
     def put_claimed(self, jobs: Sequence[Job], asked_at: int) -> None:
         """Takes in claimed jobs; no jobs means that the backlog was empty at `asked_at`."""
@@ -191,5 +220,6 @@ class Tray:
             self._claimed.clear()
             self._orders.clear()
             self._ready.clear()
+            self._pushed.clear()
             self._events += 1
         return [(job.id, job.attempt) for job in jobs]

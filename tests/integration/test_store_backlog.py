@@ -49,3 +49,15 @@ def test_looking_does_not_wait_for_a_writer(database: Database) -> None:
 
     with database.write():
         assert backlog.fair_share(database, makers.MODEL, 8) == 1
+
+
+def test_only_what_outranks_the_floor_is_urgent(database: Database) -> None:
+    for priority in (-10, 0, 5):
+        makers.add_job(database, priority=priority)
+    makers.add_job(database, priority=9, model="other")
+
+    counted = [
+        backlog.count_urgent(database, makers.MODEL, above=floor, limit=2) for floor in (-10, 0, 5)
+    ]
+
+    assert counted == [2, 1, 0]

@@ -242,3 +242,20 @@ class _Trap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self._path,)
+
+
+def test_an_urgent_job_runs_while_lesser_ones_fill_the_worker(place: Workplace, worker: Program):
+    place.wait_ready()
+    lesser = [place.add(max_tokens=3000, priority=-10) for _ in range(40)]
+    place.hint(lesser)
+    place.wait_running(lesser[0])
+    place.wait_running(lesser[15])  # the engine has all that it takes
+
+    urgent = place.add(max_tokens=1)
+    (ended,) = place.wait_ended(urgent)
+
+    assert ended.state == "succeeded"
+    assert not {"succeeded", "failed"} & set(place.states(*lesser))
+    for job in lesser:
+        jobs.cancel(place.db, DEFAULT_TENANT, job.id)
+    place.wait_ended(*lesser)

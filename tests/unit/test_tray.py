@@ -212,3 +212,49 @@ def test_an_outcome_that_is_not_committed_keeps_the_shift_open():
     seen.append(tray.is_dry)
 
     assert seen == [False, True]
+
+
+def test_an_urgent_job_enters_an_engine_that_is_full():
+    tray = make_tray()
+    tray.open(2)
+    make_ready(tray, make_job(1, priority=-10), make_job(2, priority=-10))
+    tray.take(2)
+
+    make_ready(tray, make_job(3), make_job(4, priority=-10))
+
+    assert [request.id for request in tray.take(0)] == ["job_3:1"]
+    assert tray.take(0) == []
+
+
+def test_a_full_tray_wants_what_outranks_the_lowest_it_holds():
+    tray = make_tray(capacity=2)
+    tray.open(0)
+    make_ready(tray, make_job(1, priority=-10), make_job(2))
+
+    assert tray.want()[0] == 0
+    assert tray.want_urgent() == (2, -10)
+
+
+def test_urgent_jobs_beyond_the_room_are_bounded_and_make_place_when_they_end():
+    tray = make_tray(capacity=2)
+    tray.open(1)
+    make_ready(tray, make_job(1, priority=-10))
+    tray.take(1)
+    urgent = [make_job(seq) for seq in range(2, 6)]
+    make_ready(tray, *urgent)
+
+    assert len(tray.take(0)) == 2
+    assert tray.want_urgent()[0] == 0
+    tray.give([make_output(urgent[0])])
+    assert len(tray.take(0)) == 1
+
+
+def test_an_equal_is_not_urgent():
+    tray = make_tray(capacity=1)
+    tray.open(1)
+    make_ready(tray, make_job(1))
+    tray.take(1)
+    make_ready(tray, make_job(2))
+
+    assert tray.take(0) == []
+    assert tray.want_urgent() == (1, 0)
