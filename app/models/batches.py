@@ -140,8 +140,8 @@ def _move(
     return tx.execute(moving.values(status=target.value, **values)).rowcount == 1
 
 
-def accept(db: Database, batch_id: str, *, model: str, total: int) -> bool:
-    """validating -> in_progress, once its file is checked."""
+def accept(db: Database, batch_id: str, *, model: str | None, total: int) -> bool:
+    """validating -> in_progress, once its file is checked. No model: no line of it can run."""
     values = {"model": model, "total": total, "in_progress_at": time.time()}
     with db.write() as tx:
         return _move(tx, batch_id, (BatchState.VALIDATING,), BatchState.IN_PROGRESS, values)

@@ -30,7 +30,7 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
         assert job.result is not None
         response = _response(job, 200, completion(job, job.result))
     elif job.state == "failed":
-        body = failure(job, explain)
+        body = failure(job, explain) | {"line": job.line_no}
         response = _response(job, 500 if body["code"] in SERVER_FAULTS else 400, {"error": body})
     else:
         code = f"batch_{job.state}"

@@ -156,10 +156,11 @@ class NewBatch:
 
 @dataclass(frozen=True)
 class Line:
-    """One checked line of a batch file; `problem` is why it cannot run, its neighbours do."""
+    """One checked line of a batch file; `problem` is why it cannot run, its neighbours do.
+    `custom_id` is None where it could not be read."""
 
     line_no: int
-    custom_id: str
+    custom_id: str | None
     model: str
     request: dict[str, Any]
     problem: Problem | None = None

@@ -61,7 +61,6 @@ def _check(context: Context, batch: Batch) -> Batch | None:
         batches.refuse(context.db, batch.id, survey.close())
         unpin(context, batch.id)
     else:
-        assert survey.model is not None
         batches.accept(context.db, batch.id, model=survey.model, total=survey.total)
     return batches.find(context.db, batch.id)
 
@@ -160,7 +159,8 @@ def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list
 
 def _make_line(raw: lines.Raw, batch: Batch, settings: Settings) -> Line:
     """A checked line as it is stored: with its request, or with why it cannot run."""
-    custom_id, request, problem = "", {}, None
+    custom_id: str | None = None
+    request, problem = {}, None
     try:
         record = lines.read_record(raw, settings.limits)
         custom_id = str(record["custom_id"])
@@ -168,6 +168,8 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings) -> Line:
     except lines.BadLine as error:  # it was good when the file was checked
         _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400
         problem = Problem("internal_error")
+    except lines.RefusedLine as error:
+        custom_id, problem = error.custom_id, _make_problem(error, batch.locale)
     except AutoglmError as error:
         problem = _make_problem(error, batch.locale)
     except Exception:

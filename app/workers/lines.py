@@ -1,6 +1,7 @@
 """The lines of a batch's input file: read with bounded memory, checked as OpenAI's Batch API does."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -16,11 +17,22 @@ _REQUIRED = ("custom_id", "method", "url", "body")
 _INPUTS = {"/v1/completions": ("prompt", "Completions")}
 _CHAT_INPUT = ("messages", "Chat Completions")
 _PLAIN_FAULTS = frozenset({"invalid_json", "invalid_utf8"})
+_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){1,256}")')
 
 
 class BadLine(BadRequest):
     """A line, or the whole file, fails its batch. OpenAI has texts of its own for this: they are
     the entries `ingest.<code>`, or `ingest.<text>` for a code that has several."""
+
+
+class RefusedLine(BadRequest):
+    """A line that lax parsers would take and we do not (endless nesting, NaN, a NUL, ...): it
+    fails alone, as a line with a bad body does. `custom_id` is None if it could not be made out."""
+
+    @property
+    def custom_id(self) -> str | None:
+        custom_id: str | None = self.values["custom_id"]
+        return custom_id
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,12 @@ class Survey:
         return [*self.problems, more]
 
     def _check(self, raw: Raw) -> None:
-        record = read_record(raw, self.rules.limits)
+        try:
+            record = read_record(raw, self.rules.limits)
+        except RefusedLine as error:
+            if error.custom_id is not None:
+                self._check_unique(error.custom_id)
+            return
         _check_envelope(record, self.rules)
         model = _check_body(record["body"], self.rules)
         if model != (self.model or model):
@@ -120,23 +137,33 @@ def describe(error: BadLine, number: int | None, locale: str) -> dict[str, Any]:
     key = error.values.get("text", error.code)
     values = {name: value for name, value in error.values.items() if name != "text"}
     message = locales.message(f"ingest.{key}", locale=locale, param=error.param, **values)
-    if isinstance(values.get("reason"), BadRequest):
-        message = f"{message} {locales.explain(values['reason'], locale)}"
     return {"code": error.code, "message": message, "param": error.param, "line": number}
 
 
 def read_record(raw: Raw, limits: Limits) -> dict[str, Any]:
-    """The line's JSON object; BadLine otherwise."""
+    """The line's JSON object; BadLine otherwise, RefusedLine if the line alone is to fail."""
     if raw.content is None:
         raise BadLine("line_too_long", limit=limits.max_line_bytes)
     try:
         record = document.loads(raw.content)
     except BadRequest as error:
-        reason = None if error.code in _PLAIN_FAULTS else error
-        raise BadLine("invalid_json_line", reason=reason) from error
+        if error.code in _PLAIN_FAULTS:
+            raise BadLine("invalid_json_line") from error
+        custom_id = _find_id(raw.content)
+        raise RefusedLine(error.code, **error.values, custom_id=custom_id) from error
     if not isinstance(record, dict):
         raise BadLine("invalid_json_line")
     return record
+
+
+def _find_id(content: bytes) -> str | None:
+    """The custom_id of a line that cannot be read as a whole, if it is a sane one."""
+    found = _ID.search(content)
+    try:
+        custom_id = document.loads(found[1]) if found else ""
+    except BadRequest:
+        return None
+    return custom_id if 0 < len(custom_id) <= MAX_CUSTOM_ID else None
 
 
 def _check_envelope(record: dict[str, Any], rules: Rules) -> None:

@@ -1,0 +1,88 @@
+"""What batches promise beyond OpenAI's: many lines at once, hostile ones alone in their failure."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.stack import Stack, fake_config, running
+from tests.integration import hostile
+from tests.integration.workplace import wait_for
+
+pytestmark = pytest.mark.acceptance
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    config = fake_config(tokens_per_job=4)
+    with running(tmp_path_factory.mktemp("depth"), config, "--no-flower") as made:
+        made.wait_healthy()
+        yield made
+
+
+def make_line(number: int | str, content: str = "", **body: Any) -> bytes:
+    messages = [{"role": "user", "content": content or f"hi {number}"}]
+    whole = {"model": "fake", "messages": messages} | body
+    record = {"custom_id": f"c{number}", "method": "POST", "url": CHAT, "body": whole}
+    return json.dumps(record).encode() + b"\n"
+
+
+def submit(stack: Stack, content: bytes, **fields: Any) -> dict[str, Any]:
+    """The new batch over a file with this content."""
+    form = {"file": ("in.jsonl", content)}
+    file = stack.http.post("/v1/files", data={"purpose": "batch"}, files=form).json()
+    order = {"input_file_id": file["id"], "endpoint": CHAT, "completion_window": "24h"}
+    answer = stack.post("/v1/batches", order | fields)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def finish(stack: Stack, batch: dict[str, Any]) -> dict[str, Any]:
+    """The batch once it has ended."""
+
+    def look() -> dict[str, Any] | None:
+        found = stack.http.get(f"/v1/batches/{batch['id']}").json()
+        over = ("completed", "failed", "expired", "cancelled")
+        return dict(found) if found["status"] in over else None
+
+    return wait_for(look, "the end of the batch", 90)
+
+
+def read(stack: Stack, file_id: str | None) -> list[dict[str, Any]]:
+    """The lines of an output or error file."""
+    if file_id is None:
+        return []
+    return list(map(json.loads, stack.http.get(f"/v1/files/{file_id}/content").text.splitlines()))
+
+
+def run(stack: Stack, content: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Output and error lines of a batch that completes."""
+    batch = finish(stack, submit(stack, content))
+    assert batch["status"] == "completed", batch
+    return read(stack, batch["output_file_id"]), read(stack, batch["error_file_id"])
+
+
+def test_every_line_of_a_large_file_is_answered_once(stack: Stack):
+    count = 3000
+    content = b"".join(make_line(n, "x" * 1000) for n in range(count))
+
+    batch = finish(stack, submit(stack, content))
+
+    lines = read(stack, batch["output_file_id"])
+    assert batch["request_counts"] == {"total": count, "completed": count, "failed": 0}
+    assert [line["custom_id"] for line in lines] == [f"c{n}" for n in range(count)]
+    assert batch["error_file_id"] is None
+
+
+def test_hostile_lines_are_told_one_by_one_and_their_neighbours_succeed(stack: Stack):
+    output, errors = run(stack, hostile.mix(make_line).replace(b'"m"', b'"fake"'))
+
+    told = {}
+    for line in errors:
+        error = line["response"]["body"]["error"]
+        told[error["line"]] = (line["custom_id"], error["code"])
+        assert error["message"]
+    assert told == hostile.expected()
+    assert [line["custom_id"] for line in output] == [f"c{n}" for n in range(len(told) + 1)]
