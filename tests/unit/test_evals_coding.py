@@ -1,5 +1,6 @@
 """The evaluation sets of instructions and coding sessions are sound."""
 
+import ast
 import json
 import re
 from collections import Counter
@@ -13,6 +14,7 @@ EVALS = Path(__file__).parents[2] / "evals"
 SETS = ("final", "tuning")
 LOCALES = ("en", "zh", "ja")
 INSTRUCTIONS = {"final": 50, "tuning": 30}  # in each language
+SESSIONS = {"final": 10, "tuning": 5}
 INTENTS = {"create", "change", "fix", "explain", "test", "convert"}
 TARGETS = {"function", "class", "script", "query", "configuration"}
 SCOPES = {"session", "file", "module", None}
@@ -132,3 +134,107 @@ def test_no_instruction_paraphrases_another(locale: str) -> None:
     }
 
     assert alike(texts) == []
+
+
+def sessions() -> list[Row]:
+    return [row for name in SETS for row in rows("sessions", name)]
+
+
+def answers() -> dict[str, list[str]]:
+    named = [row for name in SETS for row in rows("sessions", f"references_{name}")]
+    return {row["id"]: row["answers"] for row in named}
+
+
+def called(check: Row, answer: str) -> str:
+    """The function that a check is about: the named one, else the last of the turn's answer."""
+    defined = [node.name for node in ast.parse(answer).body if isinstance(node, ast.FunctionDef)]
+    return str(check.get("name") or defined[-1])
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def same(got: object, want: object) -> bool:
+    if is_number(got) and is_number(want):
+        return bool(got == pytest.approx(want, rel=1e-4))
+    if isinstance(got, list | tuple) and isinstance(want, list):
+        return len(got) == len(want) and all(map(same, got, want))
+    return type(got) is type(want) and got == want
+
+
+def holds(check: Row, answers: list[str]) -> bool:
+    names: Row = {}
+    for source in answers[: check["turn"] + 1]:
+        exec(source, names)
+    function = names[called(check, answers[check["turn"]])]
+    return same(function(*json.loads(json.dumps(check["args"]))), check["value"])
+
+
+def spoiled(check: Row, answers: list[str], body: str) -> list[str]:
+    """The answers, with another body for the function that the check calls."""
+    turn = check["turn"]
+    wrong = f"def {called(check, answers[turn])}(*args):\n    return {body}\n"
+    return [*answers[:turn], wrong, *answers[turn + 1 :]]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_language_has_its_sessions(name: str) -> None:
+    counted = Counter(row["language"] for row in rows("sessions", name))
+
+    assert counted == dict.fromkeys(LOCALES, SESSIONS[name])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_turn_is_checked_at_least_twice(name: str) -> None:
+    for row in rows("sessions", name):
+        turns = Counter(check["turn"] for check in row["checks"])
+
+        assert list(row) == ["id", "language", "turns", "checks"]
+        assert len(row["turns"]) in (2, 3), row["id"]
+        assert set(turns) == set(range(len(row["turns"]))), row["id"]
+        assert min(turns.values()) > 1, row["id"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_fixed_names_stand_in_the_prompts(name: str) -> None:
+    for row in rows("sessions", name):
+        for check in (each for each in row["checks"] if "name" in each):
+            told = " ".join(row["turns"][: check["turn"] + 1])
+
+            assert re.search(rf"\b{check['name']}\b", told, re.ASCII), (row["id"], check)
+
+
+@pytest.mark.parametrize("row", sessions(), ids=lambda row: row["id"])
+def test_a_reference_passes_every_check(row: Row) -> None:
+    right = answers()[row["id"]]
+
+    assert len(right) == len(row["turns"])
+    assert [check for check in row["checks"] if not holds(check, right)] == []
+
+
+@pytest.mark.parametrize("row", sessions(), ids=lambda row: row["id"])
+def test_wrong_answers_fail(row: Row) -> None:
+    right = answers()[row["id"]]
+
+    assert [check for check in row["checks"] if holds(check, spoiled(check, right, "None"))] == []
+    for turn in range(len(row["turns"])):
+        checks = [check for check in row["checks"] if check["turn"] == turn]
+        for body in ("args[0]", repr(checks[0]["value"])):
+            passed = [holds(check, spoiled(check, right, body)) for check in checks]
+            assert not all(passed), (turn, body)
+
+
+def test_no_session_stands_twice() -> None:
+    cases = sessions()
+
+    assert list(answers()) == [case["id"] for case in cases]
+    assert repeated([case["id"] for case in cases]) == []
+    assert repeated([plain(turn) for case in cases for turn in case["turns"]]) == []
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_session_paraphrases_another(locale: str) -> None:
+    mine = [case for case in sessions() if case["language"] == locale]
+
+    assert alike({case["id"]: " ".join(case["turns"]) for case in mine}) == []
