@@ -3,16 +3,19 @@
     AutoglmError                 code, param, values; its text is looked up by code in app/locales
     |-- SettingsError            the configuration is wrong                            exit 2
     |-- InputError               a file or option given on the command line is wrong   exit 2
-    |-- RequestError             the client's request cannot be served                 4xx, 503
+    |-- RequestError             the client's request cannot be served                 4xx, 5xx
     |   |-- BadRequest           400
     |   |-- Unauthorized         401
     |   |-- Forbidden            403
     |   |-- NotFound             404
     |   |-- Conflict             409
     |   |-- TooLarge             413
+    |   |-- ClientGone           499, seen by nobody but the log
     |   |-- Busy                 429, with retry_after seconds
-    |   `-- Unavailable          503, with retry_after seconds
-    |       `-- Contention       503: a transaction lost every race, though it was repeated
+    |   |-- Failed               500, a job that the call waited for failed on our side
+    |   |-- Unavailable          503, with retry_after seconds
+    |   |   `-- Contention       503: a transaction lost every race, though it was repeated
+    |   `-- Overdue              504, a job that the call waited for ran out of time
     |-- WeightsError             a model directory failed verification or cannot be loaded
     |-- EngineError              one generation request is refused or failed; neighbours go on
     `-- SlotTaken                another live worker owns this slot
@@ -102,6 +105,12 @@ class TooLarge(RequestError):
     status = 413
 
 
+class ClientGone(RequestError):
+    """The client hung up before its answer was there."""
+
+    status = 499
+
+
 class Busy(RequestError):
     """The queue is full; try again after `retry_after` seconds."""
 
@@ -118,6 +127,20 @@ class Unavailable(RequestError):
 
 class Contention(Unavailable):
     """A transaction was rolled back in favour of another one; it may be repeated."""
+
+
+class Failed(RequestError):
+    """A job that the call waited for failed, and not by its request's fault."""
+
+    status = 500
+    type = "server_error"
+
+
+class Overdue(RequestError):
+    """A job that the call waited for did not end in time."""
+
+    status = 504
+    type = "server_error"
 
 
 class WeightsError(AutoglmError):

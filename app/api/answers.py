@@ -85,6 +85,30 @@ class BatchObject(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class ChatCompletion(BaseModel):
+    """OpenAI's chat completion; streamed, `chat.completion.chunk` events and `[DONE]`."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class TextCompletion(BaseModel):
+    """OpenAI's completion; streamed, events of the same shape and `[DONE]`."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[dict[str, Any]]
+    usage: dict[str, Any]
+    provenance: dict[str, Any]
+
+
 class ListObject(BaseModel):
     """A page of a list."""
 

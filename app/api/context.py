@@ -8,6 +8,7 @@ import flask
 from app import settings
 from app.api.backlog import Backlog
 from app.api.catalog import Catalog
+from app.api.feed import Feed
 from app.api.health import Health
 from app.api.notifier import Notifier
 from app.metrics import Metrics
@@ -27,6 +28,7 @@ class Context:
     catalog: Catalog
     backlog: Backlog
     notifier: Notifier
+    feed: Feed
     health: Health
     metrics: Metrics
 

@@ -13,6 +13,7 @@ from app.api import (
     answers,
     auth,
     batches,
+    completions,
     context,
     docs,
     files,
@@ -25,13 +26,21 @@ from app.api import (
 )
 from app.api.backlog import Backlog
 from app.api.catalog import Catalog
+from app.api.feed import Feed
 from app.api.health import Health, Ping
 from app.api.notifier import Notifier
 from app.metrics import Metrics
 from app.models.database import Database
 from app.settings import Settings
 
-_INTERFACES = (jobs.routes, sessions.routes, files.routes, batches.routes, ops.routes)
+_INTERFACES = (
+    jobs.routes,
+    sessions.routes,
+    files.routes,
+    batches.routes,
+    completions.routes,
+    ops.routes,
+)
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer"}
 }
@@ -96,6 +105,7 @@ def _make_context(
         catalog=Catalog(settings.models),
         backlog=Backlog(db, settings.queue.max_queued_jobs),
         notifier=Notifier(db),
+        feed=Feed(db),
         health=Health(settings, db, ping),
         metrics=Metrics(lambda: ops.read_figures(db)),
     )

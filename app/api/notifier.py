@@ -31,11 +31,12 @@ class Notifier:
         with self._lock:
             return sum(map(len, self._waiters.values()))
 
-    def wait(self, job_id: str, seconds: float) -> None:
-        """Returns when the job has ended or is gone, after `seconds`, or when this stops."""
+    def wait(self, job_id: str, seconds: float) -> bool:
+        """Returns when the job has ended or is gone, or when this stops: then True. False after
+        `seconds`."""
         ended = self._register(job_id)
         try:
-            ended.wait(seconds)
+            return ended.wait(seconds)
         finally:
             self._forget(job_id, ended)
 

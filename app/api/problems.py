@@ -7,11 +7,22 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from app.api import language
-from app.errors import AutoglmError, BadRequest, Busy, Conflict, RequestError, Unavailable
+from app.errors import (
+    AutoglmError,
+    BadRequest,
+    Busy,
+    Conflict,
+    Failed,
+    Overdue,
+    RequestError,
+    Unavailable,
+)
 
 RETRY_SECONDS = 2
 
 _logger = logging.getLogger(__name__)
+_FINAL = (Conflict, Failed, Overdue)
+"""What OpenAI's clients would try again although it would end the same way."""
 _UNCODED = frozenset({"batch_file_format", "batch_not_cancellable"})
 """Errors that OpenAI answers with `"code": null`; their clients know them by status and text."""
 _CODES = {
@@ -48,7 +59,7 @@ def _answer_known(error: AutoglmError) -> flask.Response:
     response.status_code = error.status
     if isinstance(error, Busy | Unavailable):
         response.headers["Retry-After"] = str(error.values.get("retry_after", RETRY_SECONDS))
-    if isinstance(error, Conflict):  # OpenAI's client would otherwise repeat a 409
+    if isinstance(error, _FINAL):
         response.headers["x-should-retry"] = "false"
     return response
 

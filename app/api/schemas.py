@@ -11,13 +11,7 @@ from app.wire import bodies
 MAX_PRIORITY = 100
 _MAX_PAGE = 100
 
-Metadata = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=512)],
-    ],
-    Field(max_length=16),
-]
+Metadata = bodies.Metadata
 ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
 
 

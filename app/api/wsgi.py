@@ -76,4 +76,5 @@ def stop(app: OpenAPI) -> None:
     """Lets waiting clients go at once, so that the server can end; safe in a signal handler."""
     parts: context.Context = app.extensions["autoglm"]
     parts.notifier.stop()
+    parts.feed.stop()
     parts.health.stop()

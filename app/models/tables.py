@@ -186,6 +186,21 @@ results = Table(
     Column("created_at", Float, nullable=False),
 )
 
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("choice", Integer, nullable=False),
+    Column("start", Integer, nullable=False),  # characters of this choice before the chunk
+    Column("text", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_chunks_job", "job_id", "id"),
+    Index("ix_chunks_age", "created_at"),
+    sqlite_autoincrement=True,
+)
+
 turns = Table(
     "turns",
     metadata,

@@ -157,6 +157,7 @@ class Limits(_Checked):
     max_line_bytes: Count = 4 * 1024 * 1024
     max_tokens: Count = 4096
     max_wait_seconds: Annotated[int, Between(0, 3600)] = 60
+    interactive_seconds: Seconds = 600.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.wire import flaws
@@ -64,7 +72,16 @@ ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Message(Strict):
-    """One message of a conversation. `developer` is a newer word for `system`."""
+    """One message of a conversation. `developer` is a newer word for `system`. Null fields count
+    as absent: clients send an earlier answer's message back as it came."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        own = ("role", "content")
+        return {name: value for name, value in given.items() if value is not None or name in own}
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
@@ -87,11 +104,42 @@ class Sampling(Strict):
     ignore_eos: bool | None = None
 
 
+class StreamOptions(Strict):
+    """What a stream tells beside its text."""
+
+    include_usage: bool | None = None
+
+
+def _refuse_content(value: Any) -> Any:
+    """For parameters of which only the value that changes nothing can be served."""
+    if value not in (None, False, [], "none", "auto", "default", ["text"]):
+        raise PydanticCustomError("unsupported_parameter", "unsupported")
+    return value
+
+
+Idle = Annotated[Any, AfterValidator(_refuse_content)]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+Label = Annotated[str, Field(max_length=512)]
+
+
 class _OpenAI(Sampling):
-    """Fields that OpenAI's clients send along; only the values that change nothing are served."""
+    """Fields that OpenAI's clients send along; of some only the values that change nothing are
+    served. Labels are accepted and have no effect here."""
 
     model: ModelName
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    metadata: Metadata | None = None
+    safety_identifier: Label | None = None
+    prompt_cache_key: Label | None = None
+    store: Idle = None
+    service_tier: Idle = None
     n: Literal[1] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
@@ -102,6 +150,13 @@ class Chat(_OpenAI):
     """The body of /v1/chat/completions."""
 
     messages: Messages
+    tools: Idle = None
+    tool_choice: Idle = None
+    functions: Idle = None
+    function_call: Idle = None
+    parallel_tool_calls: bool | None = None
+    modalities: Idle = None
+    reasoning_effort: Idle = None
 
 
 class Completion(_OpenAI):

@@ -26,7 +26,27 @@ _EXPECTED = {
     "model_attributes_type": "object",
     "is_instance_of": "file",  # the one class that a form asks for
 }
-_OWN = frozenset({"unsupported_content"})  # raised by validators of app.wire.bodies
+_OWN = frozenset(
+    {"unsupported_content", "unsupported_parameter"}
+)  # raised by validators of app.wire.bodies
+_UNSERVED = frozenset(
+    {
+        "audio",
+        "best_of",
+        "conversation",
+        "echo",
+        "include",
+        "max_tool_calls",
+        "moderation",
+        "prediction",
+        "prompt",
+        "reasoning",
+        "suffix",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Parameters of OpenAI's that no endpoint here has: said so, where another name is a mistake."""
 _BOUNDS = {
     "greater_than": (">", "gt"),
     "greater_than_equal": (">=", "ge"),
@@ -87,7 +107,8 @@ def _missing(flaw: Flaw, param: str | None) -> BadRequest:
 
 
 def _unknown(flaw: Flaw, param: str | None) -> BadRequest:
-    return BadRequest("unknown_parameter", param=param)
+    code = "unsupported_parameter" if param in _UNSERVED else "unknown_parameter"
+    return BadRequest(code, param=param)
 
 
 def _bad_type(flaw: Flaw, param: str | None) -> BadRequest:

@@ -28,13 +28,16 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
         checked = SCHEMAS[endpoint].model_validate(body)
     except ValidationError as error:
         raise flaws.explain(error) from error
+    for name in ("stream", "stream_options"):
+        if getattr(checked, name, None):
+            raise BadRequest("streaming_unsupported", param=name)
+    if getattr(checked, "metadata", None):  # a line has no place to keep it
+        raise BadRequest("unsupported_parameter", param="metadata")
     return extract(checked, limits)
 
 
 def extract(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
     """The same for a body that has passed its schema."""
-    if getattr(body, "stream", None):
-        raise BadRequest("streaming_unsupported", param="stream")
     return {**_read_input(body), "sampling": _read_sampling(body, limits)}
 
 

@@ -1,8 +1,10 @@
 """How rows look to clients. A batch's lines here; jobs, files and the rest in app.wire.objects."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from app.errors import BadRequest, Failed
 from app.wire.rows import Job, Result
 
 Explain = Callable[[str, Mapping[str, Any]], str]
@@ -20,7 +22,7 @@ SERVER_FAULTS = frozenset(
 )
 """Codes of failed jobs that are ours; whatever else fails a job, its request is the reason."""
 
-_CHAT = "/v1/chat/completions"
+CHAT = "/v1/chat/completions"
 
 
 def output_line(job: Job, explain: Explain) -> dict[str, Any]:
@@ -41,34 +43,53 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
 
 def completion(job: Job, result: Result) -> dict[str, Any]:
     """A chat.completion or text_completion object, with what produced it."""
-    is_chat = job.endpoint == _CHAT
+    is_chat = job.endpoint == CHAT
+    show = _chat_choice if is_chat else _text_choice
     return {
-        "id": _derive("chatcmpl-" if is_chat else "cmpl-", job),
+        "id": name_completion(job),
         "object": "chat.completion" if is_chat else "text_completion",
-        "created": int(job.finished_at or job.created_at),
+        "created": int(job.created_at),
         "model": job.model,
-        "choices": [_chat_choice(result) if is_chat else _text_choice(result)],
+        "choices": [show(number, each) for number, each in enumerate(list_choices(result))],
         "usage": usage(result),
         "provenance": result.provenance,
     }
 
 
-def _chat_choice(result: Result) -> dict[str, Any]:
-    message = {"role": "assistant", "content": result.text, "refusal": None}
+def name_completion(job: Job) -> str:
+    """The id of a completion object, the same whenever it is rendered."""
+    return _derive("chatcmpl-" if job.endpoint == CHAT else "cmpl-", job)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer of a result."""
+
+    text: str
+    finish_reason: str
+
+
+def list_choices(result: Result) -> list[Choice]:
+    """The answers of a result, in their order."""
+    return [Choice(result.text, result.finish_reason)]
+
+
+def _chat_choice(number: int, choice: Choice) -> dict[str, Any]:
+    message = {"role": "assistant", "content": choice.text, "refusal": None}
     return {
-        "index": 0,
+        "index": number,
         "message": message,
         "logprobs": None,
-        "finish_reason": result.finish_reason,
+        "finish_reason": choice.finish_reason,
     }
 
 
-def _text_choice(result: Result) -> dict[str, Any]:
+def _text_choice(number: int, choice: Choice) -> dict[str, Any]:
     return {
-        "index": 0,
-        "text": result.text,
+        "index": number,
+        "text": choice.text,
         "logprobs": None,
-        "finish_reason": result.finish_reason,
+        "finish_reason": choice.finish_reason,
     }
 
 
@@ -80,6 +101,13 @@ def usage(result: Result) -> dict[str, Any]:
         "total_tokens": result.prompt_tokens + result.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": result.cached_tokens},
     }
+
+
+def as_error(job: Job) -> BadRequest | Failed:
+    """A failed job as the error of the call that waited for it."""
+    problem = job.error or {"code": "internal_error"}
+    kind = Failed if problem["code"] in SERVER_FAULTS else BadRequest
+    return kind(problem["code"], param=problem.get("param"), **(problem.get("values") or {}))
 
 
 def failure(job: Job, explain: Explain) -> dict[str, Any]:

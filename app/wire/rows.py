@@ -226,6 +226,19 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """A piece of a streamed job's text: what its attempt added to a choice after `start`
+    characters. `id` grows; a chunk that is not stored yet has 0."""
+
+    job_id: str
+    attempt: int
+    choice: int
+    start: int
+    text: str
+    id: int = 0
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How one attempt of a job ended, for the store to accept or refuse."""
 

@@ -4,13 +4,14 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, files, sweeps
+from app.models import batches, chunks, files, sweeps
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
 
 _DAY_SECONDS = 86_400
 _ORPHAN_SECONDS = 3600
+_CHUNK_SECONDS = 600.0  # a stream has read its chunks long before
 _MAX_PIECES = 20
 _logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ _logger = logging.getLogger(__name__)
 def run(context: Context) -> None:
     """One round; what is left of a large backlog waits for the next."""
     rows = _forget_rows(context)
+    chunks.forget(context.db, before=time.time() - _CHUNK_SECONDS)
     expired = _delete_files(context)
     orphans = _remove_partials(context.files) + _remove_pins(context)
     if rows or expired or orphans:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app import log
 from app.errors import AutoglmError, Unavailable
-from app.models import backlog, claims
+from app.models import backlog, chunks, claims
 from app.models.database import Database
 from app.models.states import JobState
 from app.wire.rows import Job, Outcome, Problem
@@ -23,6 +23,7 @@ from app.workers.tray import Ended, Tray
 
 LOOK_SECONDS = 0.05  # how often the backlog is looked at while there is room
 _CANCEL_SECONDS = 0.25
+_STREAM_SECONDS = 0.1  # how often the text of streamed jobs is stored
 _RETRY_SECONDS = 0.5
 
 _logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Clerk:
         self._prepare = prepare
         self._wake = threading.Event()
         self._checked_at = 0.0
+        self._streamed_at = 0.0
         self._claim_failed = False
         self.tray = Tray(capacity, provenance, self._wake.set)
         self.tally = Tally()
@@ -87,10 +89,19 @@ class Clerk:
                 time.sleep(_RETRY_SECONDS)
 
     def _work(self) -> None:
+        self._stream()
         self._commit()
         self._check_cancelled()
         self._claim()
         self._prepare_claimed()
+
+    def _stream(self) -> None:
+        now = time.monotonic()
+        if now - self._streamed_at < _STREAM_SECONDS:
+            return
+        if gained := self.tray.take_chunks():
+            self._streamed_at = now
+            chunks.add(self._db, gained)
 
     def _commit(self) -> None:
         pending = self.tray.ended()

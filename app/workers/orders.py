@@ -47,6 +47,7 @@ def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | Non
         priority=job.priority,
         deadline=_deadline(job),
         cache_salt=job.tenant_id,
+        stream=bool(job.request.get("stream")),
     )
     return Order(job, request)
 

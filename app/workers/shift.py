@@ -59,6 +59,8 @@ class Shift:
 
     def _step(self) -> None:
         if self._engine.num_unfinished:
-            self._tray.give(self._engine.step())
+            outputs = self._engine.step()
+            self._tray.stream(self._engine.deltas())
+            self._tray.give(outputs)
         else:
             time.sleep(_IDLE_SECONDS)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.errors import AutoglmError
-from app.inference.engine import Output, Request
-from app.wire.rows import Job, Outcome
+from app.inference.engine import Delta, Output, Request
+from app.wire.rows import Chunk, Job, Outcome
 from app.workers import orders
 from app.workers.orders import Order
+from app.workers.streams import Streams
 
 Ended = tuple[Job, Outcome]
 _MAX_OUTBOX = 1000
@@ -34,6 +35,7 @@ class Tray:
         self._outbox: list[Ended] = []
         self._doomed: set[str] = set()
         self._pushed: set[str] = set()  # in the engine beyond its room, being urgent
+        self._streams = Streams()
         self._is_open = False
         self._room = 0
         self._events = 0  # advances whenever something may have become claimable
@@ -92,6 +94,15 @@ class Tray:
                     self._outbox.append((order.job, outcome))
             self._events += 1
         self._wake()
+
+    def stream(self, deltas: Sequence[Delta]) -> None:
+        """Notes what streamed requests gained; of an ended one the result tells the rest."""
+        if not deltas:
+            return
+        with self._lock:
+            for delta in deltas:
+                if order := self._orders.get(delta.id):
+                    self._streams.add(order.job, delta)
 
     def reject(self, request_id: str, error: AutoglmError) -> None:
         """Hands back a request that the engine refused."""
@@ -181,6 +192,11 @@ class Tray:
             self._claimed.popleft()
             return True
         return False
+
+    def take_chunks(self) -> list[Chunk]:
+        """What streamed jobs gained since this was asked last."""
+        with self._lock:
+            return self._streams.take({order.job.id for order in self._orders.values()})
 
     def ended(self) -> list[Ended]:
         """What waits to be committed."""

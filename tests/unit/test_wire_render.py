@@ -61,7 +61,7 @@ def test_a_succeeded_line_holds_a_chat_completion_with_its_provenance() -> None:
     assert body["usage"]["total_tokens"] == 7
     assert body["usage"]["prompt_tokens_details"] == {"cached_tokens": 3}
     assert body["provenance"]["weights_sha256"] == "ab"
-    assert body["created"] == 12
+    assert body["created"] == 10
 
 
 def test_a_completions_line_holds_a_text_completion() -> None:

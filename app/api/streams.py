@@ -1,0 +1,98 @@
+"""Answers that are sent while they are generated, as server-sent events."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import flask
+
+from app.api import context, hangup, interactive, problems
+from app.api.pieces import Piece, Pieces
+from app.errors import AutoglmError, ClientGone
+from app.models import jobs
+from app.wire.rows import Job
+
+_logger = logging.getLogger(__name__)
+Frame = dict[str, Any]
+
+
+class Shape(Protocol):
+    """How an endpoint writes its events."""
+
+    def begin(self) -> Iterator[Frame]:
+        """Before any text."""
+
+    def add(self, choice: int, text: str) -> Iterator[Frame]:
+        """More text of a choice."""
+
+    def end(self, job: Job) -> Iterator[Frame]:
+        """After all text, of the succeeded job."""
+
+    @property
+    def last(self) -> str:
+        """The line that follows all events."""
+
+
+def answer(job: Job, shape: Shape) -> flask.Response:
+    """The stream of a job. Nothing is sent before there is something to say, so that a job that
+    fails at once is answered with its proper status."""
+    steps = _follow(job, hangup.make_probe())
+    first = next(steps)
+    body = flask.stream_with_context(_write(job, shape, first, steps))
+    response = flask.Response(body, mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx passes each event on at once
+    return response
+
+
+def _follow(job: Job, is_gone: Callable[[], bool]) -> Iterator[Piece | Job]:
+    """The job's text in pieces, and at last the succeeded job."""
+    current, pieces, has_ended = context.current(), Pieces(), False
+    with current.feed.follow(job.id) as line:
+        while not has_ended:
+            gained, has_ended = line.take(interactive.LOOK_SECONDS)
+            yield from pieces.accept(gained)
+            if is_gone():
+                raise ClientGone("client_gone")
+    ended = interactive.conclude(current.db, job)
+    yield from pieces.rest(ended)
+    yield ended
+
+
+def _write(
+    job: Job, shape: Shape, first: Piece | Job, rest: Iterator[Piece | Job]
+) -> Iterator[bytes]:
+    """The events. Whatever ends them early ends the job, too."""
+    try:
+        for frame in _frames(shape, first, rest):
+            yield _encode(frame)
+        yield shape.last.encode()
+    except AutoglmError as error:
+        jobs.cancel(context.current().db, job.tenant_id, job.id)
+        yield _encode(_describe(error))
+    except GeneratorExit:  # the server could not write any more
+        jobs.cancel(context.current().db, job.tenant_id, job.id)
+        raise
+    except Exception:  # the status line is sent: only an event can tell
+        _logger.exception("stream failed", extra={"action": "failed", "job_id": job.id})
+        yield _encode(problems.envelope(AutoglmError("internal_error"), "server_error"))
+
+
+def _frames(shape: Shape, first: Piece | Job, rest: Iterator[Piece | Job]) -> Iterator[Frame]:
+    yield from shape.begin()
+    for step in itertools.chain([first], rest):
+        yield from _show(shape, step)
+
+
+def _show(shape: Shape, step: Piece | Job) -> Iterator[Frame]:
+    return shape.add(step.choice, step.text) if isinstance(step, Piece) else shape.end(step)
+
+
+def _encode(frame: Frame) -> bytes:
+    name = f"event: {frame['type']}\n" if "type" in frame else ""
+    return f"{name}data: {flask.json.dumps(frame)}\n\n".encode()
+
+
+def _describe(error: AutoglmError) -> Frame:
+    return problems.envelope(error, error.type)
