@@ -61,6 +61,27 @@ class SessionObject(BaseModel):
     updated_at: int
 
 
+class InstructionObject(BaseModel):
+    """The syntax tree of an instruction: see docs/coding.md."""
+
+    object: Literal["instruction"]
+    intent: Literal["create", "change", "fix", "explain", "test", "convert"]
+    target: Literal["function", "class", "script", "query", "configuration"]
+    language: str | None
+    locale: Literal["en", "zh", "ja"]
+    name: str | None
+    parameters: list[dict[str, str | None]]
+    returns: str | None
+    constraints: list[str]
+    examples: list[str]
+    references: list[str]
+    scope: Literal["session", "file", "module"] | None
+    confidence: float
+    text: list[str]
+    code: list[dict[str, Any]]
+    spans: dict[str, Any]
+
+
 class FileObject(BaseModel):
     """OpenAI's file object."""
 

@@ -17,6 +17,7 @@ from app.api import (
     context,
     docs,
     files,
+    instructions,
     jobs,
     ops,
     problems,
@@ -36,6 +37,7 @@ from app.settings import Settings
 _INTERFACES = (
     jobs.routes,
     sessions.routes,
+    instructions.routes,
     files.routes,
     batches.routes,
     completions.routes,

@@ -110,6 +110,12 @@ class SessionBody(bodies.Strict):
     metadata: Metadata | None = None
 
 
+class InstructionBody(bodies.Strict):
+    """An instruction in English, Chinese or Japanese, with or without code in it."""
+
+    instruction: Annotated[str, Field(max_length=1_000_000)]
+
+
 class Expiry(bodies.Strict):
     """When an output file expires, counted from its own creation."""
 

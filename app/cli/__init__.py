@@ -24,6 +24,7 @@ COMMANDS = (
     "keys",
     "db",
     "config",
+    "parse",
     "doctor",
 )
 INTERRUPTED = 130

@@ -1,0 +1,91 @@
+"""Code inside an instruction: fenced, or set off by looking like nothing else. Read by real parsers."""
+
+import re
+from collections.abc import Iterator
+
+from app.coding import languages, symbols, syntax
+from app.coding.instruction.tree import Block, Piece
+
+_FENCE = re.compile(
+    r"^[ \t]*(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`]*)[^\n]*\n(?P<code>.*?)(?:^[ \t]*(?P=mark)[`~]*|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+_INLINE_FENCE = re.compile(r"```(?P<code>[^`\n]+)```")
+_OPENING = re.compile(
+    r"(?:^|(?<=[:：。\s]))(?:"
+    r"(?:async )?def \w+ ?\(|class [A-Z]\w*\s*[(:{]|from [\w.]+ import |import [\w.]+(?: as \w+)?$|@\w+(?:\(.*\))?$"
+    r"|(?:export |async )*function\*? ?\w* ?\(|(?:const|let|var) [\w{\[][^=\n]* ?=[^=]|#include ?[<\"]|#!/"
+    r"|(?:public|private|static|protected) [\w<>\[\] ]+[({]|func (?:\(.*?\) ?)?\w+\(|(?:pub )?fn \w+[(<]|package \w+;?$"
+    r"|SELECT\b.+?\bFROM\b|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:TABLE|VIEW|INDEX)\b|WITH \w+ AS \("
+    r"|(?:int|void|double|float|char|long|bool|String) \w+\([^)]*\) ?\{|for \(.*\) ?\{"
+    r"|(?:for|while|if|elif|with|try)\b[^\n]*:$|(?:return|print|raise) ?[\w(\"'].*$(?<![.。!?])"
+    r"|\w+ = lambda\b|lambda \w+(?:, ?\w+)*:)",
+    re.MULTILINE,
+)
+_GOES_ON = re.compile(r"[ \t]+\S|[)}\]]|else\b|elif\b|except\b|finally\b|return\b|end\b|fi\b|done\b|@\w+$|#|//|--")
+_STATEMENT = re.compile(r"[\w.\[\]\"', ]+ ?[-+*/|&]?= ?\S.*$|[\w.]+\(.*\);?$|.*[;{]$|>>> ")
+_MOST_CODE = 20_000  # characters of one block that are parsed
+
+
+def find(text: str) -> tuple[list[Block], str]:
+    """Every piece of code in order, with its language, what it defines and its first fault; and
+    the text without them, in which every other character keeps its place."""
+    blocks: list[Block] = []
+    for pattern in (_FENCE, _INLINE_FENCE):
+        for found in pattern.finditer(text):
+            blocks.append(_read_fence(found))
+            text = _blank(text, *found.span())
+    for block in _find_bare(text):
+        blocks.append(block)
+        text = _blank(text, *block.code.span)
+    return sorted(blocks, key=lambda block: block.code.start), text
+
+
+def _blank(text: str, start: int, end: int) -> str:
+    gap = "".join("\n" if character == "\n" else " " for character in text[start:end])
+    return text[:start] + gap + text[end:]
+
+
+def _read_fence(found: re.Match[str]) -> Block:
+    label = found.groupdict().get("label") or ""
+    named = languages.NAMES.get(label.lower())
+    code = found["code"]
+    return _make(code, found.start("code"), named or languages.guess(code[:_MOST_CODE]))
+
+
+def _find_bare(text: str) -> Iterator[Block]:
+    """Code without a fence: from a line that only code begins with, as far as code goes on."""
+    end = 0
+    for found in _OPENING.finditer(text):
+        start = found.start()
+        if start < end:
+            continue
+        end = _find_end(text, start)
+        code = text[start:end].rstrip()
+        yield _make(code, start, languages.guess(code[:_MOST_CODE]))
+
+
+def _find_end(text: str, start: int) -> int:
+    end = _line_end(text, start)
+    while end < len(text):
+        following = _line_end(text, end)
+        line = text[end:following]
+        goes_on = _GOES_ON.match(line) or _OPENING.match(line) or _STATEMENT.match(line.strip())
+        if line.strip() and not goes_on:
+            break
+        end = following
+    return end
+
+
+def _line_end(text: str, start: int) -> int:
+    found = text.find("\n", start)
+    return len(text) if found < 0 else found + 1
+
+
+def _make(code: str, start: int, language: str | None) -> Block:
+    piece = Piece(code, start, start + len(code))
+    if language is None or len(code) > _MOST_CODE:
+        return Block(piece, language)
+    fault = syntax.find_fault(code, language)
+    defines = tuple(symbol.name for symbol in symbols.extract(code, language) if symbol.is_defined)
+    return Block(piece, language, defines, fault.line if fault else None)

@@ -1,0 +1,95 @@
+"""Finds the islands of meaning in a list of tokens: the longest one at each place, left to right."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from lark import Token, Tree
+from lark.exceptions import LarkError
+
+from app.coding.instruction import lexing
+
+_MOST_TOKENS = 60  # of one island: bounds the work on endless lists
+
+
+def end_of(token: Token) -> int:
+    """Where a token ends; a copied token has lost its own `end_pos`."""
+    return int(token.start_pos or 0) + len(token)
+
+
+@dataclass(frozen=True)
+class Island:
+    """A part of the tokens, `first` to `last` (exclusive), that the grammar knows."""
+
+    kind: str
+    first: int
+    last: int
+    tree: Tree[Token]
+
+    @property
+    def start(self) -> int:
+        return min(int(token.start_pos or 0) for token in self.tokens)
+
+    @property
+    def end(self) -> int:
+        return max(end_of(token) for token in self.tokens)
+
+    @property
+    def tokens(self) -> list[Token]:
+        return list(self.tree.scan_values(lambda value: isinstance(value, Token)))
+
+
+def find(tokens: Sequence[Token]) -> list[Island]:
+    """Islands that do not overlap."""
+    return list(_iterate(tokens))
+
+
+def _iterate(tokens: Sequence[Token]) -> Iterator[Island]:
+    place = 0
+    while place < len(tokens):
+        found = _find_longest(tokens[place : place + _MOST_TOKENS], place)
+        if found is not None:
+            yield found
+        place = found.last if found else place + 1
+
+
+def _find_longest(tokens: Sequence[Token], place: int) -> Island | None:
+    """The longest island that begins with these tokens; `place` is where they stand."""
+    tried = [_match(tokens, place, start) for start in _starts(tokens[0].type)]
+    return max(filter(None, tried), key=lambda island: island.last, default=None)
+
+
+@cache
+def _starts(kind: str) -> tuple[str, ...]:
+    """The start rules that can begin with this kind of token."""
+    grammar = lexing.load()
+    return tuple(
+        start
+        for start in lexing.STARTS
+        if kind in grammar.parse_interactive(start=start).accepts()
+    )
+
+
+def _match(tokens: Sequence[Token], place: int, start: str) -> Island | None:
+    """The longest part that is a whole `start`. Its end is searched first and its tree made
+    afterwards: lark's parser cannot be copied cheaply."""
+    if start == "taken" and all(token.type != "TAKEN" for token in tokens):
+        return None
+    parser = lexing.load().parse_interactive(start=start)
+    length = 0
+    for number, token in enumerate(tokens, 1):
+        try:
+            parser.feed_token(token)
+        except LarkError:
+            break
+        if "$END" in parser.choices():
+            length = number
+    return Island(start, place, place + length, _build(tokens[:length], start)) if length else None
+
+
+def _build(tokens: Sequence[Token], start: str) -> Tree[Token]:
+    parser = lexing.load().parse_interactive(start=start)
+    for token in tokens:
+        parser.feed_token(token)
+    tree: Tree[Token] = parser.feed_eof()
+    return tree

@@ -1,0 +1,128 @@
+"""Instructions become trees: three languages, mixed ones, slips, code; no text is refused."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.coding import instruction
+
+
+def parse(text: str) -> dict[str, Any]:
+    return instruction.parse(text).as_json()
+
+
+def names(tree: dict[str, Any]) -> list[str]:
+    return [each["name"] for each in tree["parameters"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "parameters"),
+    [
+        ("Write a function called area that takes width and height.", "area", ["width", "height"]),
+        ("make clamp(value, low=0, high=10)", "clamp", ["value", "low", "high"]),
+        ("写一个函数 add，参数 a 和 b，返回整数", "add", ["a", "b"]),
+        ("帮我写个名为 to_upper 的 Python 函数", "to_upper", []),
+        ("引数 a と b を受け取って合計を返す add という関数を書いて", "add", ["a", "b"]),
+        ("Rename it to total_price, please", "total_price", []),
+    ],
+)
+def test_names_and_parameters_are_found_in_every_language(
+    text: str, name: str, parameters: list[str]
+):
+    tree = parse(text)
+
+    assert (tree["name"], names(tree)) == (name, parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "target", "locale"),
+    [
+        ("Write a function that doubles x", "create", "function", "en"),
+        ("wirte a fucntion that doubles x", "create", "function", "en"),
+        ("Write unit tests for parse_date", "test", "function", "en"),
+        ("Explain what this does:\n```python\ndef f(x):\n    return x\n```", "explain", "function", "en"),
+        ("Translate this to Go:\ndef f(x):\n    return x\n", "convert", "function", "en"),
+        ("SQL query for all users older than 30", "create", "query", "en"),
+        ("把刚才的函数改名为 total", "change", "function", "zh"),
+        ("この関数のバグを直して:\n```python\ndef f(x): return y\n```", "fix", "function", "ja"),
+        ("写一个类表示银行账户", "create", "class", "zh"),
+        ("ログを集計するシェルスクリプトを作って", "create", "script", "ja"),
+    ],
+)  # fmt: skip
+def test_intent_target_and_language_are_decided(text: str, intent: str, target: str, locale: str):
+    tree = parse(text)
+
+    assert (tree["intent"], tree["target"], tree["locale"]) == (intent, target, locale)
+
+
+def test_a_signature_gives_types_defaults_and_the_return():
+    tree = parse("Create scale(value: float, factor: int = 10) -> float")
+
+    assert tree["parameters"] == [
+        {"name": "value", "type": "float", "default": None},
+        {"name": "factor", "type": "int", "default": "10"},
+    ]
+    assert tree["returns"] == "float"
+
+
+def test_code_is_read_by_its_own_parser():
+    tree = parse("Fix this:\n```js\nfunction f(a) { return a +; }\n```\nthanks")
+
+    assert tree["code"] == [
+        {"language": "javascript", "code": "function f(a) { return a +; }\n", "defines": ["f"], "fault": 1}
+    ]  # fmt: skip
+    assert tree["language"] == "javascript"
+
+
+def test_the_confidence_falls_where_more_is_guessed():
+    sure = parse("Write a Python function called add with parameters a and b.")
+    guessed = parse("blorp zang quux")
+
+    assert sure["confidence"] > 0.8
+    assert guessed["confidence"] < 0.4
+    assert guessed["text"] == ["blorp zang quux"]
+
+
+_WORDS = st.sampled_from(
+    "write function f(a, b) = 3 写一个 函数 默认 引数 という ``` \n def x( : SELECT FROM class `".split(" ")
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text() | st.lists(_WORDS | st.text(max_size=3), max_size=40).map(" ".join))
+def test_no_text_fails_and_every_span_leads_back(text: str):
+    tree = instruction.parse(text)
+
+    pieces = [*tree.constraints, *tree.examples, *tree.references, *tree.text]
+    pieces += [each for each in (tree.name, tree.returns) if each]
+    pieces += [block.code for block in tree.code]
+    assert [piece for piece in pieces if text[piece.start : piece.end] != piece.text] == []
+    assert [p for p in tree.parameters if text[slice(*p.span)] != p.name] == []
+    assert 0 <= tree.confidence <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a, " * 40_000,
+        "f(" * 40_000,
+        "def f(" * 20_000,
+        "```\n" * 20_000,
+        "`" * 50_000,
+        "(" * 50_000,
+        "SELECT " * 20_000,
+        "函数" * 40_000,
+        "x = " * 20_000,
+        "\n".join(["for x:"] * 20_000),
+    ],
+)
+def test_endless_texts_take_no_endless_time(text: str):
+    instruction.parse("warm up")
+    started = time.process_time()
+
+    instruction.parse(text)
+
+    assert time.process_time() - started < 3
