@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench eval-demo faults postgres lock sync clean
+.PHONY: demo up test check bench eval-demo eval-instructions faults postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -54,6 +54,9 @@ test: $(READY) postgres
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+eval-instructions: $(READY)
+	$(BIN)/python -m tools.instructions.evaluate --cases evals/instructions/final.jsonl
 
 eval-demo: $(READY)
 	$(BIN)/python -m tools.demo.evaluate

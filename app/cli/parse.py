@@ -1,6 +1,7 @@
 """`autoglm parse`: the syntax tree of an instruction, as JSON."""
 
 import json
+import sys
 
 import click
 
@@ -12,5 +13,6 @@ from app.coding import instruction
 def command(text: str) -> None:
     """Prints the tree of INSTRUCTION, or of standard input for a dash."""
     if text == "-":
-        text = click.get_text_stream("stdin", encoding="utf-8", errors="replace").read()
-    click.echo(json.dumps(instruction.parse(text).as_json(), indent=2, ensure_ascii=False))
+        text = sys.stdin.buffer.read().decode(errors="replace")
+    tree = instruction.parse(text)
+    click.echo(json.dumps(tree.as_json(), indent=2, ensure_ascii=False))

@@ -2,30 +2,31 @@
 
 import importlib
 import json
+import re
 import threading
 from functools import cache
 
 from tree_sitter import Language, Parser, Tree
 
 _ALIASES = {
-    "python": ("py", "python3", "python2", "cpython"),
-    "javascript": ("js", "node", "nodejs", "node.js", "ecmascript", "jsx"),
+    "python": ("py", "python3", "python2", "cpython", "ipynb"),
+    "javascript": ("js", "ecmascript", "jsx", "mjs"),
     "typescript": ("ts", "tsx"),
     "java": (),
     "go": ("golang",),
     "bash": ("sh", "shell", "zsh", "shellscript"),
-    "sql": ("postgresql", "postgres", "mysql", "sqlite", "plsql", "pgsql"),
+    "sql": ("plsql", "pgsql"),
     "c": (),
-    "c++": ("cpp", "cplusplus", "cxx", "cc"),
+    "cpp": ("c++", "cplusplus", "cxx", "cc", "hpp", "c++17", "c++20", "c++11"),
     "rust": ("rs",),
-    "c#": ("csharp", "cs"),
+    "csharp": ("c#", "cs"),
     "ruby": ("rb",),
     "php": (),
     "kotlin": ("kt",),
     "swift": (),
     "r": (),
     "scala": (),
-    "perl": (),
+    "perl": ("pl",),
     "lua": (),
     "haskell": ("hs",),
     "julia": (),
@@ -33,6 +34,7 @@ _ALIASES = {
     "elixir": (),
     "matlab": (),
     "powershell": ("pwsh", "ps1"),
+    "batch": ("bat",),
     "yaml": ("yml",),
     "json": (),
     "toml": (),
@@ -40,7 +42,7 @@ _ALIASES = {
     "html": (),
     "css": (),
     "xml": (),
-    "dockerfile": ("docker",),
+    "dockerfile": (),
     "nginx": (),
     "makefile": (),
 }
@@ -56,14 +58,51 @@ _PARSERS = {
     "bash": ("tree_sitter_bash", "language"),
     "sql": ("tree_sitter_sql", "language"),
     "c": ("tree_sitter_c", "language"),
-    "c++": ("tree_sitter_cpp", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
     "rust": ("tree_sitter_rust", "language"),
 }
 PARSED = frozenset(_PARSERS)
 """Languages that have a parser."""
 
-_GUESSED = ("python", "javascript", "typescript", "java", "go", "rust", "c", "c++", "sql", "bash")
 _lock = threading.Lock()  # a Parser must not be used by two threads at once
+_GUESSED = ("python", "javascript", "typescript", "java", "go", "rust", "c", "cpp", "sql", "bash")
+_LOOKS = tuple(
+    (name, re.compile(pattern, re.MULTILINE))
+    for name, pattern in (
+        (
+            "python",
+            r"^\s*(?:def \w+\(.*|class \w+.*|for .+|if .+|elif .+|with .+|try):\s*$|^from [\w.]+ import |^import \w+$|^\s*(?:async )?def \w+\(",
+        ),
+        (
+            "sql",
+            r"(?i)^\s*(?:select\b.+\bfrom\b|insert into|create (?:or replace )?(?:table|view|index|function)|update \w+ set|delete from|with \w+ as \()",
+        ),
+        ("cpp", r"std::|#include <\w+>|\bnullptr\b|\btemplate ?<|cout ?<<"),
+        ("c", r"#include ?<\w+\.h>|\bprintf\(|\bmalloc\("),
+        (
+            "java",
+            r"\bpublic (?:static |final )*(?:class|void|int|String)|System\.out\.|@Override|\bnew \w+<>\(",
+        ),
+        ("csharp", r"\busing System|\bnamespace \w+|Console\.Write|\{ get; set; \}"),
+        ("rust", r"\bfn \w+.*\{|\blet mut\b|\bimpl\b|println!|&mut |::<"),
+        ("go", r"\bfunc \w*\(|^package \w+|:= |\bfmt\.|chan "),
+        ("typescript", r"\binterface \w+ \{|: (?:string|number|boolean)\b|\bas const\b|\w+\?: "),
+        (
+            "javascript",
+            r"\b(?:const|let|var) \w+ =|=> |\bfunction \w*\(|console\.log|require\(|document\.",
+        ),
+        ("kotlin", r"\bfun \w+\(|\bval \w+ ="),
+        ("php", r"<\?php|\$\w+ ?=|\$this->"),
+        ("ruby", r"^\s*def \w+[^:]*$|\bputs |\bend$"),
+        ("dockerfile", r"^FROM \S+|^ENTRYPOINT |^RUN "),
+        (
+            "bash",
+            r"^#!.*sh$|\bfi$|\bdone$|\$\{?\w+\}?|^\s*(?:echo|grep|awk|sed|cat|ls|cd|mv|cp|rm) ",
+        ),
+        ("yaml", r"^\s*[\w-]+:(?: .*)?$"),
+        ("toml", r"^\[[\w.]+\]$"),
+    )
+)
 
 
 @cache
@@ -84,8 +123,13 @@ def guess(code: str) -> str | None:
         return None
     if _is_json(code):
         return "json"
-    fitting = (name for name in _GUESSED if not parse(code, name).root_node.has_error)
-    return next(fitting, None)
+    looks = [name for name, pattern in _LOOKS if pattern.search(code)]
+    fitting = (name for name in [*looks, *_GUESSED] if not _has_error(code, name))
+    return next(fitting, None) or next(iter(looks), None)
+
+
+def _has_error(code: str, language: str) -> bool:
+    return language not in PARSED or parse(code, language).root_node.has_error
 
 
 def _is_json(code: str) -> bool:

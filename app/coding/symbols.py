@@ -5,7 +5,7 @@ Only the outermost level counts: a method belongs to its class, a local variable
 
 import ast
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Node
@@ -253,8 +253,12 @@ def _find_name(node: Node) -> str | None:
 
 
 def _first_named(node: Node) -> Node | None:
-    wanted: Callable[[Node], bool] = lambda each: each.type in _LEAVES or "reference" in each.type
-    return next(filter(wanted, node.named_children), None) or next(iter(node.named_children), None)
+    named = (each for each in node.named_children if _is_name(each))
+    return next(named, None) or next(iter(node.named_children), None)
+
+
+def _is_name(node: Node) -> bool:
+    return node.type in _LEAVES or "reference" in node.type
 
 
 def _read_signature(body_owner: Node, node: Node) -> str | None:

@@ -1,14 +1,28 @@
 """From a natural-language instruction to its syntax tree: `parse(text)`.
 
-The prose is cut into words by what they mean in English, Chinese or Japanese (`vocabulary`,
-`lexing`), islands of meaning are found by the grammar (`grammar.lark`, `islands`), code is read by
-real parsers (`fences`), and `naming`, `deciding` and `clauses` make one tree of it. No text is
-refused: what no part can place stays free text, and the confidence falls.
+Code in the text is read by real parsers (`fences`), signatures by their brackets (`signatures`).
+The rest is cut into words by what they mean in English, Chinese or Japanese (`vocabulary`,
+`lexing`), islands of meaning are found by the grammar (`grammar.lark`, `islands`, `reading`), and
+`deciding`, `naming` and `clauses` make one tree of it. No text is refused: what no part can place
+stays free text, and the confidence falls.
 """
 
 import re
 
-from app.coding.instruction import clauses, deciding, fences, islands, lexing, naming, reading
+from lark import Token
+
+from app.coding.instruction import (
+    clauses,
+    deciding,
+    fences,
+    islands,
+    lexing,
+    naming,
+    parameters,
+    reading,
+    signatures,
+)
+from app.coding.instruction.deciding import Evidence
 from app.coding.instruction.tree import Block, Intent, Parameter, Piece, Scope, Target, Tree
 
 __all__ = ["Block", "Intent", "Parameter", "Piece", "Scope", "Target", "Tree", "parse"]
@@ -22,27 +36,31 @@ _HAN = re.compile(r"[㐀-鿿]")
 def parse(text: str) -> Tree:
     """The tree of any text, in time linear in its length (about 10 ms for three sentences)."""
     blocks, prose = fences.find(text[:MOST_TEXT])
-    tokens = lexing.cut(prose[:MOST_PROSE])
-    found = islands.find(tokens)
-    findings = reading.read(found, text)
-    intent, intent_sure = deciding.choose_intent(tokens, blocks)
-    language = deciding.choose_language(tokens, blocks, intent)
-    target, target_sure = deciding.choose_target(tokens, language, blocks)
-    named = naming.decide(tokens, findings, blocks, intent)
+    prose = prose[:MOST_PROSE]
+    shown = signatures.find(prose)
+    tokens = lexing.cut(signatures.blank_inner(prose, shown))
+    evidence = Evidence(tokens, blocks)
+    intent, intent_sure = deciding.choose_intent(evidence)
+    language = deciding.choose_language(evidence, intent)
+    shown = signatures.find(prose, language=language)
+    target, target_sure = deciding.choose_target(evidence, language, intent)
+    findings = reading.read(islands.find(tokens), text, language)
+    named = naming.decide(evidence, findings, shown, intent, target)
+    what = parameters.Thing(intent, target, named.name, prose)
     pieces = clauses.split(prose, text)
-    examples = [*clauses.select(pieces, tokens, "EXAMPLE"), *findings.examples]
+    calls = [Piece(text[s.start : s.end], s.start, s.end) for s in shown if s.is_call]
     return Tree(
         intent=intent,
         target=target,
         locale=detect_locale(prose or text),
         language=language,
         name=named.name,
-        parameters=tuple(findings.parameters),
-        returns=findings.returns,
+        parameters=parameters.choose(what, evidence, findings, shown),
+        returns=parameters.choose_return(findings, shown, intent),
         constraints=tuple(clauses.select(pieces, tokens, "MUST")),
-        examples=tuple(examples),
+        examples=(*clauses.select(pieces, tokens, "EXAMPLE"), *calls),
         references=named.references,
-        scope=deciding.choose_scope(tokens),
+        scope=deciding.choose_scope(evidence),
         confidence=intent_sure * target_sure * _cover(tokens),
         text=(*pieces, *_rest(text)),
         code=tuple(blocks),
@@ -56,7 +74,7 @@ def detect_locale(text: str) -> str:
     return "zh" if _HAN.search(text) else "en"
 
 
-def _cover(tokens: list[lexing.Token]) -> float:
+def _cover(tokens: list[Token]) -> float:
     """The share of the prose that the vocabulary knows, from 0.5 up: strange words are no doubt of
     what the others say."""
     if not tokens:

@@ -32,7 +32,9 @@ def _trim(prose: str, source: str, start: int, end: int) -> Piece:
 def select(pieces: Sequence[Piece], tokens: Sequence[Token], kind: str) -> Iterator[Piece]:
     """The sentences that have a token of this kind in them."""
     for piece in pieces:
-        inside = (piece.start <= int(token.start_pos or 0) < piece.end for token in _of(tokens, kind))
+        inside = (
+            piece.start <= int(token.start_pos or 0) < piece.end for token in _of(tokens, kind)
+        )
         if any(inside):
             yield piece
 

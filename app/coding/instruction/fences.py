@@ -1,5 +1,6 @@
 """Code inside an instruction: fenced, or set off by looking like nothing else. Read by real parsers."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -16,14 +17,17 @@ _OPENING = re.compile(
     r"(?:async )?def \w+ ?\(|class [A-Z]\w*\s*[(:{]|from [\w.]+ import |import [\w.]+(?: as \w+)?$|@\w+(?:\(.*\))?$"
     r"|(?:export |async )*function\*? ?\w* ?\(|(?:const|let|var) [\w{\[][^=\n]* ?=[^=]|#include ?[<\"]|#!/"
     r"|(?:public|private|static|protected) [\w<>\[\] ]+[({]|func (?:\(.*?\) ?)?\w+\(|(?:pub )?fn \w+[(<]|package \w+;?$"
-    r"|SELECT\b.+?\bFROM\b|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:TABLE|VIEW|INDEX)\b|WITH \w+ AS \("
+    r"|SELECT\b.{1,300}?\bFROM\b|(?<=\n)select\b.{1,300}?\bfrom\b.*|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:TABLE|VIEW|INDEX)\b|WITH \w+ AS \("
     r"|(?:int|void|double|float|char|long|bool|String) \w+\([^)]*\) ?\{|for \(.*\) ?\{"
     r"|(?:for|while|if|elif|with|try)\b[^\n]*:$|(?:return|print|raise) ?[\w(\"'].*$(?<![.。!?])"
     r"|\w+ = lambda\b|lambda \w+(?:, ?\w+)*:)",
     re.MULTILINE,
 )
-_GOES_ON = re.compile(r"[ \t]+\S|[)}\]]|else\b|elif\b|except\b|finally\b|return\b|end\b|fi\b|done\b|@\w+$|#|//|--")
+_GOES_ON = re.compile(
+    r"[ \t]+\S|[)}\]]|else\b|elif\b|except\b|finally\b|return\b|end\b|fi\b|done\b|@\w+$|#|//|--"
+)
 _STATEMENT = re.compile(r"[\w.\[\]\"', ]+ ?[-+*/|&]?= ?\S.*$|[\w.]+\(.*\);?$|.*[;{]$|>>> ")
+_MOST_BLOCKS = 50
 _MOST_CODE = 20_000  # characters of one block that are parsed
 
 
@@ -32,18 +36,22 @@ def find(text: str) -> tuple[list[Block], str]:
     the text without them, in which every other character keeps its place."""
     blocks: list[Block] = []
     for pattern in (_FENCE, _INLINE_FENCE):
-        for found in pattern.finditer(text):
-            blocks.append(_read_fence(found))
-            text = _blank(text, *found.span())
-    for block in _find_bare(text):
-        blocks.append(block)
-        text = _blank(text, *block.code.span)
-    return sorted(blocks, key=lambda block: block.code.start), text
+        found = list(itertools.islice(pattern.finditer(text), _MOST_BLOCKS))
+        blocks += [_read_fence(each) for each in found]
+        text = _blank(text, [each.span() for each in found])
+    bare = list(itertools.islice(_find_bare(text), _MOST_BLOCKS))
+    text = _blank(text, [block.code.span for block in bare])
+    return sorted([*blocks, *bare], key=lambda block: block.code.start), text
 
 
-def _blank(text: str, start: int, end: int) -> str:
-    gap = "".join("\n" if character == "\n" else " " for character in text[start:end])
-    return text[:start] + gap + text[end:]
+def _blank(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text with these parts, which are in order, spaced out."""
+    pieces, last = [], 0
+    for start, end in spans:
+        lines = text[start:end].split("\n")
+        pieces += [text[last:start], "\n".join(" " * len(line) for line in lines)]
+        last = end
+    return "".join([*pieces, text[last:]])
 
 
 def _read_fence(found: re.Match[str]) -> Block:

@@ -10,6 +10,7 @@ from lark.exceptions import LarkError
 from app.coding.instruction import lexing
 
 _MOST_TOKENS = 60  # of one island: bounds the work on endless lists
+_MOST_ENDS = 5  # that are tried
 
 
 def end_of(token: Token) -> int:
@@ -66,30 +67,42 @@ def _starts(kind: str) -> tuple[str, ...]:
     return tuple(
         start
         for start in lexing.STARTS
-        if kind in grammar.parse_interactive(start=start).accepts()
+        if kind in grammar.parse_interactive(start=start).choices()  # type: ignore[no-untyped-call]
     )
 
 
 def _match(tokens: Sequence[Token], place: int, start: str) -> Island | None:
-    """The longest part that is a whole `start`. Its end is searched first and its tree made
-    afterwards: lark's parser cannot be copied cheaply."""
+    """The longest part that is a whole `start`. Its possible ends are searched first and its tree
+    made afterwards: lark's parser cannot be copied cheaply."""
     if start == "taken" and all(token.type != "TAKEN" for token in tokens):
         return None
+    for length in reversed(_find_ends(tokens, start)):
+        tree = _build(tokens[:length], start)
+        if tree is not None:
+            return Island(start, place, place + length, tree)
+    return None
+
+
+def _find_ends(tokens: Sequence[Token], start: str) -> list[int]:
+    """Lengths after which the part may be whole. LALR tables promise a little too much."""
     parser = lexing.load().parse_interactive(start=start)
-    length = 0
+    ends = []
     for number, token in enumerate(tokens, 1):
         try:
             parser.feed_token(token)
         except LarkError:
             break
-        if "$END" in parser.choices():
-            length = number
-    return Island(start, place, place + length, _build(tokens[:length], start)) if length else None
+        if "$END" in parser.choices():  # type: ignore[no-untyped-call]
+            ends.append(number)
+    return ends[-_MOST_ENDS:]
 
 
-def _build(tokens: Sequence[Token], start: str) -> Tree[Token]:
+def _build(tokens: Sequence[Token], start: str) -> Tree[Token] | None:
     parser = lexing.load().parse_interactive(start=start)
-    for token in tokens:
-        parser.feed_token(token)
-    tree: Tree[Token] = parser.feed_eof()
+    try:
+        for token in tokens:
+            parser.feed_token(token)
+        tree: Tree[Token] = parser.feed_eof()  # type: ignore[no-untyped-call]
+    except LarkError:
+        return None
     return tree

@@ -10,20 +10,42 @@ from lark import Lark, Token
 from app.coding.instruction import vocabulary
 
 STARTS = (
-    "signature",
-    "example",
     "renaming",
     "naming",
     "labelled",
     "described",
     "taken",
+    "optioned",
+    "placed",
+    "typed",
     "returned",
 )
+ENDINGS = (
+    "py|ipynb|jsx|js|mjs|tsx|ts|java|go|rs|cpp|cc|cxx|hpp|cs|c|h|rb|php|kt|swift|scala|pl|lua|bash|sh|zsh|ps1|bat"
+    "|sql|html|css|vue|yaml|yml|toml|ini|cfg|conf|json|xml|gradle|properties|tf|mk"
+)
+_FILE = re.compile(rf"[\w./~-]*[\w-]\.(?:{ENDINGS})|[\w./-]*(?:Dockerfile|Makefile)")
 _GRAMMAR = Path(__file__).with_name("grammar.lark")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿]")
-_NEVER_CALLED = frozenset({"FUNCTION", "CLASS", "PARAMETER", "MUST", "LANGUAGE", "COMMA", "OTHER"})
-_VERBS = frozenset({"CREATE", "CHANGE", "FIX", "EXPLAIN", "TEST", "CONVERT", "TAKES", "RETURNS"})
-_NAMED = frozenset({"FUNCTION", "CLASS", "AKA", "CALLED", "RENAMED", "USE"})
+_LISTED = frozenset({"TYPE", "DEFAULT", "AND", "ALL", "ARTICLE", "OF", "AS", "CALLED", "NUMBER"})
+_ACRONYM = re.compile(r"[A-Z0-9]{2,}")
+_VERBS = frozenset(
+    {
+        "WORD",
+        "CREATE",
+        "CHANGE",
+        "FIX",
+        "EXPLAIN",
+        "TEST",
+        "CONVERT",
+        "TAKES",
+        "RETURNS",
+        "FILLER",
+        "COMPLAINT",
+        "MUST",
+    }
+)
+_NAMED = frozenset({"FUNCTION", "CLASS", "AKA", "CALLED", "RENAMED", "USE", "SCRIPT"})
 _LATIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -33,7 +55,7 @@ def load() -> Lark:
     text = _GRAMMAR.read_text(encoding="utf-8")
     pattern = vocabulary.make_pattern().replace("/", r"\/")
     return Lark(
-        text.replace("@PHRASES@", pattern),
+        text.replace("@PHRASES@", pattern).replace("@ENDINGS@", ENDINGS),
         parser="lalr",
         lexer="basic",
         start=[*STARTS, "free"],
@@ -52,7 +74,8 @@ def cut(prose: str) -> list[Token]:
     tokens = [piece for token in load().lex(prose) for piece in _open(token)]
     is_cjk = is_east_asian(prose)
     tokens = [_correct(token, is_cjk=is_cjk) for token in tokens]
-    return _settle(_free_names(tokens) if is_cjk else tokens)
+    tokens = _free_list(_free_names(tokens) if is_cjk else tokens)
+    return [_settle_pronoun(tokens, place) for place in range(len(tokens))]
 
 
 def is_east_asian(prose: str) -> bool:
@@ -61,21 +84,18 @@ def is_east_asian(prose: str) -> bool:
 
 
 def _open(token: Token) -> Iterator[Token]:
-    """A quoted name is a name; other code in backticks is cut again."""
+    """A quoted name or file is that; other quoted text says nothing."""
     if token.type != "QUOTED":
         yield token
         return
-    inner, start = str(token)[1:-1], int(token.start_pos or 0) + 1
-    if vocabulary.is_identifier(inner):
-        kind = "NAME" if token[0] == "`" else "QUOTED"
-        yield _make(kind, inner, start)
-    elif token[0] == "`":
-        for each in load().lex(inner):
-            is_word = _LATIN.fullmatch(str(each)) and each.type not in ("TYPE", "RETURNS")
-            kind = "NAME" if is_word else each.type
-            yield _make(kind, str(each), start + int(each.start_pos or 0))
+    inner = str(token)[1:-1].strip(" ")
+    start = int(token.start_pos or 0) + str(token).index(inner, 1) if inner else 0
+    if vocabulary.is_identifier(inner) and not _FILE.fullmatch(inner):
+        yield _make("NAME" if token[0] == "`" else "QUOTED", inner, start)
+    elif _FILE.fullmatch(inner):
+        yield _make("FILENAME", inner, start)
     else:
-        yield token
+        yield token.update(type="OTHER") if token[0] == "`" else token
 
 
 def _make(kind: str, text: str, start: int) -> Token:
@@ -85,72 +105,60 @@ def _make(kind: str, text: str, start: int) -> Token:
 def _correct(token: Token, *, is_cjk: bool) -> Token:
     if token.type == "ARTICLE" and is_cjk and str(token).lower() == "a":
         return token.update(type="NAME")
-    if token.type != "WORD":
+    if token.type != "WORD" or (is_cjk and _ACRONYM.fullmatch(str(token))):
         return token
-    if is_cjk or len(token) == 1:
+    if len(token) == 1:
         return token.update(type="NAME")
     meant = vocabulary.correct(str(token))
     return token.update(type=vocabulary.find_kind(meant)) if meant else token
 
 
 def _free_names(tokens: list[Token]) -> list[Token]:
-    """In Chinese and Japanese prose an English verb next to the word for a function is a name."""
+    """In Chinese and Japanese prose a Latin word next to the word for a function is a name."""
     freed = []
     for place, token in enumerate(tokens):
         around = [*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]]
-        is_verb = token.type in _VERBS and vocabulary.is_identifier(str(token))
-        is_name = is_verb and any(each.type in _NAMED for each in around)
+        is_word = token.type in _VERBS and vocabulary.is_identifier(str(token))
+        is_name = is_word and any(each.type in _NAMED for each in around)
+        is_name = is_name or (
+            place > 0
+            and tokens[place - 1].type == "PARAMETER"
+            and bool(_LATIN.fullmatch(str(token)))
+        )
         freed.append(token.update(type="NAME") if is_name else token)
     return freed
 
 
-def _settle(tokens: list[Token]) -> list[Token]:
-    """What stands right before a bracket is a name, and so are the words inside it."""
-    settled = list(tokens)
-    for place in range(len(tokens) - 1):
-        if _is_called(tokens, place):
-            settled[place] = settled[place].update(type="NAME")
-            for inner in _inside(tokens, place + 1):
-                if _is_word(tokens, inner):
-                    settled[inner] = settled[inner].update(type="NAME")
-        elif _is_letter(tokens, place):
-            settled[place] = settled[place].update(type="NAME")
-    return settled
+def _free_list(tokens: list[Token]) -> list[Token]:
+    """After "parameters:" every word is a name, up to the end of the sentence."""
+    freed = []
+    is_list = False
+    for place, token in enumerate(tokens):
+        before = [each.type for each in tokens[max(0, place - 2) : place]]
+        is_list = is_list or before in (["PARAMETER", "COLON"], ["TAKES", "COLON"])
+        is_list = is_list and token.type != "END"
+        is_word = is_list and _LATIN.fullmatch(str(token)) and token.type not in _LISTED
+        freed.append(token.update(type="NAME") if is_word or _is_letter(tokens, place) else token)
+    return freed
 
 
-def _is_called(tokens: Sequence[Token], place: int) -> bool:
-    token, following = tokens[place], tokens[place + 1]
-    touches = following.type == "LPAR" and int(token.start_pos or 0) + len(token) == following.start_pos
-    is_plural = len(tokens) > place + 2 and tokens[place + 2] in ("s", "es", "n", "1")
-    is_word = bool(_LATIN.fullmatch(str(token))) and token.type not in _NEVER_CALLED
-    return touches and is_word and not is_plural
-
-
-def _inside(tokens: Sequence[Token], opening: int) -> Iterator[int]:
-    depth = 0
-    for place in range(opening, len(tokens)):
-        depth += {"LPAR": 1, "RPAR": -1}.get(tokens[place].type, 0)
-        if depth == 0:
-            return
-        yield place
-
-
-def _is_word(tokens: Sequence[Token], place: int) -> bool:
-    """A word in a signature, unless it stands where a type does."""
-    if not _LATIN.fullmatch(str(tokens[place])) or tokens[place - 1].type in ("COLON", "LSQB"):
-        return False
-    is_typed = place + 1 < len(tokens) and tokens[place + 1].type in ("NAME", "WORD")
-    return not (tokens[place].type == "TYPE" and is_typed)
+def _settle_pronoun(tokens: Sequence[Token], place: int) -> Token:
+    """ "that" points to something at the start and the end of a clause; elsewhere it joins two."""
+    token = tokens[place]
+    if str(token).lower() != "that":
+        return token
+    following = tokens[place + 1].type if place + 1 < len(tokens) else "END"
+    begins = place == 0 or tokens[place - 1].type == "END"
+    points = following in ("END", "COMMA", "CONVERT") or begins
+    return token.update(type="PRONOUN" if points else "FILLER")
 
 
 def _is_letter(tokens: Sequence[Token], place: int) -> bool:
     """ "a" is an article, except where another letter or the end of a list is next to it."""
-    if tokens[place] not in ("a", "A", "i", "I"):
+    if tokens[place] not in ("a", "A", "i", "I") or place + 1 == len(tokens):
         return False
     following = tokens[place + 1]
     beyond = tokens[place + 2] if place + 2 < len(tokens) else None
-    joins = following.type in ("AND", "COMMA", "RPAR", "END", "EQUAL", "TAKEN")
     if following.type in ("AND", "COMMA"):
         return beyond is not None and (len(beyond) == 1 or beyond.type == "NAME")
-    return joins
-
+    return following.type in ("RPAR", "END", "EQUAL", "TAKEN")

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from lark import Token
 
+from app.coding.instruction.deciding import Evidence
 from app.coding.instruction.reading import Findings, piece_of
-from app.coding.instruction.tree import Block, Intent, Piece
+from app.coding.instruction.signatures import Signature
+from app.coding.instruction.tree import Block, Intent, Piece, Target
 
 
 @dataclass(frozen=True)
@@ -18,24 +20,119 @@ class Named:
 
 
 def decide(
-    tokens: Sequence[Token], findings: Findings, blocks: Sequence[Block], intent: Intent
+    evidence: Evidence,
+    findings: Findings,
+    signatures: Sequence[Signature],
+    intent: Intent,
+    target: Target,
 ) -> Named:
     """Sorts the names by what is done: what is created has a new name, all else an old one."""
-    name = findings.name or findings.called
+    files = _files(evidence, target)
+    names = _names(evidence, findings, intent)
+    if target == Target.CONFIGURATION:
+        return _pick(files, files if intent != Intent.CREATE else [], evidence, intent)
+    if target == Target.QUERY:
+        return _decide_query(evidence, names, intent)
     if intent == Intent.CREATE:
-        used = _find_used(tokens)
-        if name is not None and name.text in {piece.text for piece in used}:
-            name = findings.name
-        references = [*_find_pronouns(tokens), *used]
-    else:
-        name = findings.renamed or name or _first_name(tokens, findings)
-        references = [*_find_pronouns(tokens), *_other_names(tokens, findings)]
-    taken = {name.text} if name and intent == Intent.CREATE else set()
-    return Named(name, _unique([piece for piece in references if piece.text not in taken]))
+        return _decide_new(evidence, findings, signatures, [*files, *names])
+    named = [*findings.labelled[:1], *names] if intent != Intent.CONVERT else names
+    return _pick([*named, *files, *_shown(evidence)], [*named, *files], evidence, intent)
 
 
-def _find_pronouns(tokens: Sequence[Token]) -> list[Piece]:
-    return [piece_of(token) for token in tokens if token.type == "PRONOUN"]
+def _pick(names: list[Piece], references: list[Piece], evidence: Evidence, intent: Intent) -> Named:
+    """The first name; what is referred to by name, or else by a pointing word."""
+    pointers = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
+    if intent == Intent.CREATE and not evidence.blocks:
+        pointers = []
+    return Named(next(iter(names), None), _unique(references or pointers[:1]))
+
+
+def _decide_new(
+    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], names: list[Piece]
+) -> Named:
+    used = _find_used(evidence.tokens)
+    taken = {piece.text for piece in used}
+    declared = [each.name for each in signatures if not each.is_call]
+    named = [findings.named] if findings.named else []
+    options = [*named, *declared, *findings.labelled, *names, *_shown(evidence)]
+    fresh = [piece for piece in options if piece.text not in taken]
+    own = fresh[0].text if fresh else None
+    return _pick(fresh, [piece for piece in used if piece.text != own], evidence, Intent.CREATE)
+
+
+def _decide_query(evidence: Evidence, names: list[Piece], intent: Intent) -> Named:
+    """A query has no name; a table, view or procedure has the one next to its noun."""
+    table = _find_table(evidence)
+    if table is not None and intent == Intent.CREATE:
+        return Named(table, _unique([piece for piece in names if piece.text != table.text]))
+    if table is not None or intent == Intent.TEST:
+        return _pick([table] if table else names, names, evidence, intent)
+    return _pick([], names, evidence, intent)
+
+
+def _find_table(evidence: Evidence) -> Piece | None:
+    """The name beside a word for something that SQL keeps."""
+    tokens = evidence.tokens
+    for place, token in enumerate(tokens):
+        if token.type not in ("NAME", "WORD", "QUOTED"):
+            continue
+        around = tokens[max(0, place - 3) : place + 3]
+        if any(str(each).lower() in _KEPT for each in around):
+            return piece_of(token)
+    return None
+
+
+_KEPT = frozenset(
+    {
+        "view",
+        "table",
+        "procedure",
+        "trigger",
+        "index",
+        "stored procedure",
+        "create table",
+        "create view",
+    }
+    | {"视图", "建表", "建表语句", "存储过程", "数据表", "触发器", "索引", "表"}
+    | {"ビュー", "テーブル", "ストアド", "テーブル定義", "トリガー", "ストアドプロシージャ"}
+)
+
+
+def _names(evidence: Evidence, findings: Findings, intent: Intent) -> list[Piece]:
+    """Identifiers in prose that are no parameters, places or errors."""
+    listed = (*findings.parameters, *findings.options, *findings.placeholders)
+    excluded = {parameter.name for parameter in listed}
+    excluded |= {findings.renamed.text} if findings.renamed else set()
+    tokens = evidence.tokens
+    found = []
+    for place, token in enumerate(tokens):
+        is_place = any(each.type == "MODULE" for each in tokens[place + 1 : place + 2])
+        is_error = intent != Intent.CREATE and str(token).endswith(
+            ("Error", "Exception", "Warning")
+        )
+        if token.type == "NAME" and len(token) > 1 and not is_place and not is_error:
+            found.append(piece_of(token))
+    return [piece for piece in found if piece.text not in excluded]
+
+
+def _files(evidence: Evidence, target: Target) -> list[Piece]:
+    """Files that are the thing itself, not the place where it is."""
+    if target not in (Target.SCRIPT, Target.CONFIGURATION):
+        return []
+    return [piece_of(token) for token in evidence.tokens if token.type == "FILENAME"]
+
+
+def _shown(evidence: Evidence) -> list[Piece]:
+    """What the code shown defines, where it is one thing."""
+    for block in evidence.blocks:
+        if len(block.defines) == 1 and block.language != "sql":
+            return [_place(block, block.defines[0])]
+    return []
+
+
+def _place(block: Block, name: str) -> Piece:
+    start = block.code.start + max(0, block.code.text.find(name))
+    return Piece(name, start, start + len(name))
 
 
 def _find_used(tokens: Sequence[Token]) -> list[Piece]:
@@ -46,16 +143,6 @@ def _find_used(tokens: Sequence[Token]) -> list[Piece]:
         if token.type == "NAME" and any(each.type == "USE" for each in around):
             used.append(piece_of(token))
     return used
-
-
-def _other_names(tokens: Sequence[Token], findings: Findings) -> list[Piece]:
-    parameters = {parameter.name for parameter in findings.parameters}
-    named = [piece_of(token) for token in tokens if token.type == "NAME"]
-    return [piece for piece in named if piece.text not in parameters]
-
-
-def _first_name(tokens: Sequence[Token], findings: Findings) -> Piece | None:
-    return next(iter(_other_names(tokens, findings)), None)
 
 
 def _unique(pieces: Sequence[Piece]) -> tuple[Piece, ...]:

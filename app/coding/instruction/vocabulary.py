@@ -19,32 +19,36 @@ _LONG = 8
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The kind of token that each phrase is, in lower case; the types that phrases name; the words
-    that are recognized with a typing slip in them."""
+    """The kind of token that each phrase is, in lower case; the type or language that a phrase
+    stands for; the words that are recognized with a typing slip in them."""
 
     kinds: Mapping[str, str]
-    types: Mapping[str, str]
+    values: Mapping[str, str]
     slips: frozenset[str]
 
 
 @cache
 def load() -> Vocabulary:
     """All three languages together: instructions mix them."""
-    kinds: dict[str, str] = {}
-    types: dict[str, str] = {}
     slips: set[str] = set()
+    kinds = {name: "LANGUAGE" for name in languages.NAMES if name not in _CASED}
+    values = dict(languages.NAMES)
     for path in sorted(_FOLDER.glob("*.yaml")):
         for kind, phrases in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-            if kind == "TYPE":
-                types |= {phrase: name for name, each in phrases.items() for phrase in each}
-            elif kind == "SLIPS":
+            if kind == "SLIPS":
                 slips |= set(phrases)
-            else:
-                kinds |= dict.fromkeys(phrases, kind)
-    named = dict.fromkeys((name for name in languages.NAMES if name not in _CASED), "LANGUAGE")
-    return Vocabulary(
-        named | dict.fromkeys(types, "TYPE") | kinds, types, frozenset(slips)
-    )
+                continue
+            if isinstance(phrases, dict):
+                named = {phrase: name for name, each in phrases.items() for phrase in each}
+                values |= {phrase: name for phrase, name in named.items() if name}
+                phrases = named
+            kinds = dict.fromkeys(phrases, kind) | kinds
+    return Vocabulary(kinds, values, frozenset(slips))
+
+
+def find_value(phrase: str) -> str:
+    """What a phrase for a type or a language stands for."""
+    return load().values.get(" ".join(phrase.lower().split()), phrase)
 
 
 def find_kind(phrase: str) -> str | None:
@@ -85,7 +89,9 @@ def make_pattern() -> str:
     latin = [phrase for phrase in load().kinds if phrase.isascii()]
     others = [phrase for phrase in load().kinds if not phrase.isascii()]
     cased = "|".join(_CASED.values())
-    whole = rf"(?<![A-Za-z0-9_])(?:(?i:{_join(latin)})(?![A-Za-z0-9_])|(?:{cased})(?![A-Za-z0-9_+#]))"
+    whole = (
+        rf"(?<![A-Za-z0-9_])(?:(?i:{_join(latin)})(?![A-Za-z0-9_])|(?:{cased})(?![A-Za-z0-9_+#]))"
+    )
     return f"{whole}|(?i:{_join(others)})"
 
 
@@ -115,8 +121,3 @@ def _escape(character: str) -> str:
 def is_identifier(text: str) -> bool:
     """Whether this could name something in code."""
     return bool(IDENTIFIER.fullmatch(text))
-
-
-def read_language(text: str) -> str | None:
-    """The programming language that a token names."""
-    return languages.NAMES.get(text.lower())

@@ -1,0 +1,75 @@
+"""The parameters of what is asked for: from signatures, stubs, prose, options and columns."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.coding.instruction import deciding, reading, signatures
+from app.coding.instruction.deciding import Evidence
+from app.coding.instruction.reading import Findings
+from app.coding.instruction.signatures import Signature
+from app.coding.instruction.tree import Block, Intent, Parameter, Piece, Target
+
+_COLUMN = re.compile(
+    r"(?<![A-Za-z0-9_])(?P<name>[A-Za-z_]\w*) (?P<type>(?:big|small|tiny)?int(?:eger)?|serial|bigserial|uuid|text|date"
+    r"|time(?:stamp)?(?:tz)?|datetime|bool(?:ean)?|real|float|double|jsonb?|blob|(?:var)?char\(\d+\)"
+    r"|(?:decimal|numeric)\(\d+(?:, ?\d+)?\))(?![A-Za-z0-9_])(?P<rest>[^,，、;；。.\n]*)",
+    re.IGNORECASE,
+)
+_DEFAULT = re.compile(
+    r"(?:default|默认|デフォルト|既定)(?:值|値)?(?:为|は)?\s*['\"]?([\w.-]+)", re.I
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What is asked for, as far as it is decided."""
+
+    intent: Intent
+    target: Target
+    name: Piece | None
+    prose: str
+
+
+def choose(
+    thing: Thing, evidence: Evidence, findings: Findings, shown: Sequence[Signature]
+) -> tuple[Parameter, ...]:
+    """Those of the thing to be made, or those to be changed; of anything else none."""
+    if thing.intent not in (Intent.CREATE, Intent.CHANGE):
+        return ()
+    found = [p for each in shown for p in each.parameters]
+    if thing.intent == Intent.CREATE:
+        stubs = [block for block in evidence.blocks if deciding.is_stub(block)]
+        found += [p for block in stubs for p in _read_stub(block, findings.language)]
+    if thing.target == Target.QUERY:
+        found += [*_read_columns(thing.prose), *findings.placeholders]
+    if thing.target != Target.CONFIGURATION:
+        found += [*findings.parameters, *findings.typed]
+    if thing.target in (Target.SCRIPT, Target.FUNCTION):
+        found += findings.options
+    own = thing.name.text if thing.name else None
+    return reading.merge([each for each in found if each.name != own])
+
+
+def _read_stub(block: Block, language: str | None) -> Iterator[Parameter]:
+    for signature in signatures.find(block.code.text, language=block.language or language)[:1]:
+        for each in signature.parameters:
+            start, end = (block.code.start + place for place in each.span)
+            yield Parameter(each.name, each.type, each.default, (start, end))
+
+
+def choose_return(findings: Findings, shown: Sequence[Signature], intent: Intent) -> Piece | None:
+    """What is given back, where it is said."""
+    if intent not in (Intent.CREATE, Intent.CHANGE):
+        return None
+    return next((each.returns for each in shown if each.returns), findings.returns)
+
+
+def _read_columns(prose: str) -> list[Parameter]:
+    """Columns of a table as SQL and people write them: name, type, and perhaps a default."""
+    found = []
+    for column in _COLUMN.finditer(prose):
+        default = _DEFAULT.search(column["rest"])
+        value = default[1] if default else None
+        found.append(Parameter(column["name"], column["type"], value, column.span("name")))
+    return found
