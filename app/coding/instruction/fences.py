@@ -35,11 +35,12 @@ def find(text: str) -> tuple[list[Block], str]:
     """Every piece of code in order, with its language, what it defines and its first fault; and
     the text without them, in which every other character keeps its place."""
     blocks: list[Block] = []
+    source = text
     for pattern in (_FENCE, _INLINE_FENCE):
         found = list(itertools.islice(pattern.finditer(text), _MOST_BLOCKS))
         blocks += [_read_fence(each) for each in found]
         text = _blank(text, [each.span() for each in found])
-    bare = list(itertools.islice(_find_bare(text), _MOST_BLOCKS))
+    bare = list(itertools.islice(_find_bare(text, source), _MOST_BLOCKS))
     text = _blank(text, [block.code.span for block in bare])
     return sorted([*blocks, *bare], key=lambda block: block.code.start), text
 
@@ -61,15 +62,16 @@ def _read_fence(found: re.Match[str]) -> Block:
     return _make(code, found.start("code"), named or languages.guess(code[:_MOST_CODE]))
 
 
-def _find_bare(text: str) -> Iterator[Block]:
-    """Code without a fence: from a line that only code begins with, as far as code goes on."""
+def _find_bare(text: str, source: str) -> Iterator[Block]:
+    """Code without a fence: from a line that only code begins with, as far as code goes on.
+    `text` is `source` with its fences spaced out."""
     end = 0
     for found in _OPENING.finditer(text):
         start = found.start()
         if start < end:
             continue
         end = _find_end(text, start)
-        code = text[start:end].rstrip()
+        code = source[start:end].rstrip()
         yield _make(code, start, languages.guess(code[:_MOST_CODE]))
 
 
