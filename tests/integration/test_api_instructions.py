@@ -1,7 +1,6 @@
 """POST /v1/instructions/parse and `autoglm parse`."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ PATH = "/v1/instructions/parse"
 @pytest.fixture(scope="module")
 def api(
     module_database: Database, redis_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    yield Api(module_database, redis_server, Path(tmp_path_factory.mktemp("files")))
+) -> Api:
+    return Api(module_database, redis_server, Path(tmp_path_factory.mktemp("files")))
 
 
 def test_an_instruction_is_answered_with_its_tree(api: Api):
