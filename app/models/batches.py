@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
 from app.models import jobs as job_store
-from app.models import retries
+from app.models import lineage, retries
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
 from app.models.tables import batches, jobs, tenants
@@ -170,6 +170,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
         if row is None or row.status not in (BatchState.IN_PROGRESS, BatchState.CANCELLING):
             return False
         fresh = [line for line in lines if line.line_no > row.lines_ingested]
+        fresh = lineage.check_sessions(tx, batch.tenant_id, fresh)
         rows = [_line_row(batch, line, _first_state(row.status, line)) for line in fresh]
         if rows:
             tx.execute(sa.insert(jobs), rows)
@@ -205,6 +206,8 @@ def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
         "request": line.request,
         "batch_id": batch.id,
         "custom_id": line.custom_id,
+        "session_id": line.session_id,
+        "parent_line": line.parent_line,
         "line_no": line.line_no,
         "error": failure,
         "trace_id": batch.trace_id,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import retries, successes
+from app.models import lineage, retries, successes
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
@@ -71,7 +71,8 @@ def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
         _EARLIER.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]),
     )
     in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)
-    return (jobs.c.model == model, jobs.c.state == JobState.QUEUED, in_turn)
+    is_free = sa.and_(in_turn, ~lineage.is_waiting())
+    return (jobs.c.model == model, jobs.c.state == JobState.QUEUED, is_free)
 
 
 def _choose(tx: Connection, model: str, limit: int, may_isolate: bool) -> list[int]:

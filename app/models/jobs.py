@@ -98,11 +98,12 @@ def get(db: Database, tenant_id: str, job_id: str) -> Job:
 
 
 def _load(tx: Connection, *conditions: sa.ColumnElement[bool]) -> Job | None:
-    row = tx.execute(_with_results().where(*conditions)).mappings().one_or_none()
+    row = tx.execute(with_results().where(*conditions)).mappings().one_or_none()
     return None if row is None else read_row(row)
 
 
-def _with_results() -> sa.Select[Any]:
+def with_results() -> sa.Select[Any]:
+    """Jobs beside their results, for `read_row`."""
     joined = jobs.outerjoin(results, results.c.job_id == jobs.c.id)
     return sa.select(*JOB_COLUMNS, *_RESULT_COLUMNS).select_from(joined)
 
@@ -127,7 +128,7 @@ def list_page(
     """The tenant's jobs, newest first, and whether more follow. `filters` compares columns
     (state, model, session_id, batch_id). NotFound("job_not_found") for an unknown `after`."""
     with db.read() as tx:
-        query = _with_results().where(jobs.c.tenant_id == tenant_id)
+        query = with_results().where(jobs.c.tenant_id == tenant_id)
         for name, value in (filters or {}).items():
             query = query.where(jobs.c[name] == value)
         if after is not None:
@@ -149,7 +150,7 @@ def list_lines(
 ) -> list[Job]:
     """A page of a batch's jobs with results, in the order of its input lines. Without requests,
     `request` is empty: a page of large prompts would not fit into memory."""
-    page = _with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
+    page = with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
     if not has_requests:
         rest = [c for c in page.selected_columns if c.name != "request"]
         page = page.with_only_columns(*rest, sa.literal({}, JSON).label("request"))

@@ -3,11 +3,13 @@
 import time
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from app.errors import NotFound
+from app.models import jobs as job_store
 from app.models import retries
 from app.models.database import Database
-from app.models.tables import sessions, turns
+from app.models.tables import jobs, sessions, turns
 from app.wire import ids
 from app.wire.rows import Session, Turn
 
@@ -60,11 +62,20 @@ def list_page(
 
 @retries.repeat
 def delete(db: Database, tenant_id: str, session_id: str) -> None:
-    """Deletes the session, its turns and its jobs; NotFound("session_not_found") otherwise."""
+    """Deletes the session, its turns and its jobs; lines of batches that named it are cancelled and
+    stay, for their batch counts them. NotFound("session_not_found") otherwise."""
     owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
     with db.write() as tx:
+        _detach_lines(tx, session_id, tenant_id)
         if tx.execute(sa.delete(sessions).where(*owned)).rowcount == 0:
             raise NotFound("session_not_found", param="session_id", id=session_id)
+
+
+def _detach_lines(tx: Connection, session_id: str, tenant_id: str) -> None:
+    named = (jobs.c.session_id == session_id, jobs.c.tenant_id == tenant_id)
+    lines = (*named, jobs.c.batch_id.is_not(None))
+    job_store.cancel_where(tx, *lines)
+    tx.execute(sa.update(jobs).where(*lines).values(session_id=None))
 
 
 def list_turns(db: Database, session_id: str, *, after: int = 0, limit: int = 1000) -> list[Turn]:

@@ -149,6 +149,7 @@ jobs = Table(
     Column("batch_id", String(64), ForeignKey("batches.id", ondelete="CASCADE")),
     Column("custom_id", String(256)),
     Column("line_no", Integer),
+    Column("parent_line", Integer),  # of the same batch: the line that this one follows on
     Column("idempotency_key", String(255)),
     Column("request_hash", String(64)),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),

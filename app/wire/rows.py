@@ -57,6 +57,7 @@ class Job:
     started_at: float | None
     finished_at: float | None
     expires_at: float | None
+    parent_line: int | None = None  # the line of the same batch that this one follows on
     result: Result | None = None
 
 
@@ -164,6 +165,8 @@ class Line:
     model: str
     request: dict[str, Any]
     problem: Problem | None = None
+    session_id: str | None = None
+    parent_line: int | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from app.models.states import BatchState
 from app.settings import Settings
 from app.wire import generation
 from app.wire.rows import Batch, Line, Problem
-from app.workers import lines
+from app.workers import lines, links
 from app.workers.context import Context
 
 PIN = ".ingest-"  # a second name of the input file, so that deleting it loses no accepted line
@@ -144,11 +144,14 @@ def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list
     """The lines after those ingested, in lists of bounded length and size."""
     piece: list[Line] = []
     size = 0
+    index = links.Index()
     with path.open("rb") as file:
         for raw in lines.iterate(file, settings.limits.max_line_bytes):
+            line = _make_line(raw, batch, settings, index)
+            index.add(line.custom_id, raw.number)
             if raw.number <= batch.lines_ingested:
-                continue
-            piece.append(_make_line(raw, batch, settings))
+                continue  # an earlier run stored it; later lines may name it
+            piece.append(line)
             size += len(raw.content or b"")
             if len(piece) == _PIECE_LINES or size >= _PIECE_BYTES:
                 yield piece, raw.number
@@ -157,14 +160,15 @@ def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list
         yield piece, piece[-1].line_no
 
 
-def _make_line(raw: lines.Raw, batch: Batch, settings: Settings) -> Line:
+def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.Index) -> Line:
     """A checked line as it is stored: with its request, or with why it cannot run."""
     custom_id: str | None = None
-    request, problem = {}, None
+    request, problem, named = {}, None, links.Links()
     try:
         record = lines.read_record(raw, settings.limits)
         custom_id = str(record["custom_id"])
-        request = generation.parse(record["body"], endpoint=batch.endpoint, limits=settings.limits)
+        body, named = links.split(record["body"], batch.endpoint, index)
+        request = generation.parse(body, endpoint=batch.endpoint, limits=settings.limits)
     except lines.BadLine as error:  # it was good when the file was checked
         _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400
         problem = Problem("internal_error")
@@ -175,7 +179,7 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings) -> Line:
     except Exception:
         _logger.exception("line %d", raw.number, extra={"action": "ingest", "batch_id": batch.id})
         problem = Problem("internal_error")
-    return Line(raw.number, custom_id, batch.model or "", request, problem)
+    return Line(raw.number, custom_id, batch.model or "", request, problem, **vars(named))
 
 
 def _make_problem(error: AutoglmError, locale: str) -> Problem:

@@ -9,7 +9,7 @@ from typing import Any
 from app import text
 from app.errors import AutoglmError, EngineError
 from app.inference.engine import FinishReason, Output, Request, Sampling
-from app.models import sessions
+from app.models import lineage, sessions
 from app.models.database import Database
 from app.models.states import JobState
 from app.text import Tokenizer
@@ -59,11 +59,29 @@ def _encode(db: Database, tokenizer: Tokenizer, job: Job) -> list[int]:
 
 
 def _read_history(db: Database, job: Job) -> Messages:
+    if job.parent_line is not None:
+        return _read_lines(db, job)
     if job.session_id is None:
         return []
     history: Messages = []
     for turn in _iterate_turns(db, job.session_id):
         history += [*turn.messages, {"role": "assistant", "content": turn.answer}]
+    return history
+
+
+def _read_lines(db: Database, job: Job) -> Messages:
+    """What the lines before this one in its batch said and were answered. EngineError
+    ("dependency_failed") if the nearest has no answer: what follows on it would make no sense."""
+    before = lineage.list_before(db, job)
+    if not before or before[-1].result is None:
+        missing = before[-1].custom_id if before else None
+        raise EngineError(
+            "dependency_failed", param="previous_response_id", custom_id=missing or job.parent_line
+        )
+    history: Messages = []
+    for line in before:
+        answer = line.result.text if line.result else ""
+        history += [*line.request["messages"], {"role": "assistant", "content": answer}]
     return history
 
 

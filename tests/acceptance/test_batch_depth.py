@@ -86,3 +86,30 @@ def test_hostile_lines_are_told_one_by_one_and_their_neighbours_succeed(stack: S
         assert error["message"]
     assert told == hostile.expected()
     assert [line["custom_id"] for line in output] == [f"c{n}" for n in range(len(told) + 1)]
+
+
+def follow(number: int | str, name: str, content: str) -> bytes:
+    return make_line(number, content, previous_response_id=f"custom_id:{name}")
+
+
+def test_a_line_sees_the_earlier_line_that_it_names_and_fails_with_it(stack: Stack):
+    lines = [
+        make_line("name", "my name is Ada"),
+        follow("ask", "cname", "[[echo]]"),
+        make_line("bad", "[[error]]"),
+        follow("after", "cbad", "hi"),
+        follow("nobody", "cnobody", "hi"),
+    ]
+
+    output, errors = run(stack, b"".join(lines))
+
+    told = {x["custom_id"]: x["response"]["body"]["error"]["code"] for x in errors}
+    said = {x["custom_id"]: x["response"]["body"]["choices"][0]["message"] for x in output}
+    assert said.keys() == {"cname", "cask"}
+    assert "my name is Ada" in said["cask"]["content"]
+    assert said["cname"]["content"] in said["cask"]["content"]
+    assert told == {
+        "cbad": "engine_failed",
+        "cafter": "dependency_failed",
+        "cnobody": "previous_line_not_found",
+    }

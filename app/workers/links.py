@@ -1,0 +1,75 @@
+"""How a line of a batch names its conversation: a session, or an earlier line of the same file."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import BadRequest
+from app.wire import flaws
+
+PREFIX = "custom_id:"
+_ENDPOINTS = ("/v1/chat/completions",)  # those whose lines hold messages
+_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Links:
+    """What comes before a line: the turns of a session, or line `parent_line` and what precedes it."""
+
+    session_id: str | None = None
+    parent_line: int | None = None
+
+
+@dataclass
+class Index:
+    """The lines read so far, by the hash of their custom_id."""
+
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, custom_id: str | None, number: int) -> None:
+        if custom_id is not None:
+            self._numbers.setdefault(_digest(custom_id), number)
+
+    def find(self, custom_id: str) -> int | None:
+        return self._numbers.get(_digest(custom_id))
+
+
+def _digest(custom_id: str) -> bytes:
+    return hashlib.blake2b(custom_id.encode(), digest_size=8).digest()
+
+
+def split(body: dict[str, Any], endpoint: str, index: Index) -> tuple[dict[str, Any], Links]:
+    """The body without what names its conversation, and what it names. Only lines before this one
+    can be named, so no circle is possible. BadRequest: `session_and_previous`, `invalid_type`,
+    `previous_line_not_found`."""
+    session_id, previous = body.get("session_id"), body.get("previous_response_id")
+    if endpoint not in _ENDPOINTS or (session_id is None and previous is None):
+        return body, Links()
+    if session_id is not None and previous is not None:
+        raise BadRequest("session_and_previous", param="previous_response_id")
+    rest = {
+        name: value
+        for name, value in body.items()
+        if name not in ("session_id", "previous_response_id")
+    }
+    if previous is None:
+        return rest, Links(session_id=_require_text(session_id, "session_id"))
+    return rest, Links(parent_line=_find_parent(previous, index))
+
+
+def _find_parent(previous: Any, index: Index) -> int:
+    name = _require_text(previous, "previous_response_id")
+    found = index.find(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+    if found is None:
+        shown = name.removeprefix(PREFIX)[:_SHOWN]
+        raise BadRequest(
+            "previous_line_not_found", param="previous_response_id", custom_id=shown, prefix=PREFIX
+        )
+    return found
+
+
+def _require_text(value: Any, param: str) -> str:
+    if not isinstance(value, str):
+        values = {"expected": flaws.word("string"), "actual": flaws.word(flaws.name_type(value))}
+        raise BadRequest("invalid_type", param=param, **values)
+    return value
