@@ -149,7 +149,6 @@ jobs = Table(
     Column("batch_id", String(64), ForeignKey("batches.id", ondelete="CASCADE")),
     Column("custom_id", String(256)),
     Column("line_no", Integer),
-    Column("parent_line", Integer),  # of the same batch: the line that this one follows on
     Column("idempotency_key", String(255)),
     Column("request_hash", String(64)),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
@@ -161,6 +160,7 @@ jobs = Table(
     Column("started_at", Float),
     Column("finished_at", Float),
     Column("expires_at", Float),
+    Column("parent_line", Integer),  # of the same batch: the line that this one follows on
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
     UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
     Index("ix_jobs_claim", "model", "state", text("priority DESC"), "seq"),
