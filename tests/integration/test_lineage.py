@@ -58,7 +58,7 @@ def test_conversations_run_in_order_and_beside_each_other(context: Context):
 def test_a_line_sees_what_was_said_before_it_and_two_may_follow_on_one(context: Context):
     take_in(context, make_line(1) + follow(2, "c1") + follow(3, "c2") + follow(4, "c1"))
     holder = makers.add_worker(context.db)
-    seen = {}
+    seen: dict[str | None, str] = {}
     while held := makers.take(context.db, holder):
         seen |= {job.custom_id: render(context, job) for job in held}
         claims.settle(context.db, [makers.succeed(job, f"re {job.custom_id}") for job in held])
