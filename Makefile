@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench eval-demo eval-instructions faults postgres lock sync clean
+.PHONY: demo up test check bench eval-demo eval-instructions faults mutants postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -63,6 +63,10 @@ eval-demo: $(READY)
 
 faults: $(READY)
 	$(BIN)/pytest tests/acceptance/test_kills.py
+
+# Breaks the program on purpose and shows that the suite notices.
+mutants: $(READY)
+	$(BIN)/python -m tools.mutants
 
 lock: $(READY)
 	$(BIN)/python -m tools.lock

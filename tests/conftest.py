@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -14,6 +15,8 @@ from app import settings
 from app.models import migrate
 from app.models.database import Database
 from tests.postgres import running_postgres
+
+hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 _START_SECONDS = 10.0
 KINDS = ("sqlite", "postgresql")

@@ -25,12 +25,18 @@ class Api:
     """The app with its parts; `client` asks it in English."""
 
     def __init__(
-        self, db: Database, redis_url: str, folder: Path, options: settings.Settings | None = None
+        self,
+        db: Database,
+        redis_url: str,
+        folder: Path,
+        options: settings.Settings | None = None,
+        *,
+        watch: Callable[[queue.Publisher], queue.Publisher] = lambda publisher: publisher,
     ) -> None:
         self.db = db
         self.settings = options or settings.Settings(models=MODELS, data_dir=folder)
         self.celery: Celery = queue.make_app(redis_url)
-        publisher = queue.Publisher(self.celery)
+        publisher = watch(queue.Publisher(self.celery))
         self.app = factory.create_app(self.settings, db, publisher, ping=ping.make_ping(redis_url))
         self.app.testing = False  # failures must be answered, not raised
         self.client: Any = self.app.test_client()

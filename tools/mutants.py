@@ -1,0 +1,254 @@
+"""Breaks the service on purpose, one named way at a time, and shows that the suite notices.
+
+    make mutants                    all of them
+    python -m tools.mutants NAME    some
+
+Each mutation is applied to a copy of the program; the tests named for it must then fail through an
+invariant ("I3: ..."), not through an import, a syntax or a type error. The exit status is 0 if all do.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("app", "tests", "tools", "evals", "pyproject.toml")
+MACHINE = "tests/faults/test_machine.py"
+_BROKEN = re.compile(r"^E +(\w*(?:Import|Name|Type|Attribute|Syntax|Key)Error)\b", re.MULTILINE)
+_INVARIANT = re.compile(r"^E .*?\b(I\d+): ([^\n]{0,90})", re.MULTILINE)
+_LIMIT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault in the program: pairs of (file, old text, new text), each found exactly once."""
+
+    name: str
+    edits: tuple[tuple[str, str, str], ...]
+    tests: tuple[str, ...] = (f"{MACHINE}", "-k", "sqlite")
+    expected: tuple[str, ...] = ()  # invariants of which one must be named
+
+
+_CLAIMS = "app/models/claims.py"
+MUTANTS = (
+    Mutant(
+        "no attempt in the fenced commit",
+        (
+            (
+                _CLAIMS,
+                "fence = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(held)",
+                "fence = jobs.c.id.in_([job_id for job_id, _ in held])",
+            ),
+            (
+                _CLAIMS,
+                "held = [offered[row.id, row.attempt] for row in rows.values()]",
+                "held = [o for o in {o.job_id: o for o in outcomes}.values() if o.job_id in rows]",
+            ),
+        ),
+        expected=("I3", "I5"),
+    ),
+    Mutant(
+        "no unique key on results",
+        (
+            (
+                "app/migrations/versions/v0001_initial.py",
+                '        sa.PrimaryKeyConstraint("job_id"),\n',
+                "",
+            ),
+        ),
+        expected=("I3",),
+    ),
+    Mutant(
+        "publish before commit",
+        (
+            (
+                "app/api/jobs.py",
+                "    job, is_new = jobs.create(",
+                '    current.publisher.hint("small", ["job_of_the_future"])\n'
+                "    job, is_new = jobs.create(",
+            ),
+            (
+                "app/api/jobs.py",
+                "    if is_new:\n        current.publisher.hint(job.model, [job.id])\n",
+                "",
+            ),
+        ),
+        tests=("tests/faults/test_hints.py",),
+        expected=("I15",),
+    ),
+    Mutant(
+        "no sweeper",
+        (
+            (
+                "app/workers/sweeper.py",
+                "for step in (self._recover_workers, self._expire_jobs, self._clean):",
+                "for step in (self._expire_jobs, self._clean):",
+            ),
+            (
+                "app/workers/sweeper.py",
+                "for step in (self._hint_models, self._push_batches):",
+                "for step in (self._push_batches,):",
+            ),
+        ),
+        expected=("I2",),
+    ),
+    Mutant(
+        "no lease takeover",
+        (
+            (
+                "app/models/workers.py",
+                "        recovered = _recover(tx, identity.slot, epoch - 1, max_attempts)\n",
+                "        recovered = Recovery()\n",
+            ),
+        ),
+        expected=("I12", "I2"),
+    ),
+    Mutant(
+        "cancel not checked at commit",
+        (
+            (
+                _CLAIMS,
+                "return outcome.state == JobState.SUCCEEDED and not row.cancel_requested",
+                "return outcome.state == JobState.SUCCEEDED",
+            ),
+        ),
+        expected=("I13",),
+    ),
+    Mutant(
+        "session order ignored",
+        (
+            (
+                _CLAIMS,
+                "    in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)\n",
+                "    in_turn = sa.or_(jobs.c.session_id.is_(None), blocked, ~blocked)\n",
+            ),
+        ),
+        expected=("I9",),
+    ),
+    Mutant(
+        "poison not isolated",
+        (
+            (
+                _CLAIMS,
+                "    if rows and rows[0].crashes:\n",
+                "    if rows and rows[0].crashes < 0:\n",
+            ),
+            (
+                _CLAIMS,
+                "for i, row in enumerate(rows) if row.crashes)",
+                "for i, row in enumerate(rows) if row.crashes < 0)",
+            ),
+        ),
+        expected=("I11",),
+    ),
+    Mutant(
+        "crashes are not counted",
+        ((_CLAIMS, "crashes=jobs.c.crashes + crashes", "crashes=jobs.c.crashes"),),
+        expected=("I4", "I11"),
+    ),
+    Mutant(
+        "a dead worker may claim",
+        ((_CLAIMS, "        if not _is_alive(tx, holder):\n", "        if holder is None:\n"),),
+        expected=("I12",),
+    ),
+    Mutant(
+        "successes are not counted in their batch",
+        (
+            (
+                "app/models/successes.py",
+                "completed=batches.c.completed + len(members),",
+                "completed=batches.c.completed,",
+            ),
+        ),
+        expected=("I6",),
+    ),
+    Mutant(
+        "a job of any tenant may be cancelled",
+        (
+            (
+                "app/models/jobs.py",
+                "        cancel_where(tx, *owned)\n        job = _load(tx, *owned)\n",
+                "        cancel_where(tx, jobs.c.id == job_id)\n"
+                "        job = _load(tx, jobs.c.id == job_id)\n",
+            ),
+        ),
+        expected=("I8",),
+    ),
+    Mutant(
+        "the idempotency key's body is not compared",
+        (
+            (
+                "app/models/jobs.py",
+                "    if row.request_hash != new.request_hash:\n",
+                "    if row.request_hash is None:\n",
+            ),
+        ),
+        expected=("I10",),
+    ),
+)
+
+
+def apply(mutant: Mutant, root: Path) -> None:
+    """Edits the files below `root`; ValueError if a text is not there exactly once."""
+    for name, old, new in mutant.edits:
+        path = root / name
+        content = path.read_text()
+        if content.count(old) != 1:
+            raise ValueError(f"{mutant.name}: {name} has {content.count(old)} times: {old!r}")
+        path.write_text(content.replace(old, new))
+
+
+def try_mutant(mutant: Mutant) -> str | None:
+    """What the suite said about it: the invariant it named; None if it noticed nothing, or failed
+    for another reason."""
+    with tempfile.TemporaryDirectory(prefix="autoglm-mutant-") as folder:
+        root = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, root / name)
+        apply(mutant, root)
+        said = _run_tests(mutant, root)
+    found = _INVARIANT.search(said)
+    if found is None or found[1] not in mutant.expected:
+        broken = _BROKEN.search(said)
+        print(said[-3000:], f"\n{broken[1] if broken else 'nothing named'}", file=sys.stderr)
+        return None
+    return f"{found[1]}: {found[2]}"
+
+
+def _run_tests(mutant: Mutant, root: Path) -> str:
+    options = ("-q", "-x", "--tb=short", "--hypothesis-profile=unshrunk", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *mutant.tests],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_SECONDS,
+    )
+    return done.stdout if done.returncode == 1 else ""
+
+
+def main(names: list[str]) -> int:
+    """Tries the mutants; the number that survived."""
+    survivors = 0
+    for mutant in MUTANTS:
+        if names and mutant.name not in names:
+            continue
+        started = time.monotonic()
+        verdict = try_mutant(mutant)
+        survivors += verdict is None
+        seconds = time.monotonic() - started
+        print(f"{mutant.name:45} {seconds:5.0f} s  {verdict or 'SURVIVED'}", flush=True)
+    print(f"{survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
