@@ -140,6 +140,13 @@ class ListObject(BaseModel):
     has_more: bool
 
 
+class ResultList(ListObject):
+    """A page of a batch's results; `cursor` is where the next one begins."""
+
+    cursor: str
+    batch_status: str
+
+
 class DeletedObject(BaseModel):
     """What is no more."""
 

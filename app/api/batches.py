@@ -5,14 +5,14 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import queue
-from app.api import answers, context, idempotency, language, schemas
+from app.api import answers, context, idempotency, language, outlook, schemas
 from app.errors import BadRequest, NotFound
 from app.models import batches, files
 from app.wire import objects
 from app.wire.rows import NewBatch
 
 PATH = "/v1/batches"
-_WINDOW_SECONDS = {"24h": 24 * 3600}
+WINDOW_SECONDS = {"24h": 24 * 3600}
 
 routes = APIBlueprint(
     "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
@@ -27,7 +27,7 @@ def create(query: schemas.NoQuery, body: schemas.BatchBody) -> flask.Response:
     batch, is_new = batches.create(current.db, _read_batch(body))
     if is_new:
         current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
-    return flask.jsonify(objects.show_batch(batch))
+    return flask.jsonify(outlook.show(current.db, batch))
 
 
 def _check_purpose(file_id: str) -> None:
@@ -48,7 +48,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
         endpoint=body.endpoint,
         input_file_id=body.input_file_id,
         completion_window=body.completion_window,
-        window_seconds=_WINDOW_SECONDS[body.completion_window],
+        window_seconds=WINDOW_SECONDS[body.completion_window],
         request_hash=idempotency.hash_body(),
         locale=language.choose(),
         idempotency_key=idempotency.read_key(),
@@ -62,21 +62,22 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
 @routes.get(PATH, responses={"200": answers.ListObject})
 def list_batches(query: schemas.Page) -> flask.Response:
     """The tenant's batches, newest first."""
+    db = context.current().db
     page, has_more = batches.list_page(
-        context.current().db, context.caller().tenant_id, limit=query.limit, after=query.after
+        db, context.caller().tenant_id, limit=query.limit, after=query.after
     )
-    return flask.jsonify(objects.show_list(list(map(objects.show_batch, page)), has_more=has_more))
+    return flask.jsonify(objects.show_list(outlook.show_all(db, page), has_more=has_more))
 
 
 @routes.get(f"{PATH}/<batch_id>", responses={"200": answers.BatchObject})
 def read(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """One batch."""
     found = batches.get(context.current().db, context.caller().tenant_id, path.batch_id)
-    return flask.jsonify(objects.show_batch(found))
+    return flask.jsonify(outlook.show(context.current().db, found))
 
 
 @routes.post(f"{PATH}/<batch_id>/cancel", responses={"200": answers.BatchObject})
 def cancel(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """Cancel a batch; what is done is kept. The body is not read."""
     found = batches.cancel(context.current().db, context.caller().tenant_id, path.batch_id)
-    return flask.jsonify(objects.show_batch(found))
+    return flask.jsonify(outlook.show(context.current().db, found))

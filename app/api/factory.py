@@ -15,13 +15,17 @@ from app.api import (
     batches,
     completions,
     context,
+    controls,
     docs,
+    explain,
     files,
     instructions,
     jobs,
+    lines,
     ops,
     problems,
     request,
+    results,
     sessions,
     tracing,
 )
@@ -41,6 +45,10 @@ _INTERFACES = (
     files.routes,
     batches.routes,
     completions.routes,
+    results.routes,
+    controls.routes,
+    lines.routes,
+    explain.routes,
     ops.routes,
 )
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {

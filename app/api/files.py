@@ -105,11 +105,14 @@ def read(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
 @routes.get(f"{PATH}/<file_id>/content", responses={"200": {"content": {"application/jsonl": {}}}})
 def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
     """The bytes of a file, as a stream."""
-    current = context.current()
-    found = files.get(current.db, context.caller().tenant_id, path.file_id)
+    return send_stored(files.get(context.current().db, context.caller().tenant_id, path.file_id))
+
+
+def send_stored(found: File) -> flask.Response:
+    """A file's bytes; NotFound("file_content_missing") when they are gone."""
     try:
         return flask.send_file(
-            (current.files_dir / found.path).absolute(),
+            (context.current().files_dir / found.path).absolute(),
             mimetype="application/jsonl",
             as_attachment=True,
             download_name=f"{found.id}.jsonl",

@@ -40,6 +40,10 @@ class Notifier:
         finally:
             self._forget(job_id, ended)
 
+    def pause(self, seconds: float) -> bool:
+        """Waits; True at once when this stops, so that an open stream does not hold up the end."""
+        return self._stopping.wait(seconds)
+
     def stop(self) -> None:
         """Lets every caller go within one poll; safe to call from a signal handler."""
         self._stopping.set()

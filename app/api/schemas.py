@@ -60,6 +60,13 @@ class TurnPage(_Query):
     after: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
+class ResultPage(_Query):
+    """A page of a batch's results: what ended after a cursor."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: Annotated[str, Field(max_length=64)] | None = None
+
+
 class FilePage(_Query):
     """A page of files."""
 
@@ -89,6 +96,17 @@ class FilePath(BaseModel):
 
 class BatchPath(BaseModel):
     batch_id: str
+
+
+class LinePath(BaseModel):
+    batch_id: str
+    line: str
+
+
+class LineQuery(_Query):
+    """What the line's name is, where it could be both; without it, the custom_id first."""
+
+    by: Literal["custom_id", "number"] | None = None
 
 
 class ModelPath(BaseModel):

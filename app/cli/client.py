@@ -67,6 +67,10 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the connections up."""
         self._http.close()
 
     def upload_file(
@@ -84,20 +88,20 @@ class Client:
             yield from body()
             yield tail
 
-        return self._ask("POST", "/v1/files", headers=headers, content=chunks)
+        return self.ask("POST", "/v1/files", headers=headers, content=chunks)
 
     def create_batch(self, file_id: str, endpoint: str, *, idempotency_key: str) -> dict[str, Any]:
         """Creates the batch, or returns the one that an earlier call with this key created."""
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
-        return self._ask(
+        return self.ask(
             "POST", "/v1/batches", headers={"Idempotency-Key": idempotency_key}, json=body
         )
 
     def fetch_batch(self, batch_id: str) -> dict[str, Any]:
-        return self._ask("GET", f"/v1/batches/{batch_id}")
+        return self.ask("GET", f"/v1/batches/{batch_id}")
 
     def cancel_batch(self, batch_id: str) -> dict[str, Any]:
-        return self._ask("POST", f"/v1/batches/{batch_id}/cancel")
+        return self.ask("POST", f"/v1/batches/{batch_id}/cancel")
 
     def save_content(self, file_id: str, target: Path) -> None:
         """Writes the file's content to `target`, as a stream; a broken download starts over."""
@@ -112,19 +116,22 @@ class Client:
 
         self._insist(attempt)
 
-    def _ask(
+    def ask(
         self,
         method: str,
         path: str,
         *,
         headers: dict[str, str] | None = None,
+        params: dict[str, Any] | None = None,
         json: Any = None,
         content: Callable[[], Iterator[bytes]] | None = None,
     ) -> dict[str, Any]:
+        """The JSON object that the server answers. A path is one that may be asked again."""
+
         def attempt() -> dict[str, Any]:
             body = content() if content else None
             with self._http.stream(
-                method, path, headers=headers, json=json, content=body
+                method, path, headers=headers, params=params, json=json, content=body
             ) as response:
                 answers.check(response)
                 response.read()

@@ -40,6 +40,10 @@ def _count_ready(tx: Connection, model: str) -> int:
 
 
 def _count_queued(tx: Connection, model: str, limit: int) -> int:
-    queued = (jobs.c.model == model, jobs.c.state == JobState.QUEUED)
+    queued = (
+        jobs.c.model == model,
+        jobs.c.state == JobState.QUEUED,
+        jobs.c.held == sa.false(),
+    )
     bounded = sa.select(jobs.c.seq).where(*queued).limit(limit).subquery()
     return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()

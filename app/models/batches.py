@@ -112,6 +112,18 @@ def list_page(
     return [Batch(**row) for row in rows[:limit]], len(rows) > limit
 
 
+def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]:
+    """For each of these batches that was run again: the batches that did, oldest first."""
+    made = sa.select(batches.c.retried_from, batches.c.id).where(
+        batches.c.retried_from.in_(batch_ids)
+    )
+    found: dict[str, list[str]] = {}
+    with db.read() as tx:
+        for origin, batch_id in tx.execute(made.order_by(batches.c.seq)):
+            found.setdefault(origin, []).append(batch_id)
+    return found
+
+
 @retries.repeat
 def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
     """Starts cancelling; a batch that is cancelling or cancelled is returned as it is.
@@ -163,21 +175,22 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
     if the batch takes no more lines.
     """
     with db.write() as tx:
-        locked = sa.select(batches.c.status, batches.c.lines_ingested).where(
-            batches.c.id == batch.id
-        )
+        locked = sa.select(
+            batches.c.status, batches.c.lines_ingested, batches.c.settles, batches.c.paused_at
+        ).where(batches.c.id == batch.id)
         row = tx.execute(locked.with_for_update()).one_or_none()
         if row is None or row.status not in (BatchState.IN_PROGRESS, BatchState.CANCELLING):
             return False
         fresh = [line for line in lines if line.line_no > row.lines_ingested]
         fresh = lineage.check_sessions(tx, batch.tenant_id, fresh)
-        rows = [_line_row(batch, line, _first_state(row.status, line)) for line in fresh]
+        rows = [_line_row(batch, line, row) for line in fresh]
         if rows:
             tx.execute(sa.insert(jobs), rows)
         counting = sa.update(batches).where(batches.c.id == batch.id)
         num_ended = sum(row["state"] != JobState.QUEUED for row in rows)
         tx.execute(
             counting.values(
+                settles=row.settles + 1,
                 lines_ingested=max(last_line, row.lines_ingested),
                 failed=batches.c.failed + num_ended,
             )
@@ -191,8 +204,9 @@ def _first_state(status: str, line: Line) -> JobState:
     return JobState.QUEUED if line.problem is None else JobState.FAILED
 
 
-def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
-    now = time.time()
+def _line_row(batch: Batch, line: Line, current: Any) -> dict[str, Any]:
+    """`current`: the batch's row as it is now."""
+    now, state = time.time(), _first_state(current.status, line)
     failure = line.problem.as_json() if line.problem and state == JobState.FAILED else None
     return {
         "id": ids.make_job(),
@@ -215,6 +229,8 @@ def _line_row(batch: Batch, line: Line, state: JobState) -> dict[str, Any]:
         "queued_at": now,
         "finished_at": None if state == JobState.QUEUED else now,
         "expires_at": batch.expires_at,
+        "held": current.paused_at is not None,
+        "ended_no": None if state == JobState.QUEUED else current.settles + 1,
     }
 
 

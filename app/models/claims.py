@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import lineage, retries, successes
+from app.models import endings, lineage, retries, successes
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
@@ -71,8 +71,12 @@ def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
         _EARLIER.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]),
     )
     in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)
-    is_free = sa.and_(in_turn, ~lineage.is_waiting())
-    return (jobs.c.model == model, jobs.c.state == JobState.QUEUED, is_free)
+    return (
+        jobs.c.model == model,
+        jobs.c.state == JobState.QUEUED,
+        jobs.c.held == sa.false(),
+        sa.and_(in_turn, ~lineage.is_waiting()),
+    )
 
 
 def _choose(tx: Connection, model: str, limit: int, may_isolate: bool) -> list[int]:
@@ -86,6 +90,7 @@ def _choose(tx: Connection, model: str, limit: int, may_isolate: bool) -> list[i
 
 
 def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
+    now = time.time()
     taking = sa.update(jobs).where(jobs.c.seq.in_(wanted), jobs.c.state == JobState.QUEUED)
     rows = tx.execute(
         taking.values(
@@ -93,7 +98,8 @@ def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
             attempt=jobs.c.attempt + 1,
             slot=holder.slot,
             epoch=holder.epoch,
-            started_at=sa.func.coalesce(jobs.c.started_at, time.time()),
+            claimed_at=now,
+            started_at=sa.func.coalesce(jobs.c.started_at, now),
         ).returning(*JOB_COLUMNS)
     ).mappings()
     return sorted((Job(**row) for row in rows), key=lambda job: (-job.priority, job.seq))
@@ -131,11 +137,16 @@ def requeue(tx: Connection, job_ids: Sequence[str], *, crashes: int = 0) -> None
 def end(
     tx: Connection, job_ids: Sequence[str], state: JobState, error: dict[str, Any] | None
 ) -> None:
-    """Moves open jobs to a terminal state that is not success, and counts them in their batches."""
+    """Moves open jobs to a terminal state that is not success, and counts them in their batches.
+    PostgreSQL: the caller has locked these jobs, so that everybody locks jobs before batches."""
+    endings.open_groups_of(tx, job_ids)
     moving = sa.update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.state.in_(sources(state)))
     moved = tx.execute(
         moving.values(
-            state=state, finished_at=time.time(), error=sa.null() if error is None else error
+            state=state,
+            finished_at=time.time(),
+            error=sa.null() if error is None else error,
+            ended_no=endings.current_group(),
         ).returning(jobs.c.batch_id)
     )
     count_failed(tx, Counter(row.batch_id for row in moved if row.batch_id))
@@ -149,6 +160,7 @@ def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
         jobs.c.attempt,
         jobs.c.slot,
         jobs.c.epoch,
+        jobs.c.claimed_at,
         jobs.c.batch_id,
         jobs.c.session_id,
         jobs.c.cancel_requested,
@@ -166,6 +178,7 @@ def _record_attempts(tx: Connection, rows: Sequence[Any], outcome: str) -> None:
             "attempt": row.attempt,
             "slot": row.slot,
             "epoch": row.epoch,
+            "claimed_at": row.claimed_at,
             "outcome": outcome,
             "ended_at": now,
         }
@@ -192,9 +205,9 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
         rows = {row.id: row for row in _lock_held(tx, list(offered))}
         held = [offered[row.id, row.attempt] for row in rows.values()]
         done = [o for o in held if _succeeds(o, rows[o.job_id])]
+        successes.count_completed(tx, done, rows)
         successes.store_results(tx, done)
         successes.store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
-        successes.count_completed(tx, done, rows)
         for outcome in held:
             if not _succeeds(outcome, rows[outcome.job_id]):
                 _end_unsuccessful(tx, outcome, rows[outcome.job_id])

@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import retries
+from app.models import endings, retries
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -18,7 +18,16 @@ from app.wire import ids
 from app.wire.rows import Job, NewJob, Result
 
 _POSITION_LIMIT = 10_000
-_HIDDEN = {"key_id", "idempotency_key", "request_hash", "slot", "epoch"}
+_HIDDEN = {
+    "key_id",
+    "idempotency_key",
+    "request_hash",
+    "slot",
+    "epoch",
+    "held",
+    "claimed_at",
+    "ended_no",
+}
 JOB_COLUMNS = tuple(column for column in jobs.c if column.name not in _HIDDEN)
 _RESULT_COLUMNS = tuple(
     column.label(f"result_{column.name}")
@@ -150,13 +159,30 @@ def list_lines(
 ) -> list[Job]:
     """A page of a batch's jobs with results, in the order of its input lines. Without requests,
     `request` is empty: a page of large prompts would not fit into memory."""
-    page = with_results().where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
-    if not has_requests:
-        rest = [c for c in page.selected_columns if c.name != "request"]
-        page = page.with_only_columns(*rest, sa.literal({}, JSON).label("request"))
+    page = with_results() if has_requests else select_answers()
+    page = page.where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
     with db.read() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]
+
+
+def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> list[Job]:
+    """The same of lines that have ended, without requests."""
+    page = select_answers().where(
+        jobs.c.batch_id == batch_id,
+        jobs.c.line_no > after_line,
+        jobs.c.state.not_in([state.value for state in OPEN]),
+    )
+    with db.read() as tx:
+        rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
+    return [read_row(row) for row in rows]
+
+
+def select_answers(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Jobs with results, without their requests, and whatever columns `more` names."""
+    page = with_results()
+    rest = [c for c in page.selected_columns if c.name != "request"]
+    return page.with_only_columns(*rest, sa.literal({}, JSON).label("request"), *more)
 
 
 @retries.repeat
@@ -176,10 +202,14 @@ def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
     """Cancels the queued jobs that match, counted in their batches, and flags the running ones;
     returns how many ended."""
     is_queued = jobs.c.state == JobState.QUEUED
-    open_jobs = sa.update(jobs).where(*conditions, jobs.c.state.in_(sources(JobState.CANCELLED)))
-    asking = open_jobs.values(  # one statement: no job can change sides between two
+    to_ask = (*conditions, jobs.c.state.in_(sources(JobState.CANCELLED)))
+    locked = sa.select(jobs.c.batch_id).where(*to_ask).with_for_update()
+    endings.open_groups(tx, set(tx.execute(locked).scalars()))
+    asking = sa.update(jobs).where(*to_ask)
+    asking = asking.values(  # one statement: no job can change sides between two
         state=sa.case((is_queued, JobState.CANCELLED.value), else_=jobs.c.state),
         finished_at=sa.case((is_queued, time.time()), else_=jobs.c.finished_at),
+        ended_no=sa.case((is_queued, endings.current_group()), else_=jobs.c.ended_no),
         cancel_requested=sa.true(),
     )
     rows = tx.execute(asking.returning(jobs.c.state, jobs.c.batch_id)).all()
@@ -205,9 +235,12 @@ def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:
 
 def explain_wait(db: Database, job: Job) -> tuple[int, str]:
     """A queued job's place (1 = next; counted up to 10,000) and a reason code:
-    session_turn_pending, no_worker, worker_loading or workers_busy."""
+    batch_paused, session_turn_pending, no_worker, worker_loading or workers_busy."""
     with db.read() as tx:
         position = _count_ahead(tx, job) + 1
+        held = sa.select(jobs.c.held).where(jobs.c.id == job.id)
+        if tx.execute(held).scalar_one_or_none():
+            return position, "batch_paused"
         if job.session_id is not None and _is_session_busy(tx, job):
             return position, "session_turn_pending"
         states = tx.execute(sa.select(workers.c.state).where(workers.c.model == job.model))
@@ -218,7 +251,11 @@ def _count_ahead(tx: Connection, job: Job) -> int:
     """Two ranges of one index rather than one OR, which would walk the whole queue."""
     more_urgent = (jobs.c.priority > job.priority,)
     before = (jobs.c.priority == job.priority, jobs.c.seq < job.seq)
-    waiting = (jobs.c.model == job.model, jobs.c.state == JobState.QUEUED)
+    waiting = (
+        jobs.c.model == job.model,
+        jobs.c.state == JobState.QUEUED,
+        jobs.c.held == sa.false(),
+    )
     number = sum(_count(tx, _POSITION_LIMIT, *waiting, *each) for each in (more_urgent, before))
     return min(number, _POSITION_LIMIT)
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app.models import endings
 from app.models.states import JobState
 from app.models.tables import batches, jobs, results, sessions, turns
 from app.wire.rows import Outcome
@@ -20,7 +21,8 @@ def store_results(tx: Connection, done: Sequence[Outcome]) -> None:
     moving = sa.update(jobs).where(
         jobs.c.id.in_([o.job_id for o in done]), jobs.c.state == JobState.RUNNING
     )
-    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now))
+    ended_no = endings.current_group()
+    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now, ended_no=ended_no))
     tx.execute(
         sa.insert(results),
         [
@@ -55,18 +57,20 @@ def store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -
 
 
 def count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
-    """Counts successes and their tokens in the batches they belong to."""
+    """Counts successes and their tokens in the batches they belong to, and opens a group of
+    endings there: before the jobs are moved, so that their rows can name it."""
     by_batch: dict[str, list[Outcome]] = {}
     for outcome in done:
         batch_id = rows[outcome.job_id].batch_id
         if batch_id:
             by_batch.setdefault(batch_id, []).append(outcome)
-    for batch_id, members in by_batch.items():
+    for batch_id, members in sorted(by_batch.items()):
         produced = [o.result for o in members if o.result]
         tx.execute(
             sa.update(batches)
             .where(batches.c.id == batch_id)
             .values(
+                settles=batches.c.settles + 1,
                 completed=batches.c.completed + len(members),
                 input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
                 cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),

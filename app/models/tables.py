@@ -112,9 +112,13 @@ batches = Table(
     Column("expired_at", Float),
     Column("cancelling_at", Float),
     Column("cancelled_at", Float),
+    Column("settles", BigInteger, nullable=False, server_default="0"),  # see app.models.endings
+    Column("paused_at", Float),  # since when its lines are passed over
+    Column("retried_from", String(64)),  # the batch whose lines this one runs again
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),
     Index("ix_batches_status", "status"),
+    Index("ix_batches_retried", "retried_from"),
 )
 
 sessions = Table(
@@ -161,9 +165,20 @@ jobs = Table(
     Column("finished_at", Float),
     Column("expires_at", Float),
     Column("parent_line", Integer),  # of the same batch: the line that this one follows on
+    Column("held", Boolean, nullable=False, server_default=text("false")),  # its batch is paused
+    Column("claimed_at", Float),  # when the current attempt began
+    Column("ended_no", BigInteger),  # a batch's lines in the order they ended: app.models.endings
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
     UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
-    Index("ix_jobs_claim", "model", "state", text("priority DESC"), "seq"),
+    Index("ix_jobs_claim", "model", "state", "held", text("priority DESC"), "seq"),
+    Index(
+        "ix_jobs_ended",
+        "batch_id",
+        "ended_no",
+        "line_no",
+        sqlite_where=text("ended_no IS NOT NULL"),
+        postgresql_where=text("ended_no IS NOT NULL"),
+    ),
     Index("ix_jobs_slot", "slot", "state"),
     Index("ix_jobs_session", "session_id", "seq"),
     Index("ix_jobs_tenant", "tenant_id", "seq"),
@@ -223,6 +238,7 @@ attempts = Table(
     Column("epoch", Integer),
     Column("outcome", String(32), nullable=False),  # released | crashed
     Column("ended_at", Float, nullable=False),
+    Column("claimed_at", Float),
     UniqueConstraint("job_id", "attempt", name="uq_attempts"),
 )
 
@@ -246,4 +262,23 @@ workers = Table(
     Column("provenance", JSON),
     Column("started_at", Float, nullable=False),
     Column("pulsed_at", Float, nullable=False),
+)
+
+beats = Table(
+    "beats",
+    metadata,
+    Column("name", String(128), primary_key=True),  # control@HOST
+    Column("beaten_at", Float, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("type", String(64), nullable=False),  # batch.at_risk
+    Column("object_id", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("type", "object_id", name="uq_events"),  # each is said once
+    Index("ix_events_created", "created_at"),
 )

@@ -88,6 +88,7 @@ def _recover(tx: Connection, slot: str, epoch: int, max_attempts: int) -> Recove
         jobs.c.attempt,
         jobs.c.slot,
         jobs.c.epoch,
+        jobs.c.claimed_at,
         jobs.c.crashes,
         jobs.c.cancel_requested,
     )

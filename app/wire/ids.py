@@ -23,5 +23,9 @@ def make_session() -> str:
     return _make("sess_")
 
 
+def make_event() -> str:
+    return _make("evt_")
+
+
 def make_key() -> str:
     return _make("key_")

@@ -18,6 +18,9 @@ _BATCH_TIMES = (
 )
 
 
+_PAUSABLE = ("validating", "in_progress")
+
+
 def show_job(
     job: Job, explain: render.Explain, *, position: int | None = None, reason: str | None = None
 ) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def show_file(file: File) -> dict[str, Any]:
 
 
 def show_batch(batch: Batch) -> dict[str, Any]:
-    """OpenAI's batch object."""
+    """OpenAI's batch object, with ours after it: clients skip what they do not know."""
     return {
         "id": batch.id,
         "object": "batch",
@@ -122,6 +125,8 @@ def show_batch(batch: Batch) -> dict[str, Any]:
         },
         "usage": _show_usage(batch),
         "metadata": batch.metadata,
+        "paused": batch.paused_at is not None and batch.status in _PAUSABLE,
+        "retried_from": batch.retried_from,
     }
 
 

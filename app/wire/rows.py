@@ -133,6 +133,9 @@ class Batch:
     expired_at: float | None
     cancelling_at: float | None
     cancelled_at: float | None
+    settles: int = 0
+    paused_at: float | None = None
+    retried_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,30 @@ class NewBatch:
     output_expires_seconds: int | None = None
     trace_id: str | None = None
     retry_seconds: float | None = None
+    retried_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a job, by the worker that had it; `outcome` is `running` for the present one."""
+
+    attempt: int
+    slot: str | None
+    epoch: int | None
+    claimed_at: float | None
+    ended_at: float | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to an object: webhooks tell it."""
+
+    id: str
+    tenant_id: str
+    type: str
+    object_id: str
+    created_at: float
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, chunks, files, sweeps
+from app.models import batches, chunks, events, files, sweeps
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
@@ -35,7 +35,7 @@ def _forget_rows(context: Context) -> int:
         gone += piece
         if not piece:
             break
-    return gone
+    return gone + events.forget(context.db, before=before)
 
 
 def _delete_files(context: Context) -> int:

@@ -5,16 +5,17 @@ clock; a jump of the wall clock changes nothing but expiry dates.
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
 
 from app import queue
 from app.errors import Unavailable
-from app.models import batches, sweeps, workers
+from app.models import batches, beats, sweeps, workers
 from app.models.states import BatchState, WorkerState
 from app.wire.rows import Batch
-from app.workers import cleaning, finalize
+from app.workers import cleaning, finalize, foresight
 from app.workers.context import Context
 from app.workers.stillness import Patience, Stillness
 
@@ -22,6 +23,7 @@ _HINTED = 100  # job ids named in a hint
 _EXPIRY_PIECE = 1000
 _MAX_PIECES = 50
 _CLEANING_SECONDS = 60.0
+_BEAT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Sweeper:
         self._pulses = Stillness(monotonic, longest_step)
         self._batches = Patience(Stillness(monotonic, longest_step), _LONGEST_WAIT_SECONDS)
         self._cleaned_at: float | None = None
+        self._beaten_at: float | None = None
 
     def sweep(self) -> None:
         """One pass over everything. What fails is logged and does not stop the rest."""
@@ -46,8 +49,8 @@ class Sweeper:
         self.wake()
 
     def mend(self) -> None:
-        """Dead workers, overdue jobs, old things."""
-        for step in (self._recover_workers, self._expire_jobs, self._clean):
+        """Dead workers, overdue jobs, old things; and the sign that this process lives."""
+        for step in (self._recover_workers, self._expire_jobs, self._clean, self._beat):
             self._attempt(step)
 
     def wake(self) -> None:
@@ -114,6 +117,15 @@ class Sweeper:
         if self._cleaned_at is None or now - self._cleaned_at >= _CLEANING_SECONDS:
             cleaning.run(self._context)
             self._cleaned_at = now
+
+    def _beat(self) -> None:
+        """Shows that a control process lives, and tells which batches will be late."""
+        now = self._monotonic()
+        if self._beaten_at is None or now - self._beaten_at >= _BEAT_SECONDS:
+            self._beaten_at = now
+            host = self._context.settings.worker.host or socket.gethostname()
+            beats.beat(self._context.db, f"control@{host}")
+            foresight.run(self._context)
 
     def _hint_models(self) -> None:
         """A hint for every model with claimable jobs, an idle live worker and an empty queue."""

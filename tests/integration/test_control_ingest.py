@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from app import locales, settings
+from app.intake import lines
 from app.models import batches, files, jobs, keys
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch, Job
-from app.workers import ingest, lines
+from app.workers import ingest
 from app.workers.context import Context
 from tests.integration import hostile, inputs, makers
 from tests.integration.inputs import make_line

@@ -129,7 +129,7 @@ def test_an_answer_that_is_no_object_is_explained(server: Standin) -> None:
     server.files["file-y"] = b"<html>"
 
     with client.Client(server.url) as api, pytest.raises(errors.RequestError) as caught:
-        api._ask("GET", "/v1/files/file-y/content")
+        api.ask("GET", "/v1/files/file-y/content")
 
     assert caught.value.code == "server_unexpected"
 

@@ -131,7 +131,9 @@ def test_an_empty_list_names_no_ids() -> None:
 
 def test_a_batch_has_every_field_that_clients_read() -> None:
     times = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at")
-    nothing = dict.fromkeys((*times, "cancelling_at", "cancelled_at", "output_file_id"))
+    nothing: dict[str, Any] = dict.fromkeys(
+        (*times, "cancelling_at", "cancelled_at", "output_file_id")
+    )
     problem = {"code": "invalid_json_line", "message": "x", "line": 1, "param": None}
     batch = Batch(
         **nothing,

@@ -1,0 +1,111 @@
+"""What can be done to a batch beside cancelling it: pause, resume, run its lost lines again."""
+
+import hashlib
+import time
+
+import flask
+from flask_openapi.blueprint import APIBlueprint
+
+from app import queue
+from app.api import answers, batches, context, idempotency, language, outlook, schemas, uploads
+from app.errors import Conflict, NotFound
+from app.intake import lines
+from app.models import batches as batch_store
+from app.models import files, pauses
+from app.models import lines as line_store
+from app.models.states import ENDED
+from app.wire import ids
+from app.wire.rows import Batch, File, NewBatch
+
+_FILE_SECONDS = 30 * 24 * 3600
+
+routes = APIBlueprint(
+    "controls", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+)
+
+
+@routes.post(f"{batches.PATH}/<batch_id>/pause", responses={"200": answers.BatchObject})
+def pause(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
+    """Let no more lines of the batch begin. What runs is finished. The body is not read."""
+    current, caller = context.current(), context.caller()
+    paused = pauses.pause(current.db, caller.tenant_id, path.batch_id)
+    return flask.jsonify(outlook.show(current.db, paused))
+
+
+@routes.post(f"{batches.PATH}/<batch_id>/resume", responses={"200": answers.BatchObject})
+def resume(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
+    """Let a paused batch go on. The body is not read."""
+    current, caller = context.current(), context.caller()
+    resumed = pauses.resume(current.db, caller.tenant_id, path.batch_id)
+    if resumed.model is not None:
+        current.publisher.hint(resumed.model, [])
+    return flask.jsonify(outlook.show(current.db, resumed))
+
+
+@routes.post(f"{batches.PATH}/<batch_id>/retry", responses={"200": answers.BatchObject})
+def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
+    """Make a new batch of the lines that failed, expired or were cancelled. The body is not read."""
+    current, caller = context.current(), context.caller()
+    origin = batch_store.get(current.db, caller.tenant_id, path.batch_id)
+    if origin.status not in ENDED:
+        raise Conflict("batch_not_ended", status=origin.status)
+    lost = frozenset(line_store.list_lost(current.db, origin.id))
+    if not lost:
+        raise Conflict("nothing_to_retry", id=origin.id)
+    file = _copy_lines(origin, lost)
+    batch, is_new = batch_store.create(current.db, _make_batch(origin, file))
+    if is_new:
+        current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
+    else:
+        files.delete(current.db, caller.tenant_id, file.id)
+        (current.files_dir / file.path).unlink(missing_ok=True)
+    return flask.jsonify(outlook.show(current.db, batch))
+
+
+def _copy_lines(origin: Batch, numbers: frozenset[int]) -> File:
+    """A new input file with these lines of the old one, as they stand there."""
+    current, file_id, now = context.current(), ids.make_file(), time.time()
+    limits = current.settings.limits
+    source = files.get(current.db, origin.tenant_id, origin.input_file_id, param="input_file_id")
+    sink = uploads.Sink(current.files_dir, limits.max_file_bytes)
+    flask.g.setdefault("sinks", []).append(sink)
+    try:
+        with (current.files_dir / source.path).open("rb") as content:
+            for raw in lines.iterate(content, limits.max_line_bytes):
+                if raw.number in numbers and raw.content is not None:
+                    sink.write(raw.content.rstrip(b"\r\n") + b"\n")
+    except FileNotFoundError as error:
+        raise NotFound("file_content_missing", param="input_file_id", id=source.id) from error
+    file = File(
+        id=file_id,
+        tenant_id=origin.tenant_id,
+        key_id=context.caller().key_id,
+        filename=f"{origin.id}_retry.jsonl",
+        purpose="batch",
+        bytes=sink.size,
+        sha256=sink.sha256,
+        path=file_id,
+        created_at=now,
+        expires_at=now + _FILE_SECONDS,
+    )
+    sink.keep(file.path)
+    return files.add(current.db, file)
+
+
+def _make_batch(origin: Batch, file: File) -> NewBatch:
+    return NewBatch(
+        tenant_id=origin.tenant_id,
+        key_id=context.caller().key_id,
+        endpoint=origin.endpoint,
+        input_file_id=file.id,
+        completion_window=origin.completion_window,
+        window_seconds=batches.WINDOW_SECONDS[origin.completion_window],
+        request_hash=hashlib.sha256(f"retry {origin.id}".encode()).hexdigest(),
+        locale=language.choose(),
+        idempotency_key=idempotency.read_key(),
+        retry_seconds=idempotency.find_retry_seconds(),
+        metadata=origin.metadata,
+        output_expires_seconds=origin.output_expires_seconds,
+        trace_id=flask.g.trace_id,
+        retried_from=origin.id,
+    )

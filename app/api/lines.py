@@ -1,0 +1,22 @@
+"""One line of a batch: where it is, what became of it, and every attempt at it."""
+
+import flask
+from flask_openapi.blueprint import APIBlueprint
+
+from app.api import answers, batches, context, events, schemas
+from app.models import batches as batch_store
+from app.models import lines
+from app.wire import history
+
+routes = APIBlueprint(
+    "lines", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+)
+
+
+@routes.get(f"{batches.PATH}/<batch_id>/lines/<path:line>", responses={"200": {}})
+def read_line(path: schemas.LinePath, query: schemas.LineQuery) -> flask.Response:
+    """A line by its custom_id, else by its number in the input file."""
+    db = context.current().db
+    batch = batch_store.get(db, context.caller().tenant_id, path.batch_id)
+    job, attempts = lines.find(db, batch.id, path.line, by=query.by)
+    return flask.jsonify(history.show_line(job, attempts, events.explainer(batch)))

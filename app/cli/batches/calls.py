@@ -1,0 +1,89 @@
+"""The calls to the server behind `autoglm batches`."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from app import errors
+from app.cli import client
+from app.cli.submit import check
+
+_PAGE = 100
+_CHUNK_BYTES = 256 * 1024
+_FIRST_BYTES = 4 * 1024 * 1024
+
+
+def create(api: client.Client, path: Path, endpoint: str) -> dict[str, Any]:
+    """Uploads the file and makes a batch of it. A call that is repeated makes no second batch."""
+
+    def read() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    file = api.upload_file(f"{path.stem}.jsonl", path.stat().st_size, read)
+    key = f"create-{secrets.token_hex(16)}"
+    return api.create_batch(str(file["id"]), endpoint, idempotency_key=key)
+
+
+def guess_endpoint(path: Path) -> str:
+    """The `url` of the first line; the server says what is wrong with it, if anything."""
+    with path.open("rb") as file:
+        first = file.readline(_FIRST_BYTES)
+    try:
+        url = orjson.loads(first)["url"]
+    except (ValueError, TypeError, KeyError):
+        return check.ENDPOINTS[0]
+    return url if isinstance(url, str) else check.ENDPOINTS[0]
+
+
+def list_batches(api: client.Client, limit: int, status: str | None) -> Iterator[dict[str, Any]]:
+    """Newest first; `status` may be `paused` too."""
+    after = None
+    while limit > 0:
+        query = {"limit": _PAGE if status else min(limit, _PAGE)} | (
+            {"after": after} if after else {}
+        )
+        page = api.ask("GET", "/v1/batches", params=query)
+        for batch in page["data"]:
+            if limit and (status is None or status == describe(batch)):
+                limit -= 1
+                yield batch
+        if not page["has_more"]:
+            return
+        after = page["last_id"]
+
+
+def describe(batch: dict[str, Any]) -> str:
+    """The status as a person wants to see it: OpenAI's, or paused."""
+    return "paused" if batch.get("paused") else str(batch["status"])
+
+
+def act(api: client.Client, batch_id: str, verb: str) -> dict[str, Any]:
+    """pause, resume, cancel or retry; a call that is repeated does nothing more."""
+    headers = {"Idempotency-Key": f"{verb}-{secrets.token_hex(16)}"}
+    return api.ask("POST", f"/v1/batches/{_part(batch_id)}/{verb}", headers=headers)
+
+
+def explain(api: client.Client, batch_id: str) -> dict[str, Any]:
+    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/explain")
+
+
+def read_line(api: client.Client, batch_id: str, line: str) -> dict[str, Any]:
+    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/lines/{quote(line, safe='')}")
+
+
+def read_page(api: client.Client, batch_id: str, after: str | None) -> dict[str, Any]:
+    """Results after a cursor."""
+    query = {"limit": 500} | ({"after": after} if after else {})
+    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/results", params=query)
+
+
+def _part(batch_id: str) -> str:
+    if not batch_id.strip():
+        raise errors.InputError("batch_not_found", param="batch_id", id=batch_id)
+    return quote(batch_id, safe="")

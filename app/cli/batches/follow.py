@@ -1,0 +1,103 @@
+"""Following a batch to its end: it survives broken connections and restarts of the server."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app import cli
+from app.cli import client
+from app.cli.batches import calls
+from app.cli.submit import progress
+
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+_FIRST_SECONDS = 0.2
+_LONGEST_SECONDS = 2.0
+
+
+def watch(api: client.Client, display: progress.Display, batch_id: str) -> dict[str, Any]:
+    """The batch once it has ended; meanwhile the display shows how far it is."""
+    said: set[str] = set()
+    for _ in _pauses():
+        batch = api.fetch_batch(batch_id)
+        counts = batch["request_counts"]
+        _say_news(display, batch, said)
+        display.show(counts["completed"] + counts["failed"], counts["total"])
+        if batch["status"] in ENDED:
+            return batch
+    raise AssertionError("pauses never end")
+
+
+def _pauses() -> Iterator[None]:
+    """Often at first, so that small batches end at once; then gently."""
+    delay = _FIRST_SECONDS
+    while True:
+        yield
+        time.sleep(delay)
+        delay = min(delay * 1.2, _LONGEST_SECONDS)
+
+
+def _say_news(display: progress.Display, batch: dict[str, Any], said: set[str]) -> None:
+    """Each once: what a bar cannot show."""
+    for news in (calls.describe(batch), *(["at_risk"] if batch.get("at_risk") else [])):
+        if news not in said:
+            said.add(news)
+            display.say(cli.say("batches.news", batch=batch["id"], status=news))
+
+
+def is_clean(batch: dict[str, Any]) -> bool:
+    """Whether every line succeeded."""
+    return batch["status"] == "completed" and not batch["request_counts"]["failed"]
+
+
+def read_results(
+    api: client.Client, batch_id: str, after: str | None, *, is_followed: bool
+) -> Iterator[dict[str, Any]]:
+    """Lines as they end, each once, beginning after a cursor; until the batch has ended, or until
+    nothing more is there."""
+    for _ in _pauses():
+        while True:
+            page = calls.read_page(api, batch_id, after)
+            yield from page["data"]
+            after = page["cursor"]
+            if not page["has_more"]:
+                break
+        if not page["data"] and (page["batch_status"] in ENDED or not is_followed):
+            return
+
+
+def find_cursor(output: Path | None) -> str | None:
+    """Where an earlier run that wrote this file was; a last line that was cut off is removed."""
+    if output is None or not output.exists():
+        return None
+    cursor, size = None, 0
+    with output.open("r+b") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            size += len(line)
+            cursor = str(orjson.loads(line)["cursor"])
+        file.truncate(size)
+    return cursor
+
+
+def write(lines: Iterator[dict[str, Any]], output: Path | None) -> int:
+    """Writes each line as it comes, to the end of the file or on standard output; returns how many
+    there were."""
+    number = 0
+    out = sys.stdout.buffer if output is None else output.open("ab")
+    try:
+        for line in lines:
+            out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            out.flush()
+            number += 1
+        if output is not None:
+            os.fsync(out.fileno())
+    finally:
+        if output is not None:
+            out.close()
+    return number

@@ -1,0 +1,1 @@
+"""Input files of batches: their lines read, checked and, before anything is queued, judged."""

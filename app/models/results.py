@@ -1,0 +1,27 @@
+"""Lines of a batch that have ended, for readers that do not wait for the batch's end."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.models import jobs as job_store
+from app.models.database import Database
+from app.models.tables import jobs
+from app.wire.endings import Cursor, Ending
+
+
+def list_page(db: Database, batch_id: str, *, after: Cursor, limit: int) -> list[Ending]:
+    """Lines of the batch that have ended, in the order they did, beginning after a cursor."""
+    later = sa.or_(jobs.c.ended_no > after.group, jobs.c.line_no > after.line)
+    found = job_store.select_answers(jobs.c.ended_no).where(
+        jobs.c.batch_id == batch_id, jobs.c.ended_no >= after.group, later
+    )
+    with db.read() as tx:
+        ordered = found.order_by(jobs.c.ended_no, jobs.c.line_no).limit(limit)
+        rows = [dict(row) for row in tx.execute(ordered).mappings()]
+    return [_read(row) for row in rows]
+
+
+def _read(row: dict[str, Any]) -> Ending:
+    cursor = Cursor(row.pop("ended_no"), row["line_no"])
+    return Ending(cursor, job_store.read_row(row))

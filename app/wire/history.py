@@ -1,0 +1,35 @@
+"""A line of a batch with its history, as clients see it. Times are Unix seconds, not rounded."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from app.wire import render
+from app.wire.rows import Attempt, Job
+
+_OPEN = ("queued", "running")
+
+
+def show_line(job: Job, attempts: Sequence[Attempt], explain: render.Explain) -> dict[str, Any]:
+    """The line object. `result` is its line of the output or error file, once it has ended."""
+    return {
+        "object": "batch.line",
+        "batch_id": job.batch_id,
+        "line": job.line_no,
+        "custom_id": job.custom_id,
+        "job_id": job.id,
+        "status": job.state,
+        "crashes": job.crashes,
+        "queued_at": job.queued_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "attempts": [_show_attempt(attempt, job) for attempt in attempts],
+        "result": None if job.state in _OPEN else render.output_line(job, explain),
+    }
+
+
+def _show_attempt(attempt: Attempt, job: Job) -> dict[str, Any]:
+    """`outcome`: running, succeeded, failed, cancelled, expired; released (given back, it does not
+    count) or crashed (its worker died)."""
+    code = (job.error or {}).get("code") if attempt.outcome == "failed" else None
+    return {**asdict(attempt), "error_code": code}

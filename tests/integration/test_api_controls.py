@@ -1,0 +1,269 @@
+"""Pause, resume, retry, explain and lines over HTTP, with strict OpenAI objects all along."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai.types import Batch as OpenAIBatch
+
+from app.models import batches, beats, claims, events, files, workers
+from app.models.claims import Holder
+from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Batch
+from app.workers import finalize, ingest
+from app.workers.context import Context
+from tests.integration import inputs, makers
+from tests.integration.apis import Api
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def api(database: Database, redis_url: str, tmp_path: Path) -> Api:
+    made = Api(database, redis_url, tmp_path)
+    beats.beat(database, "control@here")
+    with made.app.app_context():
+        made.app.extensions["autoglm"].health.probe()
+    return made
+
+
+@pytest.fixture
+def context(api: Api) -> Context:
+    made = Context(api.db, api.settings)
+    made.files.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def post(api: Api, batch_id: str, verb: str, **headers: str) -> Any:
+    return api.client.post(f"/v1/batches/{batch_id}/{verb}", headers=headers)
+
+
+def run_batch(context: Context, api: Api, number: int, *, bad: set[int]) -> Batch:
+    """A batch that has ended, over a real file: these lines of it failed."""
+    content = b"".join(inputs.make_line(n, body_model="small") for n in range(1, number + 1))
+    batch = inputs.submit(context, b"\n" + content, metadata={"run": "7"})
+    ingest.run(context, batch.id)
+    end(api, work(api), bad)
+    finalize.run(context, batch.id)
+    return makers.reload(api.db, batch)
+
+
+def work(api: Api) -> Holder:
+    return makers.add_worker(api.db, model="small")
+
+
+def end(api: Api, holder: Holder, bad: set[int]) -> None:
+    held = claims.claim(api.db, holder, "small", limit=100, may_isolate=True)
+    numbers = {job.id: int((job.custom_id or "c0")[1:]) for job in held}
+    outcomes = [
+        makers.fail(job, "out_of_memory") if numbers[job.id] in bad else makers.succeed(job)
+        for job in held
+    ]
+    claims.settle(api.db, outcomes)
+
+
+def codes(api: Api, batch: Batch, language: str = "en") -> list[str]:
+    answer = api.client.get(
+        f"/v1/batches/{batch.id}/explain", headers={"Accept-Language": language}
+    )
+    assert answer.status_code == 200
+    for reason in answer.json["reasons"]:
+        for text in (reason["message"], reason["change"]):
+            assert text
+            assert "{" not in text
+            assert "(no text" not in text
+    return [reason["code"] for reason in answer.json["reasons"]]
+
+
+def test_a_paused_batch_is_in_progress_for_openai_and_paused_for_us(api: Api) -> None:
+    batch = makers.add_batch(api.db, 2)
+
+    paused = post(api, batch.id, "pause")
+    resumed = post(api, batch.id, "resume")
+
+    for answer, is_paused in ((paused, True), (resumed, False)):
+        assert answer.status_code == 200
+        OpenAIBatch.model_validate(answer.json, strict=True)
+        assert answer.json["status"] == "in_progress"
+        assert answer.json["paused"] is is_paused
+
+
+def test_a_batch_that_has_ended_is_not_paused(api: Api) -> None:
+    batch = makers.add_batch(api.db, 1)
+    batches.cancel(api.db, DEFAULT_TENANT, batch.id)
+
+    for verb in ("pause", "resume"):
+        answer = post(api, batch.id, verb)
+        assert (answer.status_code, answer.json["error"]["code"]) == (409, "batch_not_pausable")
+        assert answer.headers["x-should-retry"] == "false"
+
+
+def test_a_retry_is_a_batch_of_the_lines_that_were_lost(api: Api, context: Context) -> None:
+    batch = run_batch(context, api, 6, bad={2, 5})
+
+    answer = post(api, batch.id, "retry")
+
+    assert answer.status_code == 200
+    OpenAIBatch.model_validate(answer.json, strict=True)
+    assert answer.json["retried_from"] == batch.id
+    assert answer.json["metadata"] == {"run": "7"}
+    again = batches.find(api.db, answer.json["id"])
+    assert again is not None
+    file = files.get(api.db, DEFAULT_TENANT, again.input_file_id)
+    lines = [json.loads(line) for line in (context.files / file.path).read_bytes().splitlines()]
+    assert lines == [inputs.make_record(n, body_model="small") for n in (2, 5)]
+    ingest.run(context, again.id)
+    end(api, work(api), set())
+    assert finalize.run(context, again.id)["status"] == "completed"
+    assert makers.reload(api.db, again).completed == 2
+    assert api.client.get(f"/v1/batches/{batch.id}").json["retries"] == [again.id]
+
+
+def test_a_retry_that_is_asked_for_again_is_made_once(api: Api, context: Context) -> None:
+    batch = run_batch(context, api, 3, bad={1})
+    before = len(list(context.files.iterdir()))
+
+    made = [post(api, batch.id, "retry", **{"Idempotency-Key": "k"}).json["id"] for _ in range(2)]
+    other = run_batch(context, api, 2, bad={1})
+    conflict = post(api, other.id, "retry", **{"Idempotency-Key": "k"})
+
+    assert made[0] == made[1]
+    assert conflict.json["error"]["code"] == "idempotency_conflict"
+    assert len(api.client.get(f"/v1/batches/{batch.id}").json["retries"]) == 1
+    assert before < len(list(context.files.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("bad", "ends", "code"),
+    [(set(), True, "nothing_to_retry"), ({1}, False, "batch_not_ended")],
+)
+def test_there_is_not_always_something_to_retry(
+    api: Api, context: Context, bad: set[int], ends: bool, code: str
+) -> None:
+    batch = run_batch(context, api, 2, bad=bad) if ends else makers.add_batch(api.db, 2)
+
+    answer = post(api, batch.id, "retry")
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, code)
+
+
+def test_a_retry_needs_the_input_file(api: Api, context: Context) -> None:
+    batch = run_batch(context, api, 2, bad={1})
+    files.delete(api.db, DEFAULT_TENANT, batch.input_file_id)
+
+    answer = post(api, batch.id, "retry")
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (404, "file_not_found")
+    assert answer.json["error"]["param"] == "input_file_id"
+
+
+def test_a_line_tells_its_attempts_and_its_result(api: Api) -> None:
+    batch = makers.add_batch(api.db, 2)
+    holder = makers.add_worker(api.db)
+    (job,) = makers.take(api.db, holder, limit=1)
+    waiting = api.client.get(f"/v1/batches/{batch.id}/lines/2").json
+    claims.settle(api.db, [makers.fail(job)])
+
+    line = api.client.get(f"/v1/batches/{batch.id}/lines/c1").json
+
+    assert (line["object"], line["line"], line["status"]) == ("batch.line", 1, "failed")
+    assert line["result"]["response"]["body"]["error"]["code"] == "context_length_exceeded"
+    (attempt,) = line["attempts"]
+    assert (attempt["slot"], attempt["outcome"]) == ("h/cpu:0", "failed")
+    assert attempt["error_code"] == "context_length_exceeded"
+    assert attempt["claimed_at"] <= attempt["ended_at"]
+    assert (waiting["attempts"], waiting["result"]) == ([], None)
+    missing = api.client.get(f"/v1/batches/{batch.id}/lines/nobody/else")
+    assert (missing.status_code, missing.json["error"]["code"]) == (404, "line_not_found")
+
+
+def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
+    batch = makers.add_batch(api.db, 10)
+    held = makers.take(api.db, makers.add_worker(api.db), limit=4)
+    before = api.client.get(f"/v1/batches/{batch.id}").json
+    claims.settle(api.db, [makers.succeed(job) for job in held])
+
+    shown = api.client.get(f"/v1/batches/{batch.id}").json
+
+    OpenAIBatch.model_validate(shown, strict=True)
+    assert before["eta_at"] is None
+    assert shown["eta_at"] >= shown["in_progress_at"]
+    assert shown["remaining_tokens"] == 6 * 4  # each line computed 3 - 1 + 2 tokens
+    assert shown["lines_per_second"] > 0
+    assert shown["at_risk"] is False
+    assert api.client.get("/v1/batches").json["data"][0]["remaining_tokens"] == 24
+
+
+def test_an_explanation_names_what_a_batch_waits_for(api: Api) -> None:
+    first = makers.add_batch(api.db, 2)
+    batch = makers.add_batch(api.db, 2)
+
+    assert codes(api, batch) == ["model_not_served", "behind_batches"]
+    post(api, batch.id, "pause")
+    assert codes(api, batch, "ja")[0] == "paused"
+    post(api, first.id, "cancel")
+    assert codes(api, first, "zh") == ["cancelling"]
+
+
+def test_an_explanation_follows_the_workers(api: Api, context: Context) -> None:
+    line = inputs.make_line(1, body_model="small")
+    batch = inputs.submit(context, line)
+    assert codes(api, batch) == ["validating"]
+    ingest.run(context, batch.id)
+    seen = [codes(api, batch)]
+    identity = workers.Identity("h/cpu:0", "small", "h", 1, 1)
+    holder, _ = workers.enroll(api.db, identity, max_attempts=3)
+    seen.append(codes(api, batch))
+    workers.update(api.db, holder, state="failed", reason="no memory")
+    seen.append(codes(api, batch))
+    workers.update(api.db, holder, state="ready", in_flight=3)
+    seen.append(codes(api, batch))
+    workers.update(api.db, holder, in_flight=0)
+    seen.append(codes(api, batch))
+    api.submit()
+    seen.append(codes(api, batch))
+    (_, job) = claims.claim(api.db, holder, "small", limit=9, may_isolate=True)
+    seen.append(codes(api, batch))
+    claims.settle(api.db, [makers.succeed(job)])
+    finalize.run(context, batch.id)
+
+    assert seen == [
+        ["no_worker"],
+        ["worker_loading"],
+        ["worker_failed"],
+        ["workers_busy"],
+        ["soon"],
+        ["behind_jobs"],
+        ["running"],
+    ]
+    assert codes(api, batch) == ["ended"]
+
+
+def test_a_silent_control_process_is_named(api: Api) -> None:
+    batch = makers.add_batch(api.db)
+    makers.age(api.db, "beats", "beaten_at", 60)
+
+    assert codes(api, batch) == ["no_control", "validating"]
+
+
+def test_a_waiting_line_of_a_paused_batch_says_so_as_a_job(api: Api, context: Context) -> None:
+    batch = inputs.submit(context, inputs.make_line(1, body_model="small"))
+    ingest.run(context, batch.id)
+    post(api, batch.id, "pause")
+    (job,) = api.client.get(f"/v1/jobs?batch_id={batch.id}").json["data"]
+
+    assert api.client.get(f"/v1/jobs/{job['id']}").json["reason"] == "batch_paused"
+
+
+def test_events_and_controls_belong_to_the_tenant(api: Api) -> None:
+    with api.db.write() as tx:
+        tx.exec_driver_sql("INSERT INTO tenants (id, created_at) VALUES ('other', 0)")
+    batch = makers.add_batch(api.db, 1, tenant_id="other")
+
+    for verb in ("pause", "resume", "retry"):
+        assert post(api, batch.id, verb).status_code == 404
+    for name in ("explain", "lines/1"):
+        assert api.client.get(f"/v1/batches/{batch.id}/{name}").status_code == 404
+    assert events.list_of(api.db, batch.id) == []
