@@ -12,7 +12,7 @@ import transformers
 from safetensors import SafetensorError
 
 from app.errors import WeightsError
-from app.inference import attention, decoding, spelling
+from app.inference import attention, decoding, fusing, spelling
 from app.settings import schema
 
 ARCHITECTURES = ("GlmForCausalLM", "Glm4ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM")
@@ -76,7 +76,9 @@ def _load(path: Path, dtype: str, device: torch.device) -> Checkpoint:
     )
     if report["missing_keys"]:
         raise ValueError(f"the files hold no weights for {sorted(report['missing_keys'])}")
-    return Checkpoint(model.to(device).eval(), _read_tokenizer(path), _find_eos(model))
+    model = model.to(device).eval()
+    fusing.fuse(model)
+    return Checkpoint(model, _read_tokenizer(path), _find_eos(model))
 
 
 def _check_architecture(config: Any) -> None:

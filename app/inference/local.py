@@ -81,7 +81,7 @@ class Local:
         self._context = min(context, num_blocks * blocks.BLOCK_SIZE)
         self._loaded = loaded
         self._limits = limits
-        self._runner = runner.Runner(loaded.model, attention.Cache(shape, num_blocks))
+        self._runner = runner.Runner(loaded.model, attention.build_cache(shape, num_blocks))
         self._scheduler = scheduler.Scheduler(blocks.Pool(num_blocks), limits)
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from app.inference import attention, layouts, sampling
+from app.inference import attention, sampling
 from app.inference.sequences import Chunk
 
 logger = logging.getLogger(__name__)
@@ -20,18 +20,19 @@ class Runner:
     def __init__(self, model: torch.nn.Module, cache: attention.Cache) -> None:
         self._model = model
         self._cache = cache
+        self._device = model.device
 
     def run(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, Outcome]]:
         """The outcome of each chunk. When a forward pass fails, its chunks are run again by
         halves, so that only one which fails alone is lost; a broken device is raised."""
         try:
-            return self._forward(layouts.order(chunks))
+            return self._forward(sorted(chunks, key=_rank))
         except torch.AcceleratorError:
             raise
         except (RuntimeError, MemoryError, ValueError, IndexError) as error:
             logger.warning("forward failed", extra={"chunks": len(chunks)}, exc_info=error)
             code = "out_of_memory" if _is_out_of_memory(error) else "engine_failed"
-        if self._cache.device.type == "cuda":
+        if self._device.type == "cuda":
             torch.cuda.empty_cache()
         if len(chunks) == 1:
             return [(chunks[0], code)]
@@ -44,12 +45,12 @@ class Runner:
             input_ids=self._row([_ids(chunk) for chunk in chunks]),
             position_ids=self._row([range(chunk.start, chunk.end) for chunk in chunks]),
             use_cache=False,
-            layout=layouts.arrange(chunks, self._cache),
+            layout=self._cache.arrange(chunks),
         ).last_hidden_state[0]
         return list(zip(chunks, self._choose(chunks, hidden), strict=True))
 
     def _row(self, parts: Sequence[Sequence[int]]) -> torch.Tensor:
-        return torch.tensor([[x for part in parts for x in part]], device=self._cache.device)
+        return torch.tensor([[x for part in parts for x in part]], device=self._device)
 
     def _choose(self, chunks: Sequence[Chunk], hidden: torch.Tensor) -> list[Outcome]:
         """Logits are made for the last row of each sequence's last chunk only."""
@@ -62,6 +63,11 @@ class Runner:
             for number, token in zip(last, tokens, strict=True):
                 outcomes[number] = token
         return outcomes
+
+
+def _rank(chunk: Chunk) -> tuple[bool, int]:
+    """Chunks of one token first, the shorter contexts before the longer."""
+    return chunk.length > 1, chunk.end
 
 
 def _ids(chunk: Chunk) -> list[int]:

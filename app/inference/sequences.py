@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from app.inference import engine, trails, transcripts
+from app.inference.blocks import BLOCK_SIZE
 
 
 @dataclass(slots=True, eq=False)
@@ -51,3 +52,11 @@ class Chunk:
     def is_last(self) -> bool:
         """Whether the next token can be chosen after this chunk."""
         return self.end == len(self.sequence.tokens)
+
+    def slots(self) -> list[int]:
+        """Where each of its tokens goes in the cache: block * BLOCK_SIZE + offset."""
+        table = self.sequence.blocks
+        return [
+            table[at // BLOCK_SIZE] * BLOCK_SIZE + at % BLOCK_SIZE
+            for at in range(self.start, self.end)
+        ]
