@@ -68,6 +68,7 @@ class Sampling:
 @dataclass(frozen=True)
 class Request:
     """One sequence to generate. Higher `priority` is served first; `deadline` is time.monotonic().
+    Below 0 nobody waits for this answer alone, and neighbours of one priority may change places.
 
     `cache_salt` (the tenant) keeps prefix blocks from being shared between tenants. Of a request
     with `stream` the engine also reports the text as it grows, see Engine.deltas.

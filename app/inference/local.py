@@ -34,8 +34,10 @@ def build(
     revision: str | None = None,
     threads: int | None = None,
     token_budget: int | None = None,
+    share_prefixes: bool = True,
 ) -> "Local":
-    """Loads `model` on `device` ("cpu", "cpu:1", "cuda:0") and allocates its cache.
+    """Loads `model` on `device` ("cpu", "cpu:1", "cuda:0") and allocates its cache. Only
+    measurements turn `share_prefixes` off.
 
     Raises WeightsError: `unsupported_architecture`, `load_failed`, `no_cache_memory`."""
     if threads:
@@ -52,7 +54,7 @@ def build(
         "device": device,
         "engine": f"autoglm/{app.__version__}",
     }
-    return Local(loaded, model, limits, provenance)
+    return Local(loaded, model, limits, provenance, share_prefixes=share_prefixes)
 
 
 def find_device(name: str) -> torch.device:
@@ -74,6 +76,8 @@ class Local:
         model: schema.Model,
         limits: scheduler.Limits,
         provenance: dict[str, str | None],
+        *,
+        share_prefixes: bool = True,
     ) -> None:
         shape = attention.Shape.of(loaded.model)
         num_blocks = capacity.count(model, loaded.config, shape, limits)
@@ -82,12 +86,13 @@ class Local:
         self._loaded = loaded
         self._limits = limits
         self._runner = runner.Runner(loaded.model, attention.build_cache(shape, num_blocks))
-        self._scheduler = scheduler.Scheduler(blocks.Pool(num_blocks), limits)
+        pool = blocks.Pool(num_blocks)
+        self._scheduler = scheduler.Scheduler(pool, limits, is_sharing=share_prefixes)
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()
         self._deltas = deltas.Deltas()
         self._added = self._steps = 0
-        self._prompt_tokens = self._generated_tokens = 0
+        self._prompt_tokens = self._generated_tokens = self._cached_tokens = 0
         self.provenance = provenance
 
     def add(self, request: engine.Request) -> None:
@@ -141,6 +146,7 @@ class Local:
             running=self._scheduler.num_running,
             prompt_tokens=self._prompt_tokens,
             generated_tokens=self._generated_tokens,
+            cached_tokens=self._cached_tokens,
             preemptions=self._scheduler.preemptions,
             blocks_total=self._scheduler.pool.total,
             blocks_free=self._scheduler.pool.num_free,
@@ -148,9 +154,10 @@ class Local:
 
     def _advance(self, chunk: Chunk, outcome: runner.Outcome) -> engine.Output | None:
         sequence = chunk.sequence
-        sequence.computed = chunk.end
         if isinstance(outcome, str):
+            self._scheduler.discard(sequence)
             return self._close(sequence, FinishReason.ERROR, outcome)
+        self._scheduler.advance(chunk)
         reason = None if outcome is None else self._accept(sequence, outcome)
         return self._close(sequence, reason) if reason else None
 
@@ -191,6 +198,7 @@ class Local:
         request, transcript = sequence.request, sequence.transcript
         self._scheduler.drop(sequence)
         del self._live[request.id]
+        self._cached_tokens += sequence.cached
         tokens = tuple(sequence.tokens[len(request.prompt) :])
         transcript.finish(tokens)
         if request.stream:
@@ -201,6 +209,7 @@ class Local:
             text=transcript.text,
             finish_reason=FinishReason.STOP if transcript.is_stopped and not code else reason,
             prompt_tokens=len(request.prompt),
+            cached_tokens=sequence.cached,
             error_code=code,
             logprobs=self._spell_scores(sequence),
         )

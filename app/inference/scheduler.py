@@ -2,8 +2,10 @@
 
 import heapq
 from dataclasses import dataclass
+from typing import Any
 
 from app.inference import blocks
+from app.inference.blocks import BLOCK_SIZE, Key, count_blocks
 from app.inference.sequences import Chunk, Sequence
 
 
@@ -19,12 +21,16 @@ class Scheduler:
     """Sequences wait, run, and when blocks run out wait again, their cache forgotten.
 
     A sequence runs only with blocks for all its tokens; any sequence alone fits the pool, so the
-    first in rank always advances."""
+    first in rank always advances. Blocks that a step has filled are known from then on, and a
+    sequence that begins with the same tokens shares them instead of computing them."""
 
-    def __init__(self, pool: blocks.Pool, limits: Limits) -> None:
+    def __init__(
+        self, pool: blocks.Pool, limits: Limits, *, is_sharing: bool = True
+    ) -> None:
         self.pool = pool
         self._limits = limits
-        self._waiting: list[tuple[tuple[int, int], Sequence]] = []
+        self._is_sharing = is_sharing
+        self._waiting: list[tuple[tuple[Any, ...], Sequence]] = []
         self._running: list[Sequence] = []
         self.preemptions = 0
 
@@ -51,6 +57,10 @@ class Scheduler:
             self._waiting.remove((sequence.rank, sequence))
             heapq.heapify(self._waiting)
 
+    def discard(self, sequence: Sequence) -> None:
+        """Makes what a failed sequence computed unknown: nobody shall share it."""
+        self.pool.forget(sequence.blocks)
+
     def plan(self) -> list[Chunk]:
         """The chunks of the next step: first one token of each decoding sequence, then prompts
         in rank order, until the token budget is spent. Takes the blocks they need."""
@@ -58,44 +68,94 @@ class Scheduler:
         self._admit_waiting()
         return self._cut_chunks()
 
+    def advance(self, chunk: Chunk) -> None:
+        """Notes that a step has computed `chunk`: the blocks that it filled are known now."""
+        sequence = chunk.sequence
+        sequence.computed = chunk.end
+        if self._is_sharing:
+            full = chunk.end // BLOCK_SIZE
+            keys = sequence.name_blocks(full)
+            for number in range(chunk.start // BLOCK_SIZE, full):
+                self.pool.seal(sequence.blocks[number], keys[number])
+
     def _grow_running(self) -> None:
         for sequence in sorted(self._running, key=lambda sequence: sequence.rank):
             while sequence.blocks and not self._grow(sequence):
                 self._preempt(self._find_worst())
 
     def _grow(self, sequence: Sequence) -> bool:
-        missing = blocks.count_blocks(len(sequence.tokens)) - len(sequence.blocks)
+        missing = count_blocks(len(sequence.tokens)) - len(sequence.blocks)
         if missing > self.pool.num_free:
             return False
         sequence.blocks += self.pool.take(missing)
         return True
 
     def _admit_waiting(self) -> None:
-        while self._waiting:
-            sequence = self._waiting[0][1]
-            if not self._has_room(sequence):
-                if not self._yields_to(sequence):
-                    return
+        """Starts waiting sequences while the step has tokens left for them. One whose next block
+        a running sequence is about to compute waits for it, and then shares it."""
+        coming = {key for sequence in self._running for key in self._list_coming(sequence)}
+        postponed = []
+        while self._waiting and self._is_wanted(sequence := self._waiting[0][1]):
+            found = self._find_shared(sequence)
+            if coming.intersection(self._name_blocks(sequence)[len(found) : len(found) + 1]):
+                postponed.append(heapq.heappop(self._waiting))
+            elif self._has_room(sequence, found):
+                heapq.heappop(self._waiting)
+                self._start(sequence, found)
+                coming.update(self._list_coming(sequence))
+            elif self._yields_to(sequence):
                 self._preempt(self._find_worst())
-                continue
-            heapq.heappop(self._waiting)
-            self._running.append(sequence)
-            self._grow(sequence)
+            else:
+                break
+        for entry in postponed:
+            heapq.heappush(self._waiting, entry)
 
-    def _has_room(self, sequence: Sequence) -> bool:
+    def _is_wanted(self, sequence: Sequence) -> bool:
+        used = sum(each.pending for each in self._running)
+        return used < self._limits.token_budget or self._yields_to(sequence)
+
+    def _start(self, sequence: Sequence, found: list[int]) -> None:
+        self.pool.share(found)
+        sequence.blocks = found
+        sequence.computed = len(found) * BLOCK_SIZE
+        if not sequence.num_generated:
+            sequence.cached = sequence.computed
+        self._running.append(sequence)
+        self._grow(sequence)
+
+    def _find_shared(self, sequence: Sequence) -> list[int]:
+        return self.pool.find(self._name_blocks(sequence))
+
+    def _name_blocks(self, sequence: Sequence) -> list[Key]:
+        """The keys of what it may share: all full blocks before its last token, whose logits
+        must be computed."""
+        count = (len(sequence.tokens) - 1) // BLOCK_SIZE
+        return sequence.name_blocks(count) if self._is_sharing else []
+
+    def _list_coming(self, sequence: Sequence) -> list[Key]:
+        """The keys of the blocks that a running sequence has yet to fill."""
+        if sequence.pending == 1:
+            return []
+        return self._name_blocks(sequence)[sequence.computed // BLOCK_SIZE :]
+
+    def _has_room(self, sequence: Sequence, found: list[int]) -> bool:
         """Leaves each running sequence a block to grow into, or they would push out each other."""
-        needed = blocks.count_blocks(len(sequence.tokens) + 1) if self._running else 0
+        if not self._running:
+            return True
+        needed = count_blocks(len(sequence.tokens) + 1) - len(found) + self.pool.count_free(found)
         spare = self.pool.num_free - len(self._running)
         return len(self._running) < self._limits.max_sequences and needed <= spare
 
     def _yields_to(self, sequence: Sequence) -> bool:
         """Whether a running sequence has a lower priority than the one that waits."""
-        return self._find_worst().request.priority < sequence.request.priority
+        worst = self._find_worst()
+        return worst is not None and worst.request.priority < sequence.request.priority
 
-    def _find_worst(self) -> Sequence:
-        return max(self._running, key=lambda sequence: sequence.rank)
+    def _find_worst(self) -> Sequence | None:
+        return max(self._running, key=lambda sequence: sequence.rank, default=None)
 
-    def _preempt(self, sequence: Sequence) -> None:
+    def _preempt(self, sequence: Sequence | None) -> None:
+        assert sequence is not None, "nobody runs who could give way"
         self._running.remove(sequence)
         self._release(sequence)
         self.preemptions += 1

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 
 from app.inference import engine, trails, transcripts
-from app.inference.blocks import BLOCK_SIZE
+from app.inference.blocks import BLOCK_SIZE, Key, make_key
+
+_WINDOW = 128  # arrivals among which patient requests may change places
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
     """`tokens` is the prompt and what was generated; `blocks` hold keys and values of the first
-    `computed` of them. `order` counts arrivals."""
+    `computed` of them, of which `cached` came from others. `order` counts arrivals; `keys` name
+    the full blocks of `tokens`, as far as they were asked for."""
 
     request: engine.Request
     order: int
@@ -17,12 +20,28 @@ class Sequence:
     tokens: list[int]
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
+    cached: int = 0
+    keys: list[Key] = field(default_factory=list)
     trail: trails.Trail | None = None
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """The smaller goes first: by priority, then by arrival."""
-        return -self.request.priority, self.order
+    def rank(self) -> tuple[int, int, int, int]:
+        """The smaller goes first: by priority, then by arrival. Among patient requests that came
+        close together the longest answer starts first, so that none is left to run alone."""
+        request = self.request
+        if request.priority >= 0:
+            return -request.priority, self.order, 0, 0
+        window = self.order // _WINDOW
+        return -request.priority, window, -request.sampling.max_tokens, self.order
+
+    def name_blocks(self, count: int) -> list[Key]:
+        """The keys of the first `count` blocks, all full. Tenants never share one: the salt."""
+        keys = self.keys
+        while len(keys) < count:
+            start = len(keys) * BLOCK_SIZE
+            before = keys[-1] if keys else self.request.cache_salt.encode()
+            keys.append(make_key(before, self.tokens[start : start + BLOCK_SIZE]))
+        return keys[:count]
 
     @property
     def num_generated(self) -> int:
