@@ -23,7 +23,15 @@ TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 MAX_SHARED = 32  # query heads to one head of keys
 MAX_SIZE = 256  # of a head
 LANES = 16  # widths are multiples of it
-_FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -shared -fPIC".split()
+_FLAGS = [
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fopenmp",
+    "-shared",
+    "-fPIC",
+]
 _COMPILERS = ("c++", "g++", "clang++")
 _COMPILE_SECONDS = 120.0
 

@@ -26,7 +26,7 @@ from app.settings import schema
 TOKEN_BUDGETS = {"cpu": 512, "cuda": 8192}  # tokens in one step
 
 
-def build(
+def build(  # noqa: PLR0913 - the last two are for tests and measurements
     model: schema.Model,
     *,
     device: str,

@@ -24,9 +24,7 @@ class Scheduler:
     first in rank always advances. Blocks that a step has filled are known from then on, and a
     sequence that begins with the same tokens shares them instead of computing them."""
 
-    def __init__(
-        self, pool: blocks.Pool, limits: Limits, *, is_sharing: bool = True
-    ) -> None:
+    def __init__(self, pool: blocks.Pool, limits: Limits, *, is_sharing: bool = True) -> None:
         self.pool = pool
         self._limits = limits
         self._is_sharing = is_sharing

@@ -109,7 +109,7 @@ class Model(_Checked):
     dtype: Dtype = "auto"
     memory_fraction: Annotated[float, Between(0, 1, above=True)] = 0.8
     max_context: Count | None = None
-    max_sequences: Count = 32
+    max_sequences: Count = 64
     cache_tokens: Count | None = None
     aliases: tuple[ModelName, ...] = ()
     verify: Verify = field(default_factory=Verify)

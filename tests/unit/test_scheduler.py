@@ -5,14 +5,16 @@ import random
 import pytest
 
 from app.inference import blocks, decoding, engine, scheduler
-from app.inference.sequences import Sequence
+from app.inference.sequences import Chunk, Sequence
 from app.inference.transcripts import Transcript
 
 
-def _sequence(order, length, *, priority=0, max_tokens=10):
+def _sequence(order, length, *, priority=0, max_tokens=10, prompt=None, salt=""):
+    """By default no two have a token in common."""
     request = engine.Request(
         id=str(order),
-        prompt=tuple(range(length)),
+        prompt=prompt or tuple(range(1000 * order, 1000 * order + length)),
+        cache_salt=salt,
         sampling=engine.Sampling(max_tokens=max_tokens),
         priority=priority,
     )
@@ -24,10 +26,10 @@ def _scheduler(*, num_blocks=100, max_sequences=8, token_budget=64):
     return scheduler.Scheduler(blocks.Pool(num_blocks), limits)
 
 
-def _advance(chunks):
+def _advance(subject, chunks):
     """What a forward pass does: fills the cache and adds a token after a last chunk."""
     for chunk in chunks:
-        chunk.sequence.computed = chunk.end
+        subject.advance(chunk)
         if chunk.end == len(chunk.sequence.tokens):
             chunk.sequence.tokens.append(0)
 
@@ -41,7 +43,7 @@ def test_a_long_prompt_is_cut_to_the_token_budget():
     subject.add(_sequence(1, 100))
 
     first = subject.plan()
-    _advance(first)
+    _advance(subject, first)
 
     assert _show(first) == [(1, 0, 64)]
     assert not first[0].is_last
@@ -51,7 +53,7 @@ def test_a_long_prompt_is_cut_to_the_token_budget():
 def test_decoding_goes_before_prompts_and_shares_the_step_with_them():
     subject = _scheduler(token_budget=64)
     subject.add(_sequence(1, 10))
-    _advance(subject.plan())
+    _advance(subject, subject.plan())
     subject.add(_sequence(2, 100))
 
     assert _show(subject.plan()) == [(1, 10, 1), (2, 0, 63)]
@@ -77,7 +79,7 @@ def test_a_higher_priority_is_served_first():
 def test_a_higher_priority_pre_empts_a_running_lower_one():
     subject = _scheduler(max_sequences=1)
     subject.add(_sequence(1, 4))
-    _advance(subject.plan())
+    _advance(subject, subject.plan())
     subject.add(_sequence(2, 4, priority=5))
 
     assert [chunk.sequence.order for chunk in subject.plan()] == [2]
@@ -87,7 +89,7 @@ def test_a_higher_priority_pre_empts_a_running_lower_one():
 def test_an_equal_priority_does_not_pre_empt():
     subject = _scheduler(max_sequences=1)
     subject.add(_sequence(1, 4))
-    _advance(subject.plan())
+    _advance(subject, subject.plan())
     subject.add(_sequence(2, 4))
 
     assert [chunk.sequence.order for chunk in subject.plan()] == [1]
@@ -99,7 +101,7 @@ def test_the_youngest_gives_its_blocks_back_when_they_run_out():
     subject.add(old)
     subject.add(young)
     while subject.preemptions == 0:
-        _advance(subject.plan())
+        _advance(subject, subject.plan())
 
     assert old.blocks
     assert (young.blocks, young.computed) == ([], 0)
@@ -120,27 +122,138 @@ def test_dropping_frees_the_blocks_of_running_and_waiting_sequences():
     assert subject.plan() == []
 
 
+PREFIX = tuple(range(40))
+
+
+def test_a_prefix_that_is_being_computed_is_waited_for_and_then_shared():
+    subject = _scheduler()
+    for order in (1, 2):
+        subject.add(_sequence(order, 0, prompt=(*PREFIX, order)))
+
+    first = subject.plan()
+    _advance(subject, first)
+
+    assert _show(first) == [(1, 0, 41)]
+    assert _show(subject.plan()) == [(1, 41, 1), (2, 32, 9)]
+
+
+def test_a_prefix_is_shared_after_its_first_owner_has_left():
+    subject = _scheduler()
+    first = _sequence(1, 0, prompt=PREFIX)
+    subject.add(first)
+    _advance(subject, subject.plan())
+    subject.drop(first)
+    second = _sequence(2, 0, prompt=PREFIX)
+    subject.add(second)
+
+    assert _show(subject.plan()) == [(2, 32, 8)]
+    assert second.cached == 32
+
+
+def test_the_last_token_is_always_computed():
+    subject = _scheduler()
+    subject.add(_sequence(1, 0, prompt=PREFIX[:32]))
+    _advance(subject, subject.plan())
+    subject.add(_sequence(2, 0, prompt=PREFIX[:32]))
+
+    assert _show(subject.plan())[1] == (2, 16, 16)
+
+
+def test_tenants_share_nothing():
+    subject = _scheduler(token_budget=200)
+    subject.add(_sequence(1, 0, prompt=PREFIX, salt="one"))
+    _advance(subject, subject.plan())
+    subject.add(_sequence(2, 0, prompt=PREFIX, salt="two"))
+
+    assert _show(subject.plan())[1] == (2, 0, 40)
+
+
+def test_what_a_failed_sequence_computed_is_not_shared():
+    subject = _scheduler()
+    failed = _sequence(1, 0, prompt=PREFIX)
+    subject.add(failed)
+    _advance(subject, subject.plan())
+    subject.discard(failed)
+    subject.drop(failed)
+    subject.add(_sequence(2, 0, prompt=PREFIX))
+
+    assert _show(subject.plan()) == [(2, 0, 40)]
+
+
+def test_patient_requests_start_with_the_longest_answer_others_as_they_came():
+    subject = _scheduler(max_sequences=2)
+    for order, max_tokens in enumerate((5, 50, 20)):
+        subject.add(_sequence(order, 4, priority=-10, max_tokens=max_tokens))
+
+    assert [chunk.sequence.order for chunk in subject.plan()] == [1, 2]
+
+    urgent = _scheduler(max_sequences=2)
+    for order, max_tokens in enumerate((5, 50, 20)):
+        urgent.add(_sequence(order, 4, max_tokens=max_tokens))
+
+    assert [chunk.sequence.order for chunk in urgent.plan()] == [0, 1]
+
+
+def test_a_pre_empted_sequence_finds_its_own_blocks_again():
+    subject = _scheduler(max_sequences=1)
+    low = _sequence(1, 40)
+    subject.add(low)
+    _advance(subject, subject.plan())
+    high = _sequence(2, 4, priority=5)
+    subject.add(high)
+    _advance(subject, subject.plan())
+    subject.drop(high)
+
+    assert _show(subject.plan()) == [(1, 32, 9)]
+    assert low.cached == 0
+
+
+class _Contents:
+    """What a forward pass would leave in each block: the tokens before and in each position."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, tuple[int, ...]] = {}
+
+    def write(self, chunk: Chunk) -> None:
+        for at, slot in zip(range(chunk.start, chunk.end), chunk.slots(), strict=True):
+            self.slots[slot] = tuple(chunk.sequence.tokens[: at + 1])
+
+    def check(self, sequence: Sequence) -> None:
+        """Each computed position of a running sequence holds just what it would compute alone."""
+        for chunk in [Chunk(sequence, 0, sequence.computed)]:
+            for at, slot in enumerate(chunk.slots()):
+                assert self.slots[slot] == tuple(sequence.tokens[: at + 1])
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_random_arrivals_and_departures_never_leak_or_double_a_block(seed):
+def test_random_arrivals_and_departures_never_leak_double_or_mix_up_a_block(seed):
     rng = random.Random(seed)
-    subject = _scheduler(num_blocks=20, max_sequences=6, token_budget=40)
+    subject = _scheduler(num_blocks=24, max_sequences=6, token_budget=40)
+    contents = _Contents()
     live: list[Sequence] = []
+    shared = 0
 
     for order in range(2000):
         if rng.random() < 0.5:
-            live.append(_sequence(order, rng.randint(1, 150), priority=rng.randint(0, 2)))
+            prompt = (*PREFIX[: rng.randint(0, 40)], *rng.choices(range(3), k=rng.randint(1, 110)))
+            live.append(_sequence(order, 0, prompt=prompt, priority=rng.randint(-1, 2)))
             subject.add(live[-1])
         if live and rng.random() < 0.1:
             subject.drop(live.pop(rng.randrange(len(live))))
         chunks = subject.plan()
         assert sum(chunk.length for chunk in chunks) <= 40
         assert chunks or not live
-        _advance(chunks)
+        for chunk in chunks:
+            contents.check(chunk.sequence)
+            contents.write(chunk)
+        _advance(subject, chunks)
         for chunk in chunks:
             if chunk.sequence.num_generated >= chunk.sequence.request.sampling.max_tokens:
                 live.remove(chunk.sequence)
                 subject.drop(chunk.sequence)
-        held = [block for sequence in live for block in sequence.blocks]
-        assert len(held) == len(set(held)) == 20 - subject.pool.num_free
+        shared = max(shared, *(each.cached for each in live), 0)
+        held = {block for sequence in live for block in sequence.blocks}
+        assert len(held) == 24 - subject.pool.num_free
 
     assert subject.preemptions > 0
+    assert shared > 0
