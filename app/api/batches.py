@@ -5,7 +5,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import queue
-from app.api import answers, context, idempotency, language, outlook, schemas
+from app.api import answers, context, hooks, idempotency, language, outlook, schemas
 from app.errors import BadRequest, NotFound
 from app.models import batches, files
 from app.wire import objects
@@ -54,6 +54,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
         idempotency_key=idempotency.read_key(),
         retry_seconds=idempotency.find_retry_seconds(),
         metadata=body.metadata,
+        webhook=hooks.read(body.webhook),
         output_expires_seconds=None if expiry is None else expiry.seconds,
         trace_id=flask.g.trace_id,
     )

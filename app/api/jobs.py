@@ -5,7 +5,7 @@ from typing import Any
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
-from app.api import answers, context, idempotency, language, schemas
+from app.api import answers, context, hooks, idempotency, language, schemas
 from app.errors import BadRequest
 from app.models import jobs
 from app.settings import Model
@@ -49,6 +49,7 @@ def _read_job(body: schemas.JobBody) -> NewJob:
         idempotency_key=idempotency.read_key(),
         request_hash=idempotency.hash_body(),
         metadata=body.metadata,
+        webhook=hooks.read(body.webhook),
         trace_id=flask.g.trace_id,
     )
 

@@ -113,6 +113,12 @@ class ModelPath(BaseModel):
     model: str
 
 
+class Webhook(bodies.Strict):
+    """Where to tell that it has ended."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
 class JobBody(bodies.Native):
     """A generation job: `prompt` (one user message) or `messages`, and how to sample."""
 
@@ -120,6 +126,7 @@ class JobBody(bodies.Native):
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     kind: Literal["text", "code"] = "text"
     metadata: Metadata | None = None
+    webhook: Webhook | None = None
 
 
 class SessionBody(bodies.Strict):
@@ -149,6 +156,7 @@ class BatchBody(bodies.Strict):
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: Expiry | None = None
+    webhook: Webhook | None = None
 
 
 class FileForm(BaseModel):

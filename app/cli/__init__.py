@@ -22,6 +22,7 @@ COMMANDS = (
     "flower",
     "weights",
     "keys",
+    "webhooks",
     "db",
     "config",
     "parse",

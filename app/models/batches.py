@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
+from app.models import deliveries, lineage, retries
 from app.models import jobs as job_store
-from app.models import lineage, retries
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
 from app.models.tables import batches, jobs, tenants
@@ -17,8 +17,9 @@ from app.wire import ids
 from app.wire.rows import Batch, Line, NewBatch
 
 BATCH_PRIORITY = -10
-_NOT_STORED = ("window_seconds", "retry_seconds")
-_COLUMNS = tuple(column for column in batches.c if column.name != "idempotency_key")
+_NOT_STORED = ("window_seconds", "retry_seconds", "webhook")
+_HIDDEN = ("idempotency_key", "announced_at")
+_COLUMNS = tuple(column for column in batches.c if column.name not in _HIDDEN)
 
 
 @retries.repeat
@@ -75,6 +76,8 @@ def _insert(tx: Connection, new: NewBatch) -> Batch:
         "expires_at": now + new.window_seconds,
     }
     row = tx.execute(sa.insert(batches).values(**values).returning(*_COLUMNS)).mappings().one()
+    if new.webhook:
+        deliveries.subscribe(tx, new.tenant_id, row["id"], new.webhook)
     return Batch(**row)
 
 

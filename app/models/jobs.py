@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import endings, retries
+from app.models import deliveries, endings, retries
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -87,13 +87,15 @@ def _require_room(tx: Connection, limit: int) -> None:
 
 def _insert(tx: Connection, new: NewJob) -> Job:
     now = time.time()
-    values = vars(new) | {
+    values = {name: value for name, value in vars(new).items() if name != "webhook"} | {
         "id": ids.make_job(),
         "state": JobState.QUEUED.value,
         "created_at": now,
         "queued_at": now,
     }
     row = tx.execute(sa.insert(jobs).values(**values).returning(*JOB_COLUMNS)).mappings().one()
+    if new.webhook:
+        deliveries.subscribe(tx, new.tenant_id, row["id"], new.webhook)
     return Job(**row)
 
 

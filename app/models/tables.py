@@ -115,10 +115,12 @@ batches = Table(
     Column("settles", BigInteger, nullable=False, server_default="0"),  # see app.models.endings
     Column("paused_at", Float),  # since when its lines are passed over
     Column("retried_from", String(64)),  # the batch whose lines this one runs again
+    Column("announced_at", Float),  # when its end was handed to the webhooks
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),
     Index("ix_batches_status", "status"),
     Index("ix_batches_retried", "retried_from"),
+    Index("ix_batches_announced", "announced_at", "status"),
 )
 
 sessions = Table(
@@ -240,6 +242,37 @@ attempts = Table(
     Column("ended_at", Float, nullable=False),
     Column("claimed_at", Float),
     UniqueConstraint("job_id", "attempt", name="uq_attempts"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("object_id", String(64), primary_key=True),  # of a batch or job
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("announced_at", Float),
+    Index("ix_webhooks_announced", "announced_at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("object_id", String(64), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("is_general", Boolean, nullable=False),  # a configured endpoint, not the client's
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("status_code", Integer),
+    Column("reason", Text),
+    Column("created_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_object", "object_id"),
 )
 
 workers = Table(

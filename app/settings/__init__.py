@@ -15,6 +15,7 @@ from app.settings.schema import (
     Server,
     Settings,
     Verify,
+    Webhooks,
     Worker,
 )
 from app.settings.show import describe, redact
@@ -32,6 +33,7 @@ __all__ = [
     "Server",
     "Settings",
     "Verify",
+    "Webhooks",
     "Worker",
     "child_environ",
     "describe",

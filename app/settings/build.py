@@ -12,7 +12,7 @@ from app.settings.tree import Found, Place, place_error, plain, problem
 
 FLAT = {"model_path": "models", "listen_port": "server.port"}
 LATER = frozenset(
-    {"routes", "webhooks", "files"}
+    {"routes", "files"}
     | {f"models.*.{name}" for name in ("hub", "revision", "quantization", "device_map")}
     | {f"models.*.{name}" for name in ("load_in_8bit", "fallbacks")}
 )

@@ -1,5 +1,6 @@
 """What can be configured: one frozen, checked dataclass per section of config.yaml."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,11 @@ DatabaseUrl = Annotated[
 RedisUrl = Annotated[
     str, Secret(), Like(r"(rediss?|unix|redis\+socket)://\S+", "redis://HOST:PORT/N | rediss://...")
 ]
+SECRET_PATTERN = r"whsec_[A-Za-z0-9+/]{32,}={0,2}"
+SECRET_LOOKS = "whsec_ and at least 24 bytes in base64"
+SigningSecret = Annotated[str, Secret(), Like(SECRET_PATTERN, SECRET_LOOKS)]
+HostEntry = Annotated[str, Like(r"(\*\.)?[A-Za-z0-9.-]+(:\d{1,5})?", "host | host:port | *.domain")]
+HttpUrl = Annotated[str, Like(r"https?://[^\s@#]+", "https://HOST/PATH")]
 
 
 class _Checked:
@@ -168,6 +174,41 @@ class Retention(_Checked):
 
 
 @dataclass(frozen=True)
+class Webhooks(_Checked):
+    """Telling others that batches and jobs have ended; off without a secret. docs/webhooks.md."""
+
+    secret: SigningSecret | None = field(default=None, repr=False)
+    secret_file: Text | None = None
+    allow: tuple[HostEntry, ...] = ()
+    endpoints: tuple[HttpUrl, ...] = ()
+    loopback: tuple[HostEntry, ...] = ()
+    ca_file: Text | None = None
+    max_attempts: Count = 8
+    first_pause_seconds: Seconds = 5.0
+    timeout_seconds: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.secret_file is not None:
+            _require(self, "secret_file", self.secret is None, "null beside webhooks.secret")
+            _require(self, "secret_file", _is_secret(self.signing_secret), SECRET_LOOKS)
+
+    @property
+    def signing_secret(self) -> str | None:
+        """The secret in force, read anew from its file, so that it can be changed there."""
+        if self.secret_file is None:
+            return self.secret
+        try:
+            return Path(self.secret_file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+
+
+def _is_secret(text: str | None) -> bool:
+    return text is not None and re.fullmatch(SECRET_PATTERN, text) is not None
+
+
+@dataclass(frozen=True)
 class Settings(_Checked):
     """The whole configuration, checked. `source` is the file it came from, if any."""
 
@@ -182,6 +223,7 @@ class Settings(_Checked):
     queue: Queue = field(default_factory=Queue)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     data_dir: Path = Path("var/data")
     source: Path | None = None
 

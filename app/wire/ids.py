@@ -29,3 +29,7 @@ def make_event() -> str:
 
 def make_key() -> str:
     return _make("key_")
+
+
+def make_delivery() -> str:
+    return _make("evt_")

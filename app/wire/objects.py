@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.wire import render
-from app.wire.rows import Batch, File, Job, Session, Turn
+from app.wire.rows import Batch, Delivery, File, Job, Session, Turn
 
 _BATCH_TIMES = (
     "in_progress_at",
@@ -137,6 +137,24 @@ def _show_usage(batch: Batch) -> dict[str, Any]:
         "output_tokens": batch.output_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": batch.input_tokens + batch.output_tokens,
+    }
+
+
+def show_delivery(delivery: Delivery) -> dict[str, Any]:
+    """What was told to one URL, and how the last attempt went. No answer's text is ever kept."""
+    return {
+        "id": delivery.id,
+        "object": "webhook.delivery",
+        "event": delivery.type,
+        "data": {"id": delivery.object_id},
+        "url": delivery.url,
+        "status": delivery.state,
+        "attempts": delivery.attempts,
+        "status_code": delivery.status_code,
+        "reason": delivery.reason,
+        "created_at": int(delivery.created_at),
+        "next_attempt_at": int(delivery.next_at) if delivery.ended_at is None else None,
+        "ended_at": _seconds(delivery.ended_at),
     }
 
 

@@ -78,6 +78,7 @@ class NewJob:
     metadata: dict[str, str] | None = None
     trace_id: str | None = None
     expires_at: float | None = None
+    webhook: str | None = None  # the URL to tell when it has ended
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class NewBatch:
     metadata: dict[str, str] | None = None
     output_expires_seconds: int | None = None
     trace_id: str | None = None
+    webhook: str | None = None  # the URL to tell when it has ended
     retry_seconds: float | None = None
     retried_from: str | None = None
 
@@ -194,6 +196,25 @@ class Line:
     problem: Problem | None = None
     session_id: str | None = None
     parent_line: int | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event about an object, on its way to one URL. `is_general` marks the operator's own URL."""
+
+    id: str
+    tenant_id: str
+    object_id: str
+    type: str
+    url: str
+    is_general: bool
+    state: str  # pending | delivered | failed
+    attempts: int
+    status_code: int | None
+    reason: str | None
+    created_at: float
+    next_at: float
+    ended_at: float | None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from celery import signals
 
 from app import log, queue, settings
 from app.models import database, migrate
-from app.workers import finalize, ingest, sweeper
+from app.workers import finalize, ingest, sweeper, webhooks
 from app.workers.context import Context
 
 _THREADS = 2
@@ -90,11 +90,16 @@ def serve() -> int:
     sweeping = sweeper.Sweeper(get_context())
     thread = threading.Thread(target=sweeping.run, args=(stop,), name="sweeper")
     thread.start()
+    telling = threading.Thread(
+        target=webhooks.Messenger(get_context()).run, args=(stop,), name="webhooks"
+    )
+    telling.start()
     try:
         return _consume()
     finally:
         stop.set()
         thread.join(_STOP_SECONDS)
+        telling.join(_STOP_SECONDS)
         _logger.info("control stopped", extra={"action": "stop"})
 
 

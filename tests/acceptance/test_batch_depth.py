@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.stack import Stack, fake_config, running
 from tests.integration import hostile
+from tests.integration.test_webhooks import CLIENT, SECRET, Receiver, receiving
 from tests.integration.workplace import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -15,8 +16,14 @@ CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    config = fake_config(tokens_per_job=4)
+def receiver() -> Iterator[Receiver]:
+    yield from receiving()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Stack]:
+    hooks = {"secret": SECRET, "loopback": [receiver.host]}
+    config = fake_config(tokens_per_job=4) | {"webhooks": hooks}
     with running(tmp_path_factory.mktemp("depth"), config, "--no-flower") as made:
         made.wait_healthy()
         yield made
@@ -113,3 +120,15 @@ def test_a_line_sees_the_earlier_line_that_it_names_and_fails_with_it(stack: Sta
         "cafter": "dependency_failed",
         "cnobody": "previous_line_not_found",
     }
+
+
+def test_the_end_of_a_batch_is_told_to_its_webhook(stack: Stack, receiver: Receiver):
+    batch = submit(stack, make_line("told"), webhook={"url": receiver.url})
+    finish(stack, batch)
+
+    _, headers, content = wait_for(lambda: receiver.got and receiver.got[0], "a webhook")
+
+    event: Any = CLIENT.webhooks.unwrap(content, headers)
+    assert (event.type, event.data.id) == ("batch.completed", batch["id"])
+    (told,) = stack.http.get(f"/v1/batches/{batch['id']}/deliveries").json()["data"]
+    assert told["id"] == event.id

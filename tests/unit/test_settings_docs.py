@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -17,6 +18,9 @@ PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 FILE = (ROOT / "config.yaml").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| `([^`]*)` \| `([^`]+)` \| (.+) \|$", re.MULTILINE)
 
+SECRET = "whsec_" + 40 * "a"
+SECRET_FILE = Path(tempfile.mkdtemp()) / "secret"
+SECRET_FILE.write_text(f"{SECRET}\n", encoding="ascii")
 EXAMPLES = {
     "server.host": "0.0.0.0",
     "log_level": "DEBUG",
@@ -30,6 +34,10 @@ EXAMPLES = {
     "models.*.dtype": "float16",
     "models.*.verify.manifest": "M.json",
     "worker.host": "gpu1",
+    "webhooks.secret": SECRET,
+    "webhooks.secret_file": str(SECRET_FILE),
+    "webhooks.endpoints": "https://h/p,https://h/q",
+    "webhooks.ca_file": "/etc/ca.pem",
     "worker.lease_seconds": "7.5",
     "devices": "cuda:0,cuda:1",
     "data_dir": "/data: x",

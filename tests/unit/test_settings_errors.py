@@ -98,7 +98,6 @@ def _facts(error: SettingsError) -> tuple[str, str | None, str]:
         ("server:\n  port: 1\n  port: 2\n", "setting_duplicate", "port", 3),
         ("server: &s\n  port: 1\nworker: *s\n", "setting_alias", "*", 3),
         ("routes: {}\n", "setting_not_available_yet", "routes", 1),
-        ("webhooks: {}\n", "setting_not_available_yet", "webhooks", 1),
         ("files: {s3: x}\n", "setting_not_available_yet", "files", 1),
         ("models: {a: {hub: x}}\n", "setting_not_available_yet", "models.a.hub", 1),
         (
