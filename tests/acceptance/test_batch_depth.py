@@ -126,7 +126,8 @@ def test_the_end_of_a_batch_is_told_to_its_webhook(stack: Stack, receiver: Recei
     batch = submit(stack, make_line("told"), webhook={"url": receiver.url})
     finish(stack, batch)
 
-    _, headers, content = wait_for(lambda: receiver.got and receiver.got[0], "a webhook")
+    wait_for(lambda: receiver.got, "a webhook")
+    _, headers, content = receiver.got[0]
 
     event: Any = CLIENT.webhooks.unwrap(content, headers)
     assert (event.type, event.data.id) == ("batch.completed", batch["id"])
