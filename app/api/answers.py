@@ -147,6 +147,21 @@ class ResultList(ListObject):
     batch_status: str
 
 
+class ManifestObject(BaseModel):
+    """What binds a batch's files to what made them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    object: Literal["batch.manifest"]
+    version: int
+    batch_id: str
+    input: dict[str, Any]
+    output: dict[str, Any] | None
+    errors: dict[str, Any] | None
+    request_counts: dict[str, int]
+    origins: list[dict[str, Any]]
+
+
 class DeletedObject(BaseModel):
     """What is no more."""
 

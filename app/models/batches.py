@@ -18,7 +18,7 @@ from app.wire.rows import Batch, Line, NewBatch
 
 BATCH_PRIORITY = -10
 _NOT_STORED = ("window_seconds", "retry_seconds", "webhook")
-_HIDDEN = ("idempotency_key", "announced_at")
+_HIDDEN = ("idempotency_key", "announced_at", "input_sha256", "manifest")
 _COLUMNS = tuple(column for column in batches.c if column.name not in _HIDDEN)
 
 

@@ -116,6 +116,8 @@ batches = Table(
     Column("paused_at", Float),  # since when its lines are passed over
     Column("retried_from", String(64)),  # the batch whose lines this one runs again
     Column("announced_at", Float),  # when its end was handed to the webhooks
+    Column("input_sha256", String(64)),
+    Column("manifest", JSON),
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),
     Index("ix_batches_status", "status"),

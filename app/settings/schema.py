@@ -174,6 +174,13 @@ class Retention(_Checked):
 
 
 @dataclass(frozen=True)
+class Manifests(_Checked):
+    """Manifests of batches; unsigned without an Ed25519 key (PEM, as `autoglm weights keygen` makes)."""
+
+    private_key_file: Text | None = None
+
+
+@dataclass(frozen=True)
 class Webhooks(_Checked):
     """Telling others that batches and jobs have ended; off without a secret. docs/webhooks.md."""
 
@@ -224,6 +231,7 @@ class Settings(_Checked):
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    manifests: Manifests = field(default_factory=Manifests)
     data_dir: Path = Path("var/data")
     source: Path | None = None
 

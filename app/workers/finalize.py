@@ -15,6 +15,7 @@ from app.models import batches, files, jobs
 from app.models.states import BatchState, JobState
 from app.wire import render
 from app.wire.rows import Batch, File, Job
+from app.workers import manifests
 from app.workers.context import Context
 
 PARTIAL = ".part"  # the ending of files that are being written
@@ -30,7 +31,9 @@ def run(context: Context, batch_id: str) -> dict[str, Any]:
     batch = _begin(context, batch_id)
     if batch is None:
         return {"status": "not ready"}
-    output, errors = _render(context, batch)
+    origins = manifests.Origins()
+    output, errors = _render(context, batch, origins)
+    manifests.keep(context, batch, origins, output, errors)
     status = _finish(context, batch, output, errors)
     counts = {"lines": batch.completed, "errors": batch.failed}
     return {"status": status, **counts, "seconds": round(time.monotonic() - started, 3)}
@@ -67,13 +70,17 @@ def _finish(context: Context, batch: Batch, output: File | None, errors: File | 
     return latest.status if latest else "unknown"
 
 
-def _render(context: Context, batch: Batch) -> tuple[File | None, File | None]:
+def _render(
+    context: Context, batch: Batch, origins: manifests.Origins
+) -> tuple[File | None, File | None]:
     """Both files, None for one without a line."""
     context.files.mkdir(parents=True, exist_ok=True, mode=0o700)
     output, errors = _Writer(context.files), _Writer(context.files)
     try:
         for job in _iterate(context, batch.id):
             writer = output if job.state == JobState.SUCCEEDED else errors
+            if job.result is not None:
+                origins.add(job.result.provenance)
             writer.write(render.output_line(job, lambda *what: _explain(batch.locale, *what)))
         return (
             _keep(context, batch, output, "output"),

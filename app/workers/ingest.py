@@ -11,7 +11,7 @@ from typing import Any
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
 from app.intake import lines
-from app.models import backlog, batches, files, sweeps
+from app.models import backlog, batches, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
 from app.wire import generation
@@ -87,6 +87,7 @@ def _find_input(context: Context, batch: Batch) -> Path:
     pinned = context.files / f"{PIN}{batch.id}"
     if not pinned.exists():
         file = files.get(context.db, batch.tenant_id, batch.input_file_id)
+        manifests.remember_input(context.db, batch.id, file.sha256)
         try:
             _pin(context.files / file.path, pinned)
         except FileNotFoundError as error:

@@ -34,6 +34,7 @@ EXAMPLES = {
     "models.*.dtype": "float16",
     "models.*.verify.manifest": "M.json",
     "worker.host": "gpu1",
+    "manifests.private_key_file": "/etc/key.pem",
     "webhooks.secret": SECRET,
     "webhooks.secret_file": str(SECRET_FILE),
     "webhooks.endpoints": "https://h/p,https://h/q",

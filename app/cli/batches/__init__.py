@@ -10,7 +10,7 @@ import orjson
 
 from app import cli, locales, settings
 from app.cli import client
-from app.cli.batches import calls, follow, tables
+from app.cli.batches import calls, follow, tables, verify
 from app.cli.submit import DEFAULT_URL, progress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,3 +190,6 @@ def explain(batch_id: str, **server: Any) -> None:
 def line(batch_id: str, line: str, **server: Any) -> None:
     with _Session(**server) as session:
         session.print(calls.read_line(session.api, batch_id, line), tables.show_line)
+
+
+command.add_command(verify.verify)
