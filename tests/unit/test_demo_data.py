@@ -8,15 +8,29 @@ from random import Random
 
 import pytest
 
-from tools.demo import edits, families, generate, prompts
+from tools.demo import (
+    changes,
+    constants,
+    edits,
+    families,
+    generate,
+    grammar,
+    operations,
+    parts,
+    phrases,
+    prompts,
+    talks,
+)
 from tools.demo.execute import Check, find_fault
 from tools.demo.families import LANGUAGES
 from tools.demo.grammar import expand, fill
 from tools.demo.prompts import Function
 
 TASKS = families.load_tasks()
-KEPT = {slot: f"${slot}" for slot in "kjwv"}
 FOLLOWUPS = families.load("followups")
+PAIRS = families.load("pairs")
+CONSTANTS = {"k": "7", "j": "9", "m": "11", "o": "3", "p": "5", "q": "8", "t": "4"}
+CONSTANTS |= {"w": "big", "v": "small", "u": "tiny"}
 
 
 def _digest(seed):
@@ -26,12 +40,13 @@ def _digest(seed):
 
 def _answer(family, older="base"):
     slots = dict(zip("abcd", family.parameters[0], strict=False))
-    return _constant(fill(family.code, slots | KEPT | {"f": "made", "g": older}))
+    known = slots | constants.KEPT | {"f": "made", "g": older, "h": "other"}
+    return _constant(fill(family.code, known))
 
 
 def _constant(text):
-    for slot, value in {"$k": "7", "$j": "9", "$w": "big", "$v": "small"}.items():
-        text = text.replace(slot, value)
+    for slot, value in CONSTANTS.items():
+        text = text.replace(f"${slot}", value)
     return text
 
 
@@ -60,7 +75,7 @@ def test_another_seed_gives_other_data():
 
 
 def test_seed_one_gives_the_data_whose_digest_is_written_here():
-    assert _digest(1) == "79ce64067251ac52f3035fcb1b8c7da3705ad64d0b6b7837b89528f28c1a04a5"
+    assert _digest(1) == "d06b16de6155952d1170d9e3ea9fac6b15a17f0ad4b15b6a1bdad60eff33bcf2"
 
 
 def test_every_family_computes_what_its_test_says():
@@ -82,8 +97,23 @@ def test_a_special_followup_has_a_base_and_calls_it(family):
 
 
 def test_there_are_at_least_sixty_families_and_each_speaks_three_languages():
+    every = (*TASKS, *FOLLOWUPS, *PAIRS)
+
     assert len(TASKS) >= 60
-    assert all(family.wordings[lang] for family in TASKS for lang in families.LANGUAGES)
+    assert all(family.wordings[lang] for family in every for lang in families.LANGUAGES)
+
+
+def test_every_file_of_wordings_speaks_of_families_that_exist():
+    known = {family.id for family in (*TASKS, *FOLLOWUPS, *PAIRS)}
+
+    assert set(families.more_wordings()) <= known
+
+
+def test_every_wording_can_be_expanded():
+    for family in (*TASKS, *FOLLOWUPS, *PAIRS):
+        for lang, wordings in family.wordings.items():
+            macros = prompts.wording(lang).macros
+            assert all(expand(wording.text, macros, Random(1)) for wording in wordings)
 
 
 def test_all_generated_code_runs_and_defines_its_function():
@@ -109,7 +139,7 @@ def test_a_renamed_recursive_function_still_calls_itself():
     code = "def fact(n):\n    if n <= 1:\n        return 1\n    return n * fact(n - 1)"
     older = Function("fact", ("n",), code, "n>n", ("factorial",))
 
-    function, values = edits.EDITS["rename"][1](older, Random(1))
+    function, values = changes.rename(older, Random(1))
 
     assert find_fault([function.code], [Check((5,), 120, name=values["h"])]) is None
 
@@ -117,7 +147,7 @@ def test_a_renamed_recursive_function_still_calls_itself():
 def test_a_number_becomes_a_parameter_that_may_be_left_out():
     older = Function("f", ("n",), "def f(n):\n    return n * 3", "n>n", ("times_k",))
 
-    function, values = edits.EDITS["takek"][1](older, Random(1))
+    function, values = changes.take_constant(older, Random(1))
 
     assert values["j"] == "3"
     assert find_fault([function.code], [Check((2,), 6), Check((2, 5), 10)]) is None
@@ -126,7 +156,7 @@ def test_a_number_becomes_a_parameter_that_may_be_left_out():
 def test_a_divisor_is_tested_before_it_divides():
     older = Function("f", ("a", "b"), "def f(a, b):\n    return a / b", "n,n>n", ("divide",))
 
-    function, values = edits.EDITS["zero"][1](older, Random(1))
+    function, values = changes.guard_zero(older, Random(1))
 
     wanted = None if values["k"] == "None" else 0
     assert values["z"] == "b"
@@ -136,8 +166,112 @@ def test_a_divisor_is_tested_before_it_divides():
 def test_every_opposite_is_a_task_and_its_own_opposite_again():
     known = {task.id for task in TASKS}
 
-    assert set(generate.PAIRS) <= known
-    assert all(generate.PAIRS[other] == one for one, other in generate.PAIRS.items())
+    assert set(talks.PAIRS) <= known
+    assert all(talks.PAIRS[other] == one for one, other in talks.PAIRS.items())
+
+
+def _evaluate(code, value):
+    return eval(code, {"x": value})
+
+
+NUMBERS = (-12, -1, 0, 1, 2, 5, 6, 7, 9, 10, 15, 21, 30, 99, 100)
+TEXTS = ("a", "ab", "Anna", "level", "apple", "BIG", "12", "x" * 12)
+
+
+@pytest.mark.parametrize("part", parts.load("conditions"), ids=lambda part: part.id)
+def test_what_does_not_meet_a_condition_meets_its_opposite(part):
+    values = {"k": "5", "j": "9", "d": "3", "c": "a", "e": "b"}
+    code, opposite = (parts.put_values(part.fields[key][0], values) for key in ("code", "not"))
+
+    for value in NUMBERS if part.kinds == "n" else TEXTS:
+        assert bool(_evaluate(code, value)) != bool(_evaluate(opposite, value)), value
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code"),
+    [(("plus", "square"), "(x + 5) ** 2"), (("square", "absolute"), "abs(x ** 2)"),
+     (("firstc", "upper"), "x[0].upper()"), (("prefix", "backwards"), '("$w" + x)[::-1]')],
+)  # fmt: skip
+def test_an_operation_on_the_result_of_another_is_applied_to_all_of_it(chosen, code):
+    known = {part.id: part for part in parts.load("operations")}
+
+    assert operations.apply([known[name] for name in chosen], [{"k": "5"}] * 2, "x") == code
+
+
+def test_a_task_in_place_of_another_keeps_its_name_and_parameters():
+    for seed in range(60):
+        turns = talks.start_swapped(LANGUAGES[seed % 3], Random(seed))
+        first, second = (turn.function for turn in turns)
+        assert (first.name, first.parameters) == (second.name, second.parameters)
+        assert first.code != second.code
+
+
+def test_code_of_a_system_message_is_used_or_changed():
+    used = 0
+    for seed in range(40):
+        turn, text = talks.use_given("en", Random(seed))
+        scope = {}
+        exec(text.split("\n", 1)[1] + "\n" + turn.answer, scope)
+        names = re.findall(r"^def (\w+)", text, re.M)
+        used += any(re.search(rf"\b{name}\b", turn.request + turn.answer) for name in names)
+        assert text.startswith("Known definitions:")
+
+    assert used >= 30
+
+
+def test_a_follow_up_may_call_two_older_functions():
+    for family in PAIRS:
+        assert "base(" in _answer(family), family.id
+        assert "other(" in _answer(family), family.id
+
+
+def test_an_example_in_a_request_is_true():
+    family = next(task for task in TASKS if task.id == "double")
+    turns = [prompts.compose(family, "en", Random(seed)) for seed in range(300)]
+    shown = [re.search(r"e\.g\. (\d+) gives (\d+)", turn.request) for turn in turns]
+
+    found = [match for match in shown if match]
+
+    assert found
+    assert all(int(match[2]) == 2 * int(match[1]) for match in found)
+
+
+@pytest.mark.parametrize("kind", sorted(edits.EDITS))
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_change_can_be_asked_for_in_every_language(kind, lang):
+    lines = prompts.wording(lang)
+
+    assert all(expand(line, lines.macros, Random(1)) for line in lines.sections[kind])
+
+
+def test_a_limit_that_counts_itself_does_so_no_more():
+    older = Function("f", ("n",), "def f(n):\n    return n > 5", "n>b", ("greater_than_k",))
+
+    function, values = changes.move_border(older, Random(1))
+
+    assert values == {"k": "5"}
+    assert find_fault([function.code], [Check((5,), True), Check((4,), False)]) is None
+
+
+def test_a_flag_leaves_the_value_as_it_is():
+    older = Function("f", ("n",), "def f(n):\n    return n * 3", "n>n", ("triple",))
+
+    function, values = changes.add_flag(older, Random(1))
+
+    assert find_fault([function.code], [Check((2, True), 6), Check((2, False), 2)]) is None
+    assert values["k"] in ("True", "False")
+
+
+def test_siblings_take_the_same():
+    known = {task.id: task for task in TASKS}
+
+    for line in phrases.read("siblings").splitlines():
+        taken = {known[name].signature.split(">")[0] for name in line.split()}
+        assert len(taken) == 1, line
+
+
+def test_bars_outside_of_brackets_separate_wordings():
+    assert grammar.split("a [b|c]|d") == ["a [b|c]", "d"]
 
 
 def test_constants_of_the_request_are_those_of_the_answer():
@@ -145,8 +279,9 @@ def test_constants_of_the_request_are_those_of_the_answer():
     turns = [prompts.compose(rule, lang, Random(i)) for i in range(40) for lang in LANGUAGES]
 
     for turn in turns:
-        for constant in re.findall(r'"(\w+)"|>= ([\d.]+)', turn.answer):
-            assert "".join(constant) in turn.request, turn
+        for word, number in re.findall(r'"(\w+)"|>= ([\d.]+)', turn.answer):
+            spoken = [parts.spell(number, lang, Random(1), often=True) for lang in LANGUAGES]
+            assert any(said in turn.request for said in (word or number, *filter(None, spoken)))
 
 
 def test_unbalanced_brackets_are_refused():

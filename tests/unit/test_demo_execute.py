@@ -56,3 +56,10 @@ def test_memory_is_limited():
     greedy = "def f(x):\n    return len('a' * 1000000000)"
 
     assert "MemoryError" in str(find_fault([greedy], [Check((3,), 1000000000)]))
+
+
+def test_a_dictionary_is_compared_with_its_keys_as_text():
+    counts = "def f(x):\n    return {x: 2}"
+
+    assert find_fault([counts], [Check((1,), {1: 2})]) is None
+    assert find_fault([counts], [Check((1,), {2: 2})]) is not None

@@ -60,3 +60,23 @@ def test_a_few_steps_lower_the_loss(words):
     train.fit(model, iter([batch] * 9), train.Plan(8, 60, 0.01), lambda: None)
 
     assert train.loss_of(model, batch).item() < before - 1
+
+
+def test_code_given_in_a_system_message_is_read_but_not_learnt(words):
+    talk = next(talk for talk in generate.generate(600, 5) if talk.given)
+
+    ids, labels = train.encode(talk, words)
+
+    shown = words.encode(f"{tokenizer.SYSTEM}{talk.given}")
+    assert ids[: len(shown)] == shown
+    assert set(labels[: len(shown)]) == {-100}
+
+
+def test_training_stops_when_the_clock_says_so(words):
+    model = train.build(len(words), words.eos_token_id, words.pad_token_id)
+    before = model.lm_head.weight.clone()
+    plan = train.Plan(9, 60, 0.01, wall=1e-9)
+
+    train.fit(model, train.batches(TALKS, words, 512, 1), plan, lambda: None)
+
+    assert torch.equal(model.lm_head.weight, before)

@@ -4,16 +4,10 @@ import re
 from collections.abc import Callable
 from random import Random
 
-from tools.demo import grammar, names, noise
+from tools.demo import changes, grammar, noise
 from tools.demo.prompts import Function, Turn, wording
 
-_HINTS = {"n": "float", "s": "str", "l": "list", "b": "bool"}
-_RETURN = re.compile(r"^    return (.+)$", re.M)
-_NUMBER = re.compile(r"(?<![\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
-_DIVISION = re.compile(r" / ([a-z_]\w*)\b(?!\()")
-_ENDINGS = ("!", "=", "?", ".", " yen", "%", " ok", "-", " kg", "元", "円", "。", "!!", ")")
-_ADDED = ("k", "n", "limit", "factor", "rate", "value", "m", "threshold", "x", "price", "step")
-Edited = tuple[Function, dict[str, str]]
+Suits = Callable[[Function], bool]
 
 
 def compose(older: Function, language: str, rng: Random) -> Turn:
@@ -29,100 +23,56 @@ def compose(older: Function, language: str, rng: Random) -> Turn:
     return Turn(request, function.code, function)
 
 
-def _change(older: Function, code: str, **changes: object) -> Function:
-    fields = {**vars(older), "code": code, "topics": ("edited",), **changes}
-    return Function(**fields)
-
-
-def _replace_word(code: str, old: str, new: str) -> str:
-    return re.sub(rf"\b{re.escape(old)}\b", new, code)
-
-
-def _rename(older: Function, rng: Random) -> Edited:
-    name = names.pick_function(("calculate", "compute", "helper"), older.code, rng)
-    code = _replace_word(older.code, older.name, name)
-    return _change(older, code, name=name), {"h": name}
-
-
-def _rename_parameter(older: Function, rng: Random) -> Edited:
-    old = rng.choice(older.parameters)
-    new = names.pick_other(set(re.findall(r"\w+", older.code)), rng)
-    parameters = tuple(new if name == old else name for name in older.parameters)
-    function = _change(older, _replace_word(older.code, old, new), parameters=parameters)
-    return function, {"a": old, "z": new}
-
-
-def _add_hints(older: Function, rng: Random) -> Edited:
-    kinds, _, result = older.signature.partition(">")
-    pairs = zip(older.parameters, kinds.split(","), strict=True)
-    listed = ", ".join(f"{name}: {_HINTS[kind]}" for name, kind in pairs)
-    head = f"def {older.name}({listed}) -> {_HINTS[result]}:"
-    return _change(older, re.sub(r"def .+:", head, older.code, count=1)), {}
-
-
-def _wrapped(template: str) -> Callable[[Function, Random], Edited]:
-    def edit(older: Function, rng: Random) -> Edited:
-        small = "round" in template
-        constant = str(rng.randrange(1, 5) if small else rng.randrange(2, 100))
-        inner = _RETURN.findall(older.code)[0]
-        simple = re.fullmatch(r"[\w.]+(\([^()]*\))?", inner) or "(%s)" in template
-        inner = inner if simple else f"({inner})"
-        word = rng.choice(_ENDINGS)
-        result = (template % inner).replace("$k", constant).replace("$w", word)
-        code = _RETURN.sub(lambda _: f"    return {result}", older.code)
-        return _change(older, code), {"k": constant, "w": word}
-
-    return edit
-
-
-def _add_default(older: Function, rng: Random) -> Edited:
-    constant, last = str(rng.randrange(0, 20)), older.parameters[-1]
-    listed = ", ".join(older.parameters)
-    code = older.code.replace(f"({listed}):", f"({listed}={constant}):", 1)
-    return _change(older, code), {"k": constant, "z": last}
-
-
-def _guard(condition: str) -> Callable[[Function, Random], Edited]:
-    def edit(older: Function, rng: Random) -> Edited:
-        constant = rng.choice(("0", "0", "None", "None", "-1"))
-        first = older.parameters[0]
-        lines = f"    if {condition.replace('$a', first)}:\n        return {constant}\n"
-        code = re.sub(r"(def .+:\n)", lambda match: match[1] + lines, older.code, count=1)
-        return _change(older, code), {"k": constant}
-
-    return edit
-
-
-def _guard_zero(older: Function, rng: Random) -> Edited:
-    """The divisor is tested before it is used."""
-    divisor = _DIVISION.findall(older.code)[0]
-    constant = rng.choice(("0", "0", "None"))
-    lines = f"    if {divisor} == 0:\n        return {constant}\n"
-    code = re.sub(r"(def .+:\n)", lambda match: match[1] + lines, older.code, count=1)
-    return _change(older, code), {"k": constant, "z": divisor}
-
-
-def _change_constant(older: Function, rng: Random) -> Edited:
-    old, new = _NUMBER.findall(older.code)[0], str(rng.randrange(2, rng.choice((20, 100, 1000))))
-    return _change(older, _NUMBER.sub(new, older.code)), {"j": old, "k": new}
-
-
-def _take_constant(older: Function, rng: Random) -> Edited:
-    """The only number becomes a last parameter, with itself as default or without."""
-    old = _NUMBER.findall(older.code)[0]
-    name = rng.choice(tuple(n for n in _ADDED if not re.search(rf"\b{n}\b", older.code)))
-    code = _NUMBER.sub(name, older.code)
-    listed = ", ".join(older.parameters)
-    code = code.replace(f"({listed}):", f"({listed}, {name}={old}):", 1)
-    return _change(older, code, parameters=(*older.parameters, name)), {"j": old, "z": name}
-
-
 def _always(older: Function) -> bool:
     return True
 
 
 def _is_single(older: Function) -> bool:
-    return len(_RETURN.findall(older.code)) == 1 and "        return" not in older.code
+    return len(changes.RETURN.findall(older.code)) == 1 and "        return" not in older.code
+
+
+def _is_plain_single(older: Function) -> bool:
+    return _gives_number(older) and _is_plain(older) and len(older.parameters) < 4
+
+
+def _has_border(older: Function) -> bool:
+    return len(changes.BORDER.findall(older.code)) == 1 and older.code.count(" and ") == 0
+
+
+def _has_words(older: Function) -> bool:
+    return bool(re.findall(r"return \"\w+\"", older.code))
+
+
+def _has_branches(older: Function) -> bool:
+    return _has_words(older) and older.signature == "n>s"
+
+
+def _has_order(older: Function) -> bool:
+    found = changes.ORDERED.findall(older.code)
+    return len(found) == 1 and {found[0][0], found[0][2]} == set(older.parameters[:2])
+
+
+def _changes_number(older: Function) -> bool:
+    return _is_plain_single(older) and older.signature == "n>n" and "    if " not in older.code
+
+
+def _uses_list_once(older: Function) -> bool:
+    first = older.parameters[0]
+    return (
+        older.signature.startswith("l>")
+        and older.topics[0] in _WORD_TASKS
+        and (len(re.findall(rf"\b{re.escape(first)}\b", older.code)) == 2)
+    )
+
+
+def _reads_text(older: Function) -> bool:
+    plain = older.signature in ("s>n", "s>b") and _is_single(older)
+    return (
+        plain
+        and "lower" not in older.code
+        and "upper" not in older.code
+        and ('"' in older.code or "[" in older.code)
+    )
 
 
 def _gives_number(older: Function) -> bool:
@@ -130,7 +80,7 @@ def _gives_number(older: Function) -> bool:
 
 
 def _has_number(older: Function) -> bool:
-    return len(_NUMBER.findall(older.code)) == 1 and "import" not in older.code
+    return len(changes.NUMBER.findall(older.code)) == 1 and "import" not in older.code
 
 
 def _takes_number(older: Function) -> bool:
@@ -139,16 +89,16 @@ def _takes_number(older: Function) -> bool:
 
 
 def _divides(older: Function) -> bool:
-    found = _DIVISION.findall(older.code)
+    found = changes.DIVISION.findall(older.code)
     return len(found) == 1 and found[0] in older.parameters and _is_single(older)
 
 
-def _gives(kind: str) -> Callable[[Function], bool]:
+def _gives(kind: str) -> Suits:
     return lambda older: _is_single(older) and older.signature.endswith(f">{kind}")
 
 
 def _is_plain(older: Function) -> bool:
-    known = set(older.signature.replace(">", ",").split(",")) <= set(_HINTS)
+    known = set(older.signature.replace(">", ",").split(",")) <= set(changes.HINTS)
     return known and f"({', '.join(older.parameters)}):" in older.code
 
 
@@ -158,36 +108,65 @@ def _has_default(older: Function) -> bool:
     )
 
 
-def _takes_one(kinds: str) -> Callable[[Function], bool]:
+def _takes_one(kinds: str) -> Suits:
     def suits(older: Function) -> bool:
         return older.signature.split(">")[0] in kinds.split() and "    if " not in older.code
 
     return suits
 
 
-EDITS: dict[str, tuple[Callable[[Function], bool], Callable[[Function, Random], Edited]]] = {
-    "rename": (_always, _rename),
-    "param": (_always, _rename_parameter),
-    "hints": (_is_plain, _add_hints),
-    "round": (_gives_number, _wrapped("round(%s, $k)")),
-    "plus": (_gives_number, _wrapped("%s + $k")),
-    "mult": (_gives_number, _wrapped("%s * $k")),
-    "absr": (_gives_number, _wrapped("abs(%s)")),
-    "intr": (_gives_number, _wrapped("int(%s)")),
-    "roundint": (_gives_number, _wrapped("round(%s)")),
-    "cap": (_gives_number, _wrapped("min(%s, $k)")),
-    "floor": (_gives_number, _wrapped("max(%s, $k)")),
-    "minus": (_gives_number, _wrapped("%s - $k")),
-    "invert": (_gives("b"), _wrapped("not (%s)")),
-    "lowr": (_gives("s"), _wrapped("%s.lower()")),
-    "uppr": (_gives("s"), _wrapped("%s.upper()")),
-    "suffix": (_gives("s"), _wrapped('%s + "$w"')),
-    "sorted": (_gives("l"), _wrapped("sorted(%s)")),
-    "strr": (_gives_number, _wrapped("str(%s)")),
-    "zero": (_divides, _guard_zero),
-    "const": (_has_number, _change_constant),
-    "takek": (_takes_number, _take_constant),
-    "default": (_has_default, _add_default),
-    "empty": (_takes_one("l"), _guard("not $a")),
-    "neg": (_takes_one("n"), _guard("$a < 0")),
+_WORD_TASKS = (
+    "longest_word", "shortest_word", "lengths", "sort_len", "initials_list", "upper_all",
+    "length_list", "reverse_list", "sort_list", "unique", "has_duplicates", "first_item", "last_item",
+)  # fmt: skip
+
+
+EDITS: dict[str, tuple[Suits, changes.Maker]] = {
+    "rename": (_always, changes.rename),
+    "param": (_always, changes.rename_parameter),
+    "hints": (_is_plain, changes.add_hints),
+    "round": (_gives_number, changes.wrapped("round(%s, $k)")),
+    "plus": (_gives_number, changes.wrapped("%s + $k")),
+    "mult": (_gives_number, changes.wrapped("%s * $k")),
+    "absr": (_gives_number, changes.wrapped("abs(%s)")),
+    "intr": (_gives_number, changes.wrapped("int(%s)")),
+    "roundint": (_gives_number, changes.wrapped("round(%s)")),
+    "cap": (_gives_number, changes.wrapped("min(%s, $k)")),
+    "floor": (_gives_number, changes.wrapped("max(%s, $k)")),
+    "minus": (_gives_number, changes.wrapped("%s - $k")),
+    "invert": (_gives("b"), changes.wrapped("not (%s)")),
+    "lowr": (_gives("s"), changes.wrapped("%s.lower()")),
+    "uppr": (_gives("s"), changes.wrapped("%s.upper()")),
+    "suffix": (_gives("s"), changes.wrapped('%s + "$w"')),
+    "sorted": (_gives("l"), changes.wrapped("sorted(%s)")),
+    "strr": (_gives_number, changes.wrapped("str(%s)")),
+    "zero": (_divides, changes.guard_zero),
+    "const": (_has_number, changes.change_constant),
+    "takek": (_takes_number, changes.take_constant),
+    "default": (_has_default, changes.add_default),
+    "sentence": (_uses_list_once, changes.call_on("$a.split()")),
+    "nocase": (_reads_text, changes.call_on("$a.lower()")),
+    "border": (_has_border, changes.move_border),
+    "word": (_has_words, changes.change_word),
+    "branch": (_has_branches, changes.add_branch),
+    "flag": (_changes_number, changes.add_flag),
+    "addsum": (_is_plain_single, changes.add_parameter("+")),
+    "addminus": (_is_plain_single, changes.add_parameter("-")),
+    "addtimes": (_is_plain_single, changes.add_parameter("*")),
+    "order": (_has_order, changes.swap_order),
+    "nodup": (_gives("l"), changes.wrapped("list(dict.fromkeys(%s))")),
+    "desc": (_gives("l"), changes.wrapped("sorted(%s, reverse=True)")),
+    "backr": (_gives("l"), changes.wrapped("%s[::-1]")),
+    "unit": (_gives_number, changes.wrapped('str(%s) + "$w"')),
+    "hundred": (_gives_number, changes.wrapped("%s * 100")),
+    "title": (_gives("s"), changes.wrapped("%s.strip()")),
+    "prefix": (_gives("s"), changes.wrapped('"$w" + %s')),
+    "lenr": (_gives("l"), changes.wrapped("len(%s)")),
+    "sumr": (_gives("l"), changes.wrapped("sum(%s)")),
+    "yesno": (_gives("b"), changes.wrapped('"yes" if %s else "no"')),
+    "short": (_takes_one("l s"), changes.guard("len($a) < 2")),
+    "nothing": (_takes_one("l s n"), changes.guard("$a is None")),
+    "absin": (_takes_one("n"), changes.call_on("abs($a)")),
+    "empty": (_takes_one("l s"), changes.guard("not $a")),
+    "neg": (_takes_one("n"), changes.guard("$a < 0")),
 }

@@ -8,8 +8,11 @@ all other lines are the code. A follow-up's header goes on with `: base ...`, th
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+
+from tools.demo import grammar
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("en", "zh", "ja")
@@ -49,21 +52,46 @@ class Family:
 
 
 def load(name: str) -> tuple[Family, ...]:
-    """All families of one file."""
+    """All families of one file, with the wordings that the files of `wordings/` add to them."""
     text = (FOLDER / "families" / f"{name}.txt").read_text(encoding="utf-8")
-    return tuple(_parse(block, name) for block in re.split(r"^@ ", text, flags=re.M) if block)
+    more = more_wordings()
+    found = (_parse(block, name) for block in re.split(r"^@ ", text, flags=re.M) if block)
+    return tuple(_extend(family, more.get(family.id, ())) for family in found)
+
+
+@cache
+def more_wordings() -> dict[str, tuple[str, ...]]:
+    """Lines of more wordings by family; `e`, `z` and `j` stand for a whole request."""
+    lines: dict[str, tuple[str, ...]] = {}
+    for path in sorted((FOLDER / "wordings").glob("*.txt")):
+        for block in re.split(r"^@ ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            title, *rest = block.splitlines()
+            lines[title.strip()] = (*lines.get(title.strip(), ()), *map(_whole, rest))
+    return lines
+
+
+def _whole(line: str) -> str:
+    short = {"e ": "en x ", "z ": "zh x ", "j ": "ja x "}.get(line[:2])
+    return short + line[2:] if short else line
+
+
+def _extend(family: Family, lines: tuple[str, ...]) -> Family:
+    more = {lang: family.wordings[lang] + tuple(_wordings(list(lines), lang)) for lang in LANGUAGES}
+    return replace(family, wordings=more)
 
 
 def load_tasks() -> tuple[Family, ...]:
     """The families that stand alone, in a fixed order."""
     topics = (
         "arithmetic", "conditions", "geometry", "units", "strings", "lists", "recursion", "rules",
+        "daily", "basics",
     )  # fmt: skip
     return tuple(family for topic in topics for family in load(topic))
 
 
 def _parse(block: str, topic: str) -> Family:
-    header, *lines = block.splitlines()
+    header, *rest = block.splitlines()
+    lines = [_whole(line) for line in rest]
     title, _, bases = header.partition(" : ")
     fields = dict(_fields(lines))
     return Family(
@@ -94,4 +122,4 @@ def _wordings(lines: list[str], language: str) -> Iterator[Wording]:
     for line in lines:
         match = _WORDING.match(line)
         if match and match[1] == language:
-            yield Wording(match[2], match[3])
+            yield from (Wording(match[2], option) for option in grammar.split(match[3]))

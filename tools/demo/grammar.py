@@ -22,3 +22,15 @@ def expand(text: str, macros: Mapping[str, str], rng: Random) -> str:
 def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with each `$key` replaced by its value; longer keys are not used."""
     return re.sub(r"\$([a-z])(?![a-z])", lambda match: values[match[1]], text)
+
+
+def split(text: str) -> list[str]:
+    """The alternatives between the bars that stand outside of brackets."""
+    depth, options = 0, [""]
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "|" and depth == 0:
+            options.append("")
+        else:
+            options[-1] += character
+    return [option for option in options if option.strip()]

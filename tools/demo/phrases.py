@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.demo import grammar
+
 FOLDER = Path(__file__).parent / "phrases"
 
 
@@ -24,7 +26,7 @@ def load(name: str) -> Phrases:
             macro, _, text = text.partition(" ")
             macros[macro] = text
         elif word != "#":
-            sections[word] = (*sections.get(word, ()), text)
+            sections[word] = (*sections.get(word, ()), *grammar.split(text))
     return Phrases(macros, sections)
 
 

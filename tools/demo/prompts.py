@@ -1,19 +1,22 @@
 """One request for one function: the wording around a task, and the code that answers it."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tools.demo import grammar, inflect, names, noise, phrases
+from tools.demo import constants, examples, grammar, inflect, names, noise, phrases
 from tools.demo.families import Family
 
 _SLOTS = "abcd"
-_NAMED = 0.75
+_NAMED = 0.5
+_NAMED_WHOLE = 0.3  # of the requests that come whole
 _INLINE = 0.7
 _FRAMED = 0.16  # of the requests have something else said before it, as many after it
 _NAMED_PARAMETERS = 0.12
-_KEPT = {"k": "$k", "j": "$j", "w": "$w", "v": "$v"}  # constants, filled in last
+_PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
+_SHOWN = 0.12  # of the tasks come with an example
 _BARE = 0.08  # of the special follow-ups say nothing but the name
 
 
@@ -43,15 +46,43 @@ def wording(language: str) -> phrases.Phrases:
     return phrases.load(language)
 
 
-def compose(family: Family, language: str, rng: Random, older: Function | None = None) -> Turn:
-    """A request for `family`, put in `language`; a follow-up calls `older`."""
+def compose(
+    family: Family,
+    language: str,
+    rng: Random,
+    older: Function | None = None,
+    other: Function | None = None,
+) -> Turn:
+    """A request for `family`, put in `language`; a follow-up calls `older`, or `older` and `other`."""
+    if older is not None and other is not None:
+        family = dataclasses.replace(family, code=family.code.replace("$h", other.name))
     bare = family.is_special and rng.random() < _BARE
     text = _bare(language, rng) if bare else _word(family, language, rng, older)
     text = noise.disturb(_frame(text, language, rng), language, rng)
     function = _define(family, text, rng, older, bare=bare)
-    request = grammar.fill(text, _values(family, function, older, rng, text))
-    request, code = _set_constants(request, function.code, language, rng)
+    values = _values(family, function, older, rng, text) | {"h": other.name if other else ""}
+    request = grammar.fill(text, values)
+    request, code = constants.put(request, function.code, language, rng)
+    if older is None and rng.random() < _SHOWN:
+        request += examples.show(code, family, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
+    return Turn(noise.space(request, language, rng), code, done)
+
+
+def compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    """`family` asked for in place of what `older` does: same name, same parameters."""
+    lines = wording(language)
+    choice = rng.choice(family.wordings[language])
+    phrase = grammar.expand(choice.text, lines.macros, rng)
+    wrapper = rng.choice(lines.sections[f"swap{choice.kind}"])
+    text = _insert(grammar.expand(wrapper, lines.macros | _PHRASE_MACROS, rng), phrase)
+    text = noise.disturb(text, language, rng)
+    values = dict(zip(_SLOTS, older.parameters, strict=False)) | constants.KEPT
+    values |= {"f": older.name, "g": older.name, "p": ", ".join(older.parameters)}
+    request, code = constants.put(
+        grammar.fill(text, values), grammar.fill(family.code, values), language, rng
+    )
+    done = Function(older.name, older.parameters, code, family.signature, (family.id, family.topic))
     return Turn(noise.space(request, language, rng), code, done)
 
 
@@ -66,7 +97,7 @@ def compose_opposite(family: Family, language: str, rng: Random, older: Function
     name = older.name if kind == "switch" and "$f" not in text else made.name
     code = re.sub(rf"\b{made.name}\b", name, made.code)
     request = grammar.fill(text, _values(family, made, older, rng, text))
-    request, code = _set_constants(request, code, language, rng)
+    request, code = constants.put(request, code, language, rng)
     done = Function(name, made.parameters, code, family.signature, made.topics)
     return Turn(noise.space(request, language, rng), code, done)
 
@@ -95,7 +126,11 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
     if named and f"{choice.kind}!" in lines.sections and rng.random() < 0.25:
         kinds = lines.sections[f"{choice.kind}!"]
     if choice.kind == "x":
-        return _append(grammar.expand(choice.text, lines.macros, rng), language, named, rng)
+        text = grammar.expand(choice.text, lines.macros, rng)
+        named = rng.random() < _NAMED_WHOLE
+        if older is not None:
+            text = _point(text, language, rng)
+        return _append(text.replace("~", ""), language, named, rng)
     phrase = grammar.expand(choice.text, lines.macros, rng)
     if language == "zh" and choice.kind == "w":
         phrase = inflect.question(phrase, rng)
@@ -103,6 +138,16 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
     if older is not None:
         text = _refer(text, language, rng)
     return _append(text, language, named, rng)
+
+
+def _point(text: str, language: str, rng: Random) -> str:
+    """A whole request that names the older function, points at it, or says to use it."""
+    if not re.search(r"\$[gh]|~", text):
+        return _refer(text, language, rng)
+    if "$h" in text or "$g(" in text or rng.random() < _NAMED:
+        return text
+    pointer = grammar.expand(wording(language).macros["POINTER"], wording(language).macros, rng)
+    return text.replace("$g", pointer)
 
 
 def _wrap(wrapper: str, phrase: str, language: str, named: bool, rng: Random) -> str:
@@ -166,7 +211,7 @@ def _define(
     name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
     name = rng.choice(usual[:3]) if bare else name
     parameters = _parameters(family, text, code + " " + name, rng)
-    values = dict(zip(_SLOTS, parameters, strict=False)) | _KEPT | {"f": name, "g": called}
+    values = dict(zip(_SLOTS, parameters, strict=False)) | constants.KEPT | {"f": name, "g": called}
     code = grammar.fill(family.code, values)
     return Function(name, parameters, code, family.signature, (family.id, family.topic))
 
@@ -192,25 +237,8 @@ def _values(
         listed = listed if text.isascii() or "関" not in text else ", ".join(function.parameters)
     values = dict(zip(_SLOTS, function.parameters, strict=False))
     return values | {
-        **_KEPT,
+        **constants.KEPT,
         "f": function.name,
         "p": listed,
         "g": older.name if older else "",
     }
-
-
-def _set_constants(request: str, code: str, language: str, rng: Random) -> tuple[str, str]:
-    for slot in _KEPT.values():
-        if slot in code:
-            chosen = _number(rng) if slot in ("$k", "$j") else names.pick_word(language, rng)
-            request, code = request.replace(slot, chosen), code.replace(slot, chosen)
-    return request, code
-
-
-def _number(rng: Random) -> str:
-    draw = rng.random()
-    if draw < 0.08:
-        return f"{rng.randrange(0, 10)}.{rng.randrange(1, 10)}"
-    if draw < 0.25:
-        return str(10 * rng.randrange(1, 101))
-    return str(rng.randrange(2, rng.choice((13, 100, 1000))))

@@ -77,6 +77,8 @@ def _check(function: Any, check: dict[str, Any]) -> None:
 def _same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, list) and isinstance(found, list | tuple):
         return len(found) == len(wanted) and all(map(_same, found, wanted))
+    if isinstance(wanted, dict) and isinstance(found, dict):  # keys came as JSON: strings
+        return {str(key): value for key, value in found.items()} == wanted
     if isinstance(wanted, bool) or isinstance(found, bool):
         return type(found) is type(wanted) and bool(found == wanted)
     if isinstance(wanted, int | float) and isinstance(found, int | float):

@@ -1,0 +1,41 @@
+"""Numbers and words that a request names and the code holds."""
+
+from random import Random
+
+from tools.demo import names, parts
+
+KEPT = {slot: f"${slot}" for slot in "kjmopqtwvu"}  # slots for constants, filled in last
+
+
+def put(request: str, code: str, language: str, rng: Random) -> tuple[str, str]:
+    """Request and code with a value in each slot for a constant."""
+    for slot, chosen in _draw_constants(code, language, rng).items():
+        said = (
+            parts.spell(chosen, language, rng, often=slot == "t")
+            if f"${slot}%" not in request
+            else chosen
+        )
+        request, code = request.replace(f"${slot}", said), code.replace(f"${slot}", chosen)
+    return request, code
+
+
+def _draw_constants(code: str, language: str, rng: Random) -> dict[str, str]:
+    """Values for the slots in `code`: free numbers, rising ones (o < p < q), a digit, and words."""
+    slots = [slot for slot in KEPT if f"${slot}" in code]
+    rising = sorted(rng.sample(range(2, rng.choice((30, 100, 500))), 3))
+    words: list[str] = []
+    while len(words) < 3:
+        word = names.pick_word(language, rng)
+        words += [] if word in words else [word]
+    drawn = dict(zip("opqwvu", [*map(str, rising), *words], strict=True))
+    drawn["t"] = str(rng.randrange(1, 10))
+    return {slot: drawn.get(slot) or _number(rng) for slot in slots}
+
+
+def _number(rng: Random) -> str:
+    draw = rng.random()
+    if draw < 0.08:
+        return f"{rng.randrange(0, 10)}.{rng.randrange(1, 10)}"
+    if draw < 0.25:
+        return str(10 * rng.randrange(1, 101))
+    return str(rng.randrange(2, rng.choice((13, 100, 1000))))

@@ -1,0 +1,134 @@
+"""Tasks put together from parts: a condition on numbers, words or letters and what is done with
+those that meet it, one or two operations on a value or on every element of a list, a choice.
+
+The families made here live for one request: their wording holds one phrase.
+"""
+
+import re
+from random import Random
+
+from tools.demo import conditions, operations, parts
+from tools.demo.conditions import Condition
+from tools.demo.families import Family, Wording
+from tools.demo.parts import Part
+
+_TRIES = 60
+_CHECK = Part("decide", "n s", {"name": ("check is_ok matches fits test",)})
+_CHOICE = Part("decide", "n s", {"name": ("label classify judge describe category",)})
+
+
+def pick(language: str, rng: Random) -> Family:
+    """A random made task."""
+    draw = rng.random()
+    if draw < 0.4:
+        return select(language, rng)
+    if draw < 0.52:
+        return characters(language, rng)
+    if draw < 0.8:
+        return operations.operate(language, rng)
+    return decide(language, rng)
+
+
+def pick_pair(language: str, rng: Random) -> tuple[Family, Family]:
+    """Two tasks of one kind on the same input."""
+    first = pick(language, rng)
+    makers = {
+        "select": select,
+        "characters": characters,
+        "operate": operations.operate,
+        "decide": decide,
+    }
+    for _ in range(_TRIES):
+        second = makers[first.topic](language, rng)
+        if _takes(second) == _takes(first) and second.code != first.code:
+            return first, second
+    return pick_pair(language, rng)
+
+
+def _takes(family: Family) -> str:
+    return family.signature.split(">")[0]
+
+
+def select(language: str, rng: Random) -> Family:
+    """A condition on the elements of a list, and what is done with those that meet it."""
+    kind = rng.choice("nns")
+    condition = conditions.pick(kind, language, rng)
+    options = [part for part in parts.load("aggregates") if kind in part.kinds.split()[1]]
+    chosen = rng.choice(options[:3] * 2 + options)
+    code = chosen.code.replace("{C}", condition.code).replace("{D}", condition.opposite)
+    wording = _say_selection(chosen, condition, language, rng)
+    signature = chosen.kinds.split()[0]
+    return parts.make_family(
+        "select", chosen, signature, code, kind=kind, wording=(language, wording)
+    )
+
+
+def _say_selection(chosen: Part, condition: Condition, language: str, rng: Random) -> Wording:
+    kind, text = chosen.pick_line(language, rng)
+    text = text.replace("{L}", parts.say(language, "list"))
+    for key, value in (
+        ("NP", condition.nouns),
+        ("N", condition.noun),
+        ("P", condition.predicate),
+        ("PS", condition.singular),
+        ("Q", condition.predicate),
+    ):
+        text = text.replace(f"{{{key}}}", value)
+    return Wording(kind, text)
+
+
+def characters(language: str, rng: Random) -> Family:
+    """A condition on the letters of a string, and what is done with those that meet it."""
+    values = parts.draw_values(rng)
+    condition = rng.choice(parts.load("characters"))
+    chosen = rng.choice([part for part in parts.load("aggregates") if part.kinds.startswith("c ")])
+    code = _tidy(chosen.code.replace("{C}", parts.put_values(condition.code, values)))
+    kind, text = chosen.pick_line(language, rng)
+    text = text.replace("{NP}", parts.put_values(rng.choice(condition.options(language)), values))
+    result = {"ccount": "n", "ckeep": "s", "cdrop": "s"}.get(chosen.id, "b")
+    wording = (language, Wording(kind, text))
+    return parts.make_family("characters", chosen, f"s>{result}", code, kind="s", wording=wording)
+
+
+def _tidy(code: str) -> str:
+    code = re.sub(r"not \(x in (\"[^\"]*\")\)", r"x not in \1", code)
+    code = re.sub(r"not \(x == (\"[^\"]*\")\)", r"x != \1", code)
+    return re.sub(r"not \((x\.\w+\(\))\)", r"not \1", code)
+
+
+def decide(language: str, rng: Random) -> Family:
+    """Whether a value meets a condition or two, or one of two words by it."""
+    kind = rng.choice("nns")
+    code, said = _draw_test(kind, language, rng)
+    code = re.sub(r"\bx\b(?![\"'])", "$a", code)
+    thing = parts.say(language, "number" if kind == "n" else "text")
+    if rng.random() < 0.6:
+        joint = {"en": " ", "zh": "", "ja": "が"}[language]
+        wording = (language, Wording("w", f"{thing}{joint}{said}"))
+        body = f"return {code}"
+        return parts.make_family("decide", _CHECK, f"{kind}>b", body, kind=kind, wording=wording)
+    text = parts.say(language, "choice").replace("{T}", thing).replace("{P}", said)
+    body = f'if {code}:\n    return "$w"\nreturn "$v"'
+    wording = (language, Wording("x", text))
+    return parts.make_family("decide", _CHOICE, f"{kind}>s", body, kind=kind, wording=wording)
+
+
+def _draw_test(kind: str, language: str, rng: Random) -> tuple[str, str]:
+    first = conditions.pick(kind, language, rng)
+    if rng.random() < 0.35:
+        second = conditions.pick(kind, language, rng)
+        word = rng.choice(("and", "or"))
+        if not (first.is_joined or second.is_joined):
+            said = _join(first.singular, second.singular, word, language)
+            return f"{first.code} {word} {second.code}", said
+    return first.code, first.singular
+
+
+def _join(first: str, second: str, word: str, language: str) -> str:
+    if language == "en":
+        pair = {"and": "both ", "or": "either "}[word]
+        return f"[{first} {word} {second}|{pair}{first} {word} {second}]"
+    if language == "zh":
+        joints = {"and": "且|并且|而且|同时", "or": "或|或者"}[word]
+        return f"{first}[{joints}]{second}"
+    return first + {"and": "、かつ", "or": "か、または"}[word] + second

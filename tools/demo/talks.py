@@ -1,0 +1,205 @@
+"""What is said in a conversation: a first request, follow-ups, changes, refusals."""
+
+from functools import cache
+from random import Random
+
+from tools.demo import edits, families, grammar, made, names, phrases, prompts
+from tools.demo.families import Family
+from tools.demo.prompts import Function, Turn
+
+_MADE = 0.35  # of the tasks are put together from parts
+_SWAPPED = 0.16  # of the conversations: another task in place of the first
+_HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
+
+
+PAIRS = {  # tasks that are each other's opposite
+    one: other
+    for first, second in (
+        ("c_to_f", "f_to_c"), ("km_to_miles", "miles_to_km"), ("m_to_cm", "cm_to_m"),
+        ("inches_to_cm", "cm_to_inches"), ("kg_to_pounds", "pounds_to_kg"), ("kg_to_g", "g_to_kg"),
+        ("minutes_to_seconds", "seconds_to_minutes"), ("hours_to_minutes", "minutes_to_hours"),
+        ("c_to_k", "k_to_c"), ("feet_to_m", "m_to_feet"), ("km_to_m", "m_to_km"),
+        ("max_list", "min_list"), ("max_two", "min_two"), ("max_three", "min_three"),
+        ("is_even", "is_odd"), ("upper", "lower"), ("evens", "odds"), ("sort_list", "sort_desc"),
+        ("first_item", "last_item"), ("first_char", "last_char"), ("positives", "negatives"),
+        ("rule_list_gt", "rule_list_lt"), ("starts_with", "ends_with"), ("first_n", "last_n"),
+        ("drop_first", "drop_last"), ("is_positive", "is_negative"), ("first_word", "last_word"),
+        ("longest_word", "shortest_word"), ("floor_divide", "remainder"),
+        ("greater_than_k", "less_than_k"), ("rule_at_least", "rule_at_most"),
+    )
+    for one, other in ((first, second), (second, first))
+}  # fmt: skip
+
+
+@cache
+def _tasks() -> tuple[Family, ...]:
+    return families.load_tasks()
+
+
+@cache
+def _weights() -> tuple[int, ...]:
+    """What can be said in many ways is asked for often."""
+    return tuple(sum(map(len, task.wordings.values())) for task in _tasks())
+
+
+@cache
+def _followups() -> tuple[Family, ...]:
+    return families.load("followups")
+
+
+@cache
+def _pairs() -> tuple[Family, ...]:
+    return families.load("pairs")
+
+
+@cache
+def _offtopic() -> phrases.Phrases:
+    return phrases.load("offtopic")
+
+
+def use_given(language: str, rng: Random) -> tuple[Turn, str]:
+    """A request that uses or changes one of the functions whose code a system message shows."""
+    shown: list[Function] = []
+    while len(shown) < rng.choice((1, 1, 2, 3)):
+        function = start(language, rng).function
+        if function is not None and function.name not in {other.name for other in shown}:
+            shown.append(function)
+    text = _HEADINGS[language if rng.random() < 0.7 else "en"]
+    for function in shown:
+        text += f"\n{function.code}"
+    turn = _continue_named(shown, language, rng)
+    return turn, text
+
+
+def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
+    chosen = rng.choice(shown)
+    for _ in range(20):
+        turn = _continue([Turn("", "", chosen)], language, rng)
+        if len(shown) == 1 or chosen.name in turn.request:
+            return turn
+    return start(language, rng)
+
+
+def start(language: str, rng: Random) -> Turn:
+    family = (
+        made.pick(language, rng) if rng.random() < _MADE else rng.choices(_tasks(), _weights())[0]
+    )
+    return prompts.compose(family, language, rng)
+
+
+def start_swapped(language: str, rng: Random) -> list[Turn]:
+    """A task and then, in its place, another one that takes the same."""
+    first, second = _pick_pair(language, rng)
+    turn = prompts.compose(first, language, rng)
+    assert turn.function is not None
+    return [turn, prompts.compose_swap(second, language, rng, turn.function)]
+
+
+def _pick_pair(language: str, rng: Random) -> tuple[Family, Family]:
+    if rng.random() < 0.5:
+        return made.pick_pair(language, rng)
+    group = rng.choice(_siblings())
+    first, second = rng.sample(group, 2)
+    return first, second
+
+
+@cache
+def _siblings() -> tuple[tuple[Family, ...], ...]:
+    known = {task.id: task for task in _tasks()}
+    return tuple(
+        tuple(known[name] for name in line.split())
+        for line in phrases.read("siblings").splitlines()
+    )
+
+
+def _start_linked(language: str, rng: Random) -> Turn:
+    wanted = rng.choice([family for family in _followups() if family.is_special])
+    suited = [family for family in _tasks() if {family.id, family.topic} & set(wanted.bases)]
+    return prompts.compose(rng.choice(suited), language, rng)
+
+
+def talk(language: str, rng: Random) -> tuple[Turn, ...]:
+    if rng.random() < _SWAPPED:
+        turns = start_swapped(language, rng)
+    else:
+        begin = _start_linked if rng.random() < 0.4 else start
+        turns = [begin(language, rng)]
+    for _ in range(rng.choice((1, 1, 1, 2, 2))):
+        draw = rng.random()
+        if draw < 0.1:
+            turns.append(refuse(language, rng))
+        elif draw < 0.2:
+            turns.append(start(language, rng))
+        else:
+            turns.append(_continue(turns, language, rng))
+    if rng.random() < 0.06:
+        turns.insert(0, refuse(language, rng))
+    return tuple(turns)
+
+
+def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
+    known = [turn.function for turn in turns if turn.function is not None]
+    latest = known[-1]
+    if latest.topics[0] in PAIRS and rng.random() < 0.3:
+        return _oppose(latest, language, rng)
+    if rng.random() < 0.35:
+        return edits.compose(latest, language, rng)
+    if len(known) > 1 and known[-2].name != latest.name and rng.random() < 0.4:
+        return _use_older(known, language, rng)
+    family = _choose_followup(latest, rng)
+    if family is None:
+        return edits.compose(latest, language, rng)
+    return prompts.compose(family, language, rng, latest)
+
+
+def _use_older(known: list[Function], language: str, rng: Random) -> Turn:
+    """A call of the last two functions, or of the first one."""
+    both = _choose_both(known[-2], known[-1], rng)
+    if both is not None:
+        return prompts.compose(both, language, rng, known[-2], known[-1])
+    return _call_by_name(known[0], language, rng) or start(language, rng)
+
+
+def _oppose(older: Function, language: str, rng: Random) -> Turn:
+    """The opposite task, in a function of its own or in place of the older one."""
+    family = next(task for task in _tasks() if task.id == PAIRS[older.topics[0]])
+    return prompts.compose_opposite(family, language, rng, older)
+
+
+def _call_by_name(older: Function, language: str, rng: Random) -> Turn | None:
+    family = _choose_followup(older, rng)
+    for _ in range(20 if family else 0):
+        turn = prompts.compose(family, language, rng, older)  # type: ignore[arg-type]
+        if older.name in turn.request:
+            return turn
+    return None
+
+
+def _choose_both(first: Function, second: Function, rng: Random) -> Family | None:
+    """A task that calls both functions."""
+    suited = [family for family in _pairs() if family.bases == (first.signature, second.signature)]
+    return rng.choice(suited) if suited else None
+
+
+def _choose_followup(older: Function, rng: Random) -> Family | None:
+    topics = set(older.topics)
+    special = [family for family in _followups() if topics & set(family.bases)]
+    general = [family for family in _followups() if older.signature in family.bases]
+    if special and (not general or rng.random() < 0.6):
+        return rng.choice(special)
+    return rng.choice(general) if general else None
+
+
+def refuse(language: str, rng: Random) -> Turn:
+    """An off-topic request and the sentence that declines it."""
+    lines = _offtopic()
+    request = grammar.expand(rng.choice(lines.sections[language]), lines.macros, rng)
+    if language == "en" and rng.random() < 0.3:
+        request = request[0].lower() + request[1:]
+    return Turn(request, prompts.wording(language).sections["refuse"][0], None)
+
+
+def copy(rng: Random) -> Turn:
+    """Names to be repeated as they stand."""
+    listed = " ".join(names.invent(rng) for _ in range(rng.randrange(2, 12)))
+    return Turn(f"= {listed}", listed, None)
