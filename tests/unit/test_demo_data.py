@@ -202,6 +202,8 @@ def test_a_task_in_place_of_another_keeps_its_name_and_parameters():
     for seed in range(60):
         turns = talks.start_swapped(LANGUAGES[seed % 3], Random(seed))
         first, second = (turn.function for turn in turns)
+        assert first
+        assert second
         assert (first.name, first.parameters) == (second.name, second.parameters)
         assert first.code != second.code
 
@@ -210,7 +212,7 @@ def test_code_of_a_system_message_is_used_or_changed():
     used = 0
     for seed in range(40):
         turn, text = talks.use_given("en", Random(seed))
-        scope = {}
+        scope: dict[str, object] = {}
         exec(text.split("\n", 1)[1] + "\n" + turn.answer, scope)
         names = re.findall(r"^def (\w+)", text, re.M)
         used += any(re.search(rf"\b{name}\b", turn.request + turn.answer) for name in names)
