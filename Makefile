@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench eval-demo eval-instructions faults mutants postgres lock sync clean
+.PHONY: demo up test check bench bench-tune eval-demo eval-instructions faults mutants postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -53,7 +53,10 @@ test: $(READY) postgres
 	$(BIN)/pytest
 
 bench: $(READY)
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH)
+
+bench-tune: $(READY)
+	$(BIN)/python -m bench.tune $(BENCH)
 
 eval-instructions: $(READY)
 	$(BIN)/python -m tools.instructions.evaluate --cases evals/instructions/final.jsonl

@@ -1,61 +1,75 @@
-"""`make bench`: prints the figures and writes var/bench/latest.json."""
+"""`make bench`: prints the figures and writes var/bench/latest.json.
 
-import json
-import os
-import platform
-import sys
+python -m bench [--only mixed,short] [--methods ours,vllm] [--shape llama] [--runs 3]
+                [--peer vllm --peer-python PATH]
+"""
+
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
+from bench import report, rounds, service, shapes, workloads
 
-from bench import engine, service
-
-_TARGET = Path("var/bench/latest.json")
-_RUNS = 3
-_SIZE = "25M"
+_METHODS = {
+    "mixed": "generate,static,transformers_cb,ours,service,vllm",
+    "short": "generate,static,transformers_cb,ours,vllm",
+    "shared": "generate,static,transformers_cb,ours,ours_unshared,vllm",
+    "long": "generate,static,transformers_cb,ours,vllm",
+}
+_PIPELINE = "pipeline"
 
 
 def main() -> None:
-    torch.set_num_threads(os.cpu_count() or 1)
-    print(f"engine against model.generate, {_SIZE} parameters, random weights ...", flush=True)
-    workloads = engine.measure(size=_SIZE, runs=_RUNS)
-    print("the whole service against the bare engine ...", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        workloads["mixed"] |= service.compare(engine.mixed(), Path(folder), size=_SIZE, runs=_RUNS)
+    asked = _parse()
+    found = report.read()
+    for name in asked.only.split(","):
+        if name == _PIPELINE:
+            found |= _measure_pipeline(asked.runs)
+        else:
+            found = _measure(found, name, asked)
+        report.write(found)
+    print(report.show(found))
+
+
+def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dict[str, Any]:
+    methods = _choose_methods(name, asked)
+    if not methods:
+        return found
+    workload = workloads.ALL[name]()
+    shape = shapes.write(workload.size, asked.shape)
+    print(f"{name}: {', '.join(methods)} ({asked.shape}, {workload.size})", flush=True)
+    order = rounds.Order(workload, methods, shape, asked.runs, asked.peer_python)
+    rows, versions = rounds.measure(order)
+    known = found["versions"] | report.read_versions()
+    known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
+    named = name if asked.shape == "glm" else f"{name}_{asked.shape}"
+    return report.merge(found | {"versions": known}, named, rows)
+
+
+def _choose_methods(name: str, asked: argparse.Namespace) -> tuple[str, ...]:
+    known = _METHODS[name].split(",")
+    wanted = asked.methods.split(",") if asked.methods else known
+    has_peer = asked.peer == "vllm" and asked.peer_python
+    return tuple(each for each in known if each in wanted and (each != "vllm" or has_peer))
+
+
+def _measure_pipeline(runs: int) -> dict[str, Any]:
     print("the pipeline with the fake engine ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        pipeline = service.measure_pipeline(Path(folder), jobs=5000, workers=2, runs=_RUNS)
-    report = {"machine": _machine(), "versions": _versions(), "workloads": workloads} | pipeline
-    _TARGET.parent.mkdir(parents=True, exist_ok=True)
-    _TARGET.write_text(json.dumps(report, indent=2) + "\n")
-    _show(report)
+        return service.measure_pipeline(Path(folder), jobs=5000, workers=2, runs=runs)
 
 
-def _machine() -> dict[str, Any]:
-    return {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": sys.version.split()[0],
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-
-
-def _show(report: dict[str, Any]) -> None:
-    for name, methods in report["workloads"].items():
-        for method, row in methods.items():
-            if isinstance(row, dict):
-                rates = f"{row['tokens_per_second']:>9} tokens/s {row['jobs_per_second']:>8} jobs/s"
-                print(f"{name:<8} {method:<10} {rates}   runs {row['seconds']}")
-    ratio = report["workloads"]["mixed"]["service_over_ours"]
-    print(f"service over bare engine, mixed: {ratio} (target 0.90)")
-    print(f"pipeline, fake engine: {report['pipeline']}")
-    print(f"POST /v1/jobs: {report['submit']}")
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    everything = ",".join([*workloads.ALL, _PIPELINE])
+    parser.add_argument("--only", default=everything, help="workloads")
+    parser.add_argument("--methods", help="default: all that the workload has")
+    parser.add_argument("--shape", default="glm", choices=shapes.ARCHITECTURES)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peer", choices=["vllm"], help="needs --peer-python")
+    parser.add_argument("--peer-python", help="interpreter of the peer's environment")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
