@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import report, rounds, service, shapes, workloads
+from bench import prefixes, report, rounds, service, shapes, workloads
 
 _METHODS = {
     "mixed": "generate,static,transformers_cb,ours,service,vllm",
@@ -43,6 +43,8 @@ def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dic
     rows, versions = rounds.measure(order)
     known = found["versions"] | report.read_versions()
     known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
+    if {"ours", "ours_unshared"} <= set(methods):
+        found |= {"prefix_sharing": prefixes.check(shape, rows)}
     named = name if asked.shape == "glm" else f"{name}_{asked.shape}"
     return report.merge(found | {"versions": known}, named, rows)
 

@@ -31,13 +31,13 @@ def read() -> dict[str, Any]:
     return dict(json.loads(PATH.read_text()))
 
 
-def store(workload: str, method: str, scores: list[float | None]) -> None:
-    """Writes the candidates' scores (None: it failed) and chooses the best."""
+def store(workload: str, method: str, number: int, score: float | None) -> None:
+    """Writes a candidate's score (None: it failed) and chooses the best of those known."""
     everything = read()
     entry = everything[workload][method]
-    for candidate, score in zip(entry["candidates"], scores, strict=True):
-        candidate["tokens_per_second"] = score
-    entry["chosen"] = max(range(len(scores)), key=lambda number: scores[number] or 0.0)
+    entry["candidates"][number]["tokens_per_second"] = score
+    scores = [candidate["tokens_per_second"] or 0.0 for candidate in entry["candidates"]]
+    entry["chosen"] = scores.index(max(scores))
     PATH.write_text(spell(everything))
 
 

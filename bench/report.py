@@ -79,6 +79,8 @@ def _show_targets(report: dict[str, Any]) -> list[str]:
     for (name, one, other), target in TARGETS.items():
         ratio = compare(report["workloads"].get(name, {}), one, other)
         lines.append(f"{name}: {one} over {other} {ratio} (target {target})")
+    if sharing := report.get("prefix_sharing"):
+        lines.append(f"prefix sharing: {sharing}")
     return lines
 
 

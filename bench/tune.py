@@ -13,7 +13,7 @@ SHARES = {
     "generate": {"mixed": 1 / 16, "short": 1 / 16, "shared": 1 / 16, "long": 1 / 8},
     "static": {"mixed": 1 / 4, "short": 1 / 4, "shared": 1 / 2, "long": 1 / 4},
     "transformers_cb": {"mixed": 1 / 2, "short": 1 / 2, "shared": 1, "long": 1 / 4},
-    "vllm": {"mixed": 1, "short": 1, "shared": 1, "long": 1 / 2},
+    "vllm": {"mixed": 1 / 2, "short": 1, "shared": 1, "long": 1 / 4},
 }
 
 
@@ -28,12 +28,11 @@ def main() -> None:
 def _tune(name: str, method: str, asked: argparse.Namespace) -> None:
     workload = workloads.sample(workloads.ALL[name](), SHARES[method][name])
     shape = shapes.write(workload.size, asked.shape)
-    scores = []
-    for candidate in choices.read()[name][method]["candidates"]:
+    candidates = choices.read()[name][method]["candidates"]
+    for number, candidate in enumerate(candidates):
         score = _try(method, shape, workload, candidate["settings"], asked.peer_python)
         print(f"{name} {method} {candidate['settings']}: {score} tokens/s", flush=True)
-        scores.append(score)
-    choices.store(name, method, scores)
+        choices.store(name, method, number, score)
 
 
 def _try(

@@ -104,13 +104,14 @@ def test_tuning_stores_scores_and_chooses_the_best_that_ran(tmp_path, monkeypatc
     path = tmp_path / "settings.json"
     path.write_text(choices.PATH.read_text())
     monkeypatch.setattr(choices, "PATH", path)
-    number = len(choices.read()["mixed"]["static"]["candidates"])
+    scores = [None, 3.0, 7500.0, 1.0]
 
-    choices.store("mixed", "static", [None, 3.0, 7.5, *[1.0] * (number - 3)])
+    for number, score in enumerate(scores):
+        choices.store("mixed", "static", number, score)
 
     entry = choices.read()["mixed"]["static"]
     assert entry["chosen"] == 2
-    assert [each["tokens_per_second"] for each in entry["candidates"]][:3] == [None, 3.0, 7.5]
+    assert [each["tokens_per_second"] for each in entry["candidates"]][:4] == scores
     assert choices.find("mixed", "static") == entry["candidates"][2]["settings"]
 
 
