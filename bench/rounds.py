@@ -76,11 +76,23 @@ def _tabulate(
     order: Order, parts: Mapping[str, Workload], answers: Mapping[str, Sequence[Answer]]
 ) -> dict[str, Any]:
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    return {
+    rows = {
         name: summarize(parts[name], [answer.seconds for answer in answers[name]])
         | {"share": workloads.share_of(order.workload, name)}
         | {"settings": choices.find(order.workload.name, name), "measured_at": moment}
         for name in order.methods
+    }
+    return compare(rows)
+
+
+def compare(rows: dict[str, Any]) -> dict[str, Any]:
+    """The rows of one run with their ratio to ours, which stays when ours is measured again."""
+    if "ours" not in rows:
+        return rows
+    ours = rows["ours"]["tokens_per_second"]
+    return {
+        name: row | {"to_ours": round(row["tokens_per_second"] / ours, 3)}
+        for name, row in rows.items()
     }
 
 
