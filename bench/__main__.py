@@ -14,7 +14,7 @@ from bench import prefixes, report, rounds, service, shapes, workloads
 _METHODS = {
     "mixed": "generate,static,transformers_cb,ours,service,vllm",
     "short": "generate,static,transformers_cb,ours,vllm",
-    "shared": "generate,static,transformers_cb,ours,vllm",
+    "shared": "generate,static,transformers_cb,ours,ours_unshared,vllm",
     "long": "generate,static,transformers_cb,ours,vllm",
 }
 _PIPELINE = "pipeline"

@@ -86,7 +86,7 @@ ALL: dict[str, Callable[[], Workload]] = {
 
 # How much of a workload a slow method is given; the others get all of it.
 SHARES: dict[str, dict[str, float]] = {
-    "mixed": {"generate": 1 / 8, "static": 1 / 2},
+    "mixed": {"generate": 1 / 8, "static": 1 / 2, "transformers_cb": 1 / 2},
     "short": {"generate": 1 / 8, "static": 1 / 2},
     "shared": {"generate": 1 / 4, "static": 1 / 2},
     "long": {"generate": 1 / 4, "static": 1 / 4, "transformers_cb": 1 / 4},
