@@ -40,13 +40,15 @@ def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dic
     shape = shapes.write(workload.size, asked.shape)
     print(f"{name}: {', '.join(methods)} ({asked.shape}, {workload.size})", flush=True)
     order = rounds.Order(workload, methods, shape, asked.runs, asked.peer_python)
-    rows, versions = rounds.measure(order)
-    known = found["versions"] | report.read_versions()
-    known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
-    if {"ours", "ours_unshared"} <= set(methods):
-        found |= {"prefix_sharing": prefixes.check(shape, rows)}
     named = name if asked.shape == "glm" else f"{name}_{asked.shape}"
-    return report.merge(found | {"versions": known}, named, rows)
+    for rows, versions in rounds.measure(order):
+        known = found["versions"] | report.read_versions()
+        known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
+        found = report.merge(found | {"versions": known}, named, rows)
+        report.write(found)  # whoever stops it keeps the rounds that ended
+    if {"ours", "ours_unshared"} <= set(methods):
+        found |= {"prefix_sharing": prefixes.check(shape, found["workloads"][named])}
+    return found
 
 
 def _choose_methods(name: str, asked: argparse.Namespace) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,9 +25,9 @@ class Order:
     python: str | None = None
 
 
-def measure(order: Order) -> tuple[dict[str, Any], dict[str, str]]:
-    """A row for each method, and the peers' versions. Every method takes one turn in each of the
-    `runs` rounds, while the processes of the others wait."""
+def measure(order: Order) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """After each of the `runs` rounds a row for each method, and the peers' versions. Every method
+    takes one turn in a round, while the processes of the others wait."""
     parts = {name: part(order.workload, name) for name in order.methods}
     answers: dict[str, list[Answer]] = {name: [] for name in order.methods}
     with contextlib.ExitStack() as stack:
@@ -37,8 +37,11 @@ def measure(order: Order) -> tuple[dict[str, Any], dict[str, str]]:
                 answer = run(method, parts[name], number)
                 answers[name].append(answer)
                 print(f"  {order.workload.name} {name} {answer.seconds:.2f} s", flush=True)
-        versions = {key: value for each in started.values() for key, value in each.versions.items()}
-    return _tabulate(order, parts, answers), versions
+            yield _tabulate(order, parts, answers), _merge_versions(started.values())
+
+
+def _merge_versions(methods: Iterable[Method]) -> dict[str, str]:
+    return {name: version for each in methods for name, version in each.versions.items()}
 
 
 def part(workload: Workload, method: str) -> Workload:
