@@ -162,6 +162,21 @@ class ManifestObject(BaseModel):
     origins: list[dict[str, Any]]
 
 
+class ValidationObject(BaseModel):
+    """What a batch of a file would meet: the findings, and what they add up to."""
+
+    object: Literal["batch.validation"]
+    data: list[dict[str, Any]]
+    valid: bool
+    model: str | None
+    lines: int
+    errors: int
+    warnings: int
+    prompt_tokens: int
+    max_answer_tokens: int
+    estimate: dict[str, Any]
+
+
 class DeletedObject(BaseModel):
     """What is no more."""
 

@@ -44,7 +44,12 @@ class Catalog:
         return self._models[name]
 
     def check_length(self, model: Model, request: Mapping[str, Any]) -> None:
-        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context.
+        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context."""
+        self.measure(model, request)
+
+    def measure(self, model: Model, request: Mapping[str, Any]) -> int | None:
+        """The prompt's tokens; None for a model that has no tokenizer or no limit. BadRequest
+        ("context_length_exceeded") unless prompt and answer fit the model's context.
 
         An answer whose length the client left open needs one token. A tokenizer that cannot be
         loaded is the worker's to report: the request is let in unchecked.
@@ -52,7 +57,7 @@ class Catalog:
         tokenizer = self._tokenizer(model)
         limit = _limit(model, tokenizer)
         if tokenizer is None or limit is None:
-            return
+            return None
         text.refuse_huge(tokenizer, request, limit)
         field = "messages" if "messages" in request else "prompt"
         prompt_tokens = _count(tokenizer, request)
@@ -61,6 +66,7 @@ class Catalog:
             values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
             fault = field if prompt_tokens >= limit else "max_tokens"
             raise BadRequest("context_length_exceeded", param=fault, **values)
+        return prompt_tokens
 
     def _tokenizer(self, model: Model) -> text.Tokenizer | None:
         with self._lock:

@@ -25,6 +25,7 @@ from app.api import (
     lines,
     manifests,
     ops,
+    preflight,
     problems,
     request,
     results,
@@ -53,6 +54,7 @@ _INTERFACES = (
     controls.routes,
     lines.routes,
     explain.routes,
+    preflight.routes,
     ops.routes,
 )
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {

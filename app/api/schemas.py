@@ -159,6 +159,12 @@ class BatchBody(bodies.Strict):
     webhook: Webhook | None = None
 
 
+class ValidateBody(BatchBody):
+    """The batch whose file is to be judged: what POST /v1/batches takes."""
+
+    completion_window: Literal["24h"] = "24h"
+
+
 class FileForm(BaseModel):
     """The upload form, as OpenAI's clients send it."""
 

@@ -97,6 +97,14 @@ class Client:
             "POST", "/v1/batches", headers={"Idempotency-Key": idempotency_key}, json=body
         )
 
+    def validate_file(self, file_id: str, endpoint: str) -> dict[str, Any]:
+        """What a batch of this file would meet; nothing is queued."""
+        body = {"input_file_id": file_id, "endpoint": endpoint}
+        return self.ask("POST", "/v1/batches/validate", json=body)
+
+    def delete_file(self, file_id: str) -> None:
+        self.ask("DELETE", f"/v1/files/{file_id}")
+
     def fetch_batch(self, batch_id: str) -> dict[str, Any]:
         return self.ask("GET", f"/v1/batches/{batch_id}")
 

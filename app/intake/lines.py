@@ -89,12 +89,19 @@ class Survey:
                 self._add(None, BadLine("too_many_tasks", limit=self.total))
                 return
             self.total += 1
-            try:
-                self._check(raw)
-            except BadLine as error:
-                self._add(raw.number, error)
+            refusal = self.take(raw)
+            if refusal is not None:
+                self._add(raw.number, refusal)
         if self.total == 0:
             self._add(None, BadLine("empty_file"))
+
+    def take(self, raw: Raw) -> BadLine | None:
+        """Checks the next line; what of it would fail the whole batch, if anything."""
+        try:
+            self._check(raw)
+        except BadLine as error:
+            return error
+        return None
 
     def close(self) -> list[dict[str, Any]]:
         """The first problems, and how many more there are."""

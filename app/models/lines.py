@@ -68,7 +68,7 @@ def list_lost(db: Database, batch_id: str) -> set[int]:
     with db.read() as tx:
         numbers = set(tx.execute(sa.select(jobs.c.line_no).where(*lost)).scalars())
         links = sa.select(jobs.c.line_no, jobs.c.parent_line).where(*following)
-        parents = dict(tx.execute(links).tuples().all())
+        parents = {row.line_no: row.parent_line for row in tx.execute(links)}
     for number in list(numbers):
         while (number := parents.get(number)) is not None and number not in numbers:
             numbers.add(number)

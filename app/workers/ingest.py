@@ -10,13 +10,12 @@ from typing import Any
 
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
-from app.intake import lines
+from app.intake import lines, links
 from app.models import backlog, batches, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
 from app.wire import generation
 from app.wire.rows import Batch, Line, Problem
-from app.workers import links
 from app.workers.context import Context
 
 PIN = ".ingest-"  # a second name of the input file, so that deleting it loses no accepted line

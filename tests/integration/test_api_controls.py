@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types import Batch as OpenAIBatch
 
-from app.models import batches, beats, claims, events, files, workers
+from app.models import batches, beats, claims, events, files, jobs, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -119,6 +119,27 @@ def test_a_retry_is_a_batch_of_the_lines_that_were_lost(api: Api, context: Conte
     assert finalize.run(context, again.id)["status"] == "completed"
     assert makers.reload(api.db, again).completed == 2
     assert api.client.get(f"/v1/batches/{batch.id}").json["retries"] == [again.id]
+
+
+def test_a_conversation_is_retried_from_its_beginning(api: Api, context: Context) -> None:
+    """The lines that a lost one follows on are in the new file too: it names them."""
+    follow = {"body_model": "small", "body_previous_response_id": "custom_id:c1"}
+    alone = inputs.make_line(3, body_model="small")
+    content = inputs.make_line(1, body_model="small") + inputs.make_line(2, **follow) + alone
+    batch = inputs.submit(context, content)
+    ingest.run(context, batch.id)
+    holder = work(api)
+    end(api, holder, set())
+    end(api, holder, {2})
+    finalize.run(context, batch.id)
+
+    again = post(api, batch.id, "retry").json
+
+    ingest.run(context, again["id"])
+    assert makers.reload(api.db, batch).failed == 1
+    stored = jobs.list_lines(api.db, again["id"], after_line=0, limit=9)
+    assert [(job.custom_id, job.state) for job in stored] == [("c1", "queued"), ("c2", "queued")]
+    assert stored[1].parent_line == 1
 
 
 def test_a_retry_that_is_asked_for_again_is_made_once(api: Api, context: Context) -> None:

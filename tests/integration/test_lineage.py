@@ -7,11 +7,12 @@ import pytest
 
 from app import text
 from app.errors import EngineError
+from app.intake import links
 from app.models import batches, claims, jobs, sessions
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch, Job, Line
-from app.workers import ingest, links, orders
+from app.workers import ingest, orders
 from app.workers.context import Context
 from tests.integration import inputs, makers
 from tests.integration.inputs import make_line

@@ -10,7 +10,8 @@ import orjson
 
 from app import cli, errors, locales, settings
 from app.cli import client
-from app.cli.submit import check, progress, run, state
+from app.cli.submit import check, preflight, progress, run, state
+from app.cli.submit.source import Source
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -27,6 +28,7 @@ class Options:
     file: Path
     output: Path | None
     check_only: bool
+    server: str | None
     resume: bool
     url: str | None
     api_key: str | None
@@ -41,6 +43,7 @@ class Options:
 @click.argument("file", type=_FILE)
 @click.option("-o", "--output", type=_OUTPUT, help="submit.help_output")
 @click.option("--check", "check_only", is_flag=True, help="submit.help_check")
+@click.option("--server", help="submit.help_server")
 @click.option("--resume/--no-resume", default=True, help="submit.help_resume")
 @click.option("--url", help="submit.help_url")
 @click.option("--api-key", help="submit.help_api_key")
@@ -59,7 +62,9 @@ def command(ctx: click.Context, /, **arguments: Any) -> None:
     options = Options(**arguments)
     submission = _plan(options)
     try:
-        if options.check_only:
+        if options.check_only and options.server:
+            _ask_server(submission, options)
+        elif options.check_only:
             _check(submission, options)
         elif _submit(submission, options).failed:
             ctx.exit(1)
@@ -91,7 +96,8 @@ class _Report:
             _print_json(problem.to_json())
             return
         place = f"{self._path}:{problem.line}" if problem.line else str(self._path)
-        click.echo(f"{place}: {problem.code}: {problem.message}", err=True)
+        mark = "" if problem.severity == "error" else f"{problem.severity}: "
+        click.echo(f"{place}: {mark}{problem.code}: {problem.message}", err=True)
 
 
 def _check(submission: run.Submission, options: Options) -> None:
@@ -103,16 +109,49 @@ def _check(submission: run.Submission, options: Options) -> None:
         click.echo(cli.say("submit.checked", path=str(submission.source), **counts))
 
 
-def _submit(submission: run.Submission, options: Options) -> run.Summary:
+def _ask_server(submission: run.Submission, options: Options) -> None:
+    """The server's judgement; InputError when it found an error. What a file of several batches
+    breaks as a whole, only we can see."""
     display = progress.open_display(sys.stderr, quiet=options.quiet)
-    url = options.url or settings.variable("AUTOGLM_API_URL") or DEFAULT_URL
-    api = client.Client(
+    silent = check.check_file(submission.source, submission.limits, lambda _problem: None)
+    if len(silent.chunks) > 1:
+        run.check_source(submission)
+    with _open_client(options, display) as api:
+        source = Source(submission.source)
+        judgement = preflight.ask(api, source, silent, submission.report)
+    display.close()
+    if options.as_json:
+        _print_json(asdict(judgement))
+    elif not options.quiet:
+        click.echo(_describe(submission.source, judgement))
+    if judgement.errors:
+        path = str(submission.source)
+        raise errors.InputError("invalid_input_file", path=path, problems=judgement.errors)
+
+
+def _describe(path: Path, judgement: preflight.Judgement) -> str:
+    minutes = judgement.device_minutes
+    unknown = cli.say("submit.minutes_unknown")
+    shown = unknown if minutes is None else cli.say("submit.minutes", minutes=minutes)
+    values = asdict(judgement) | {"path": str(path), "device_minutes": shown}
+    return cli.say("submit.judged", **values)
+
+
+def _open_client(options: Options, display: progress.Display) -> client.Client:
+    given = options.server or options.url
+    url = given or settings.variable("AUTOGLM_API_URL") or DEFAULT_URL
+    return client.Client(
         url,
         language=locales.system(),
         api_key=options.api_key or settings.variable("AUTOGLM_API_KEY"),
         timeout=options.timeout,
         on_pause=progress.Pauses(display, url),
     )
+
+
+def _submit(submission: run.Submission, options: Options) -> run.Summary:
+    display = progress.open_display(sys.stderr, quiet=options.quiet)
+    api = _open_client(options, display)
     try:
         with state.locked(submission.results), api:
             summary = run.run_submission(submission, api, display, resume=options.resume)

@@ -33,6 +33,7 @@ class Problem:
     param: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     text: str = ""  # the message, where a server has already worded it
+    severity: str = "error"  # a server's findings may be warnings
 
     @property
     def message(self) -> str:
@@ -40,7 +41,8 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         found = {"line": self.line, "code": self.code, "param": self.param}
-        return {**found, "message": self.message}
+        warning = {} if self.severity == "error" else {"severity": self.severity}
+        return {**found, "message": self.message, **warning}
 
 
 @dataclass(frozen=True)

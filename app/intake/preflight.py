@@ -1,0 +1,114 @@
+"""What a batch of this file would meet, before anything is queued: every bad line, lines that are too
+long, duplicates, schemas that cannot be used, and how much work it would be.
+
+One pass in bounded memory: of each line two 8-byte hashes are kept.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import orjson
+
+from app import locales
+from app.errors import AutoglmError, BadRequest
+from app.intake import lines, links, schemas
+from app.wire import generation
+
+DEFAULT_ANSWER_TOKENS = 256  # the engine's, where a line does not say max_tokens
+
+Measure = Callable[[str, Mapping[str, Any]], int | None]
+"""The tokens of a request's prompt for a model (None: unknown); BadRequest if it is too long."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a line (None: the file). An error of `scope` "batch" has the whole batch
+    refused, one of "line" fails that line alone; a warning ("note") changes nothing."""
+
+    line: int | None
+    scope: str
+    code: str
+    message: str
+    param: str | None = None
+    first_line: int | None = None
+
+    def show(self) -> dict[str, Any]:
+        """As a client sees it: an entry of a batch's `errors`, and what it means."""
+        entry = {"line": self.line, "code": self.code, "message": self.message, "param": self.param}
+        severity = "warning" if self.scope == "note" else "error"
+        return {**entry, "severity": severity, "scope": self.scope, "first_line": self.first_line}
+
+
+@dataclass
+class Preflight:
+    """Judges a file line by line; the counts are complete when `read` has ended."""
+
+    rules: lines.Rules
+    measure: Measure
+    total: int = 0
+    batch_errors: int = 0
+    line_errors: int = 0
+    duplicates: int = 0
+    prompt_tokens: int = 0
+    max_answer_tokens: int = 0
+    model: str | None = None
+    _requests: dict[int, int] = field(default_factory=dict)
+    _index: links.Index = field(default_factory=links.Index)
+
+    def read(self, file: BinaryIO) -> Iterator[Finding | None]:
+        """Every finding, in the order of the lines; None after a line without any, so that the
+        caller can tell that time passes."""
+        survey = lines.Survey(self.rules)
+        for raw in lines.iterate(file, self.rules.limits.max_line_bytes):
+            if self.total == self.rules.limits.max_batch_lines:
+                yield self._refuse(None, lines.BadLine("too_many_tasks", limit=self.total))
+                return
+            self.total += 1
+            yield from self._judge(survey, raw)
+        if not self.total:
+            yield self._refuse(None, lines.BadLine("empty_file"))
+        self.model = survey.model
+
+    def _judge(self, survey: lines.Survey, raw: lines.Raw) -> Iterator[Finding | None]:
+        refusal = survey.take(raw)
+        if refusal is not None:
+            yield self._refuse(raw.number, refusal)
+            return
+        try:
+            record = lines.read_record(raw, self.rules.limits)
+            self._measure(record["body"], survey.model or "")
+        except AutoglmError as error:
+            self.line_errors += 1
+            message = locales.explain(error, self.rules.locale)
+            yield Finding(raw.number, "line", error.code, message, error.param)
+        else:
+            yield self._compare(raw.number, record["body"])
+            self._index.add(record["custom_id"], raw.number)
+
+    def _refuse(self, number: int | None, error: lines.BadLine) -> Finding:
+        self.batch_errors += 1
+        shown = lines.describe(error, number, self.rules.locale)
+        return Finding(number, "batch", shown["code"], shown["message"], shown["param"])
+
+    def _measure(self, body: dict[str, Any], model: str) -> None:
+        """Counts the tokens of a line that can run; AutoglmError for any other. Of a conversation
+        only what the line itself says is counted: what precedes it is not there yet."""
+        rest, _ = links.split(body, self.rules.endpoint, self._index)
+        request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
+        schemas.check(body)
+        self.prompt_tokens += self.measure(model, request) or 0
+        self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
+
+    def _compare(self, number: int, body: dict[str, Any]) -> Finding | None:
+        """A warning for a request that an earlier line makes too."""
+        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        key = int.from_bytes(hashlib.blake2b(canonical, digest_size=8).digest(), "big")
+        first = self._requests.setdefault(key, number)
+        if first == number:
+            return None
+        self.duplicates += 1
+        error = BadRequest("identical_request", line=first)
+        message = locales.explain(error, self.rules.locale)
+        return Finding(number, "note", error.code, message, "body", first)

@@ -1,0 +1,215 @@
+"""POST /v1/batches/validate: every bad line is told, and nothing is queued."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import settings
+from app.api import preflight
+from app.models import batches, claims, jobs
+from app.models.database import Database
+from app.workers.context import Context
+from tests.integration import inputs, makers
+from tests.integration.apis import MODELS, Api
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def api(database: Database, redis_url: str, tmp_path: Path) -> Api:
+    options = settings.Settings(
+        models=MODELS, data_dir=tmp_path, limits=settings.Limits(max_batch_lines=60)
+    )
+    return Api(database, redis_url, tmp_path, options)
+
+
+@pytest.fixture
+def context(api: Api) -> Context:
+    made = Context(api.db, api.settings)
+    made.files.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def validate(api: Api, context: Context, lines: list[bytes]) -> dict[str, Any]:
+    file = inputs.add_input(context, b"".join(lines))
+    body = {"input_file_id": file.id, "endpoint": makers.ENDPOINT, "completion_window": "24h"}
+    answer = api.client.post("/v1/batches/validate", json=body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = json.loads(answer.data)
+    assert found["object"] == "batch.validation"
+    return found
+
+
+def good(number: int | str, **changes: Any) -> bytes:
+    return inputs.make_line(number, **({"body_model": "small"} | changes))
+
+
+def told(found: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(each["line"], each["scope"], each["code"]) for each in found["data"]]
+
+
+def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -> None:
+    found = validate(
+        api,
+        context,
+        [
+            good(1),
+            b"not json\n",
+            b"\n",
+            good(4, custom_id=None),
+            good(5, url="/v1/other"),
+            good(6, custom_id="c1"),
+            good(7, body_temperature=9),
+            good(8, body_messages=[{"role": "user", "content": "x" * 500}]),
+            good(9, body_model="large"),
+            good(10, body_nonsense=1),
+            good(11, body_previous_response_id="custom_id:c1"),
+            good(12, body_previous_response_id="custom_id:nobody"),
+        ],
+    )
+
+    assert told(found) == [
+        (2, "batch", "invalid_json_line"),
+        (4, "batch", "missing_required_parameter"),
+        (5, "batch", "invalid_url"),
+        (6, "batch", "duplicate_custom_id"),
+        (7, "line", "out_of_range"),
+        (8, "line", "context_length_exceeded"),
+        (9, "batch", "mismatched_model"),
+        (10, "line", "unknown_parameter"),
+        (12, "line", "previous_line_not_found"),
+    ]
+    assert {each["severity"] for each in found["data"]} == {"error"}
+    assert (found["valid"], found["lines"], found["errors"]) == (False, 11, 9)
+
+
+def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> None:
+    validate(api, context, [good(1), good(2)])
+
+    assert batches.find_unfinished(api.db) == []
+    assert jobs.count_queued(api.db, 10) == 0
+
+
+def test_requests_that_are_the_same_are_told_beside_the_line_they_repeat(
+    api: Api, context: Context
+) -> None:
+    """Members in another order make no other request."""
+    body = json.loads(good(1))["body"]
+    turned = dict(reversed(body.items()))
+    same = json.dumps({**json.loads(good(3)), "body": turned}).encode() + b"\n"
+
+    found = validate(api, context, [good(1), good(2), same])
+
+    assert told(found) == [(3, "note", "identical_request")]
+    assert found["data"][0]["first_line"] == 1
+    assert found["data"][0]["severity"] == "warning"
+    assert (found["valid"], found["errors"], found["warnings"]) == (True, 0, 1)
+
+
+def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Context) -> None:
+    lines = [good(1, body_max_tokens=7), good(2, body_max_tokens=5)]
+    catalog = api.app.extensions["autoglm"].catalog
+    each = [{"role": "user", "content": f"hi {number}"} for number in (1, 2)]
+    requests = [{"messages": [message], "sampling": {}} for message in each]
+    expected = sum(catalog.measure(MODELS[0], request) for request in requests)
+
+    found = validate(api, context, lines)
+
+    assert found["prompt_tokens"] == expected > 0
+    assert found["max_answer_tokens"] == 12
+
+
+def test_the_device_time_is_learned_from_finished_work_or_unknown(
+    api: Api, context: Context
+) -> None:
+    before = validate(api, context, [good(1)])["estimate"]
+    batch = makers.add_batch(api.db)
+    batches.accept(api.db, batch.id, model="small", total=1)
+    (line,) = makers.make_lines([1])
+    batches.add_lines(api.db, batch, [type(line)(1, "c1", "small", line.request)], last_line=1)
+    holder = makers.add_worker(api.db, model="small")
+    (job,) = claims.claim(api.db, holder, "small", limit=1, may_isolate=True)
+    claims.settle(api.db, [makers.succeed(job)])
+    with api.db.write() as tx:  # two seconds for 3 - 1 + 2 computed tokens
+        tx.exec_driver_sql("UPDATE jobs SET claimed_at = 100, finished_at = 102")
+
+    found = validate(api, context, [good(1, body_max_tokens=1), good(2, body_max_tokens=100)])
+
+    estimate = found["estimate"]
+    assert (before["device_minutes"], before["reason"]) == (None, "no_finished_work")
+    assert estimate["answer_tokens"] == 4  # two a line, as those before
+    assert estimate["tokens_per_second"] == 2.0
+    assert estimate["device_minutes"] == round((found["prompt_tokens"] + 4) / 2 / 60, 2)
+
+
+def test_a_file_with_nothing_or_too_much_in_it(api: Api, context: Context) -> None:
+    assert told(validate(api, context, [b"\n"])) == [(None, "batch", "empty_file")]
+    many = validate(api, context, [good(number) for number in range(61)])
+    assert told(many) == [(None, "batch", "too_many_tasks")]
+
+
+def test_findings_come_while_the_file_is_read(api: Api, context: Context) -> None:
+    """The answer is a stream: the first finding is there before the last line was read."""
+    file = inputs.add_input(context, b"{\n" + b"".join(good(n) for n in range(2, 50)))
+    body = {"input_file_id": file.id, "endpoint": makers.ENDPOINT}
+    answer = api.client.post("/v1/batches/validate", json=body)
+    pieces: Iterator[bytes] = answer.iter_encoded()
+
+    first = next(pieces) + next(pieces)
+    path = context.files / file.path
+    path.write_bytes(path.read_bytes())
+
+    assert b"invalid_json_line" in first
+    assert json.loads(first + b"".join(pieces))["lines"] == 49
+    answer.close()
+
+
+def test_a_quiet_stream_shows_that_it_lives(
+    api: Api, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "BLANK_SECONDS", 0.0)
+    file = inputs.add_input(context, b"".join(good(n) for n in range(9)))
+    body = {"input_file_id": file.id, "endpoint": makers.ENDPOINT}
+
+    answer = api.client.post("/v1/batches/validate", json=body)
+
+    assert answer.data.count(b" ") >= 9
+    assert json.loads(answer.data)["valid"]
+
+
+def test_messages_come_in_the_readers_language(api: Api, context: Context) -> None:
+    file = inputs.add_input(context, b"{\n" + good(2, body_temperature=9))
+    body = {"input_file_id": file.id, "endpoint": makers.ENDPOINT}
+    texts = set()
+    for language in ("en", "zh", "ja"):
+        headers = {"Accept-Language": language}
+        answer = api.client.post("/v1/batches/validate", json=body, headers=headers)
+        texts.add(tuple(each["message"] for each in json.loads(answer.data)["data"]))
+
+    assert len(texts) == 3
+
+
+def test_a_file_that_is_not_there_or_not_for_batches_is_refused_at_once(
+    api: Api, context: Context
+) -> None:
+    other = inputs.add_input(context, good(1), tenant_id=add_tenant(api.db))
+    gone = inputs.add_input(context, good(1))
+    (context.files / gone.path).unlink()
+
+    for file_id, code in (
+        ("file-nope", "file_not_found"),
+        (other.id, "file_not_found"),
+        (gone.id, "file_content_missing"),
+    ):
+        body = {"input_file_id": file_id, "endpoint": makers.ENDPOINT}
+        answer = api.client.post("/v1/batches/validate", json=body)
+        assert (answer.status_code, answer.json["error"]["code"]) == (404, code)
+
+
+def add_tenant(db: Database) -> str:
+    with db.write() as tx:
+        tx.exec_driver_sql("INSERT INTO tenants (id, created_at) VALUES ('other', 0)")
+    return "other"
