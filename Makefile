@@ -64,8 +64,11 @@ eval-instructions: $(READY)
 eval-demo: $(READY)
 	$(BIN)/python -m tools.demo.evaluate
 
-faults: $(READY)
-	$(BIN)/pytest tests/acceptance/test_kills.py
+# Every fault many times on both databases; the numbers go to var/faults/report.json.
+faults: $(READY) postgres
+	$(BIN)/pytest tests/acceptance/test_kills.py tests/integration/test_worker_kills.py tests/faults
+	$(BIN)/python -m tests.faults.campaign --database sqlite
+	$(BIN)/python -m tests.faults.campaign --database postgresql
 
 # Breaks the program on purpose and shows that the suite notices.
 mutants: $(READY)

@@ -1,9 +1,11 @@
-"""`autoglm db`: brings the database to a schema version, and says which one it has."""
+"""`autoglm db`: brings the database to a schema version, says which one it has, saves and restores it."""
+
+from pathlib import Path
 
 import click
 
 from app import cli, settings
-from app.models import database, migrate
+from app.models import backups, database, migrate
 from app.models.database import Database
 
 _CONFIG = click.option("--config", help="api.help_config")
@@ -38,6 +40,27 @@ def downgrade(revision: str, config: str | None) -> None:
 def current(config: str | None) -> None:
     """What the database has and what this program needs."""
     _show(_connect(config))
+
+
+@command.command("backup", help="api.db_backup")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_CONFIG
+def backup(folder: Path, config: str | None) -> None:
+    """Into a new folder, beside running processes."""
+    options = settings.load(config)
+    backups.save(database.connect(options), options.data_dir / "files", folder)
+    click.echo(cli.say("api.db_saved", path=folder))
+
+
+@command.command("restore", help="api.db_restore")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_CONFIG
+def restore(folder: Path, config: str | None) -> None:
+    """Into an empty data directory, while nothing runs."""
+    options = settings.load(config)
+    db = database.connect(options)
+    backups.restore(db, options.data_dir / "files", folder)
+    _show(db)
 
 
 def _connect(config: str | None) -> Database:

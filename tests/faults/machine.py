@@ -261,6 +261,8 @@ class Service(RuleBasedStateMachine):
             self._pass_lease()
         if is_followed:
             self.start_worker(victim.holder.slot)
+            self._claim(self.agents[-1], 4)
+            self.is_single_move = False
 
     def _pass_lease(self) -> None:
         """A lease goes by; only who lives beats meanwhile. Two sweepers look."""
@@ -344,7 +346,9 @@ class Service(RuleBasedStateMachine):
         rows = invariants.read(self.db).jobs
         late = [job for job in self.ever if _is_overtaken(job, rows[job.id])]
         outcomes = [_conclude(_pick(late or self.ever, index), state) for index, state in picks]
-        claims.settle(self.db, [replace(o, result=_mark(o)) for o in outcomes])
+        settled = claims.settle(self.db, [replace(o, result=_mark(o)) for o in outcomes])
+        wrong = settled.accepted & {job.id for job in late}
+        assert not wrong, f"I3: {wrong} took the outcome of an attempt that was over"
         self._forget_ended()
 
     def _forget_ended(self) -> None:

@@ -124,11 +124,13 @@ class Workplace:
         self.model = MODEL
         self.db = db
         self.folder = folder
+        url = changes.pop("url", db.url.render_as_string(hide_password=False))
         self.settings = settings.Settings(
             models=changes.pop("models", (fake_model(),)),
+            server=changes.pop("server", settings.Server()),
             worker=dataclasses.replace(FAST, **changes),
             redis=settings.Redis(redis_url),
-            database=settings.Database(url=db.url.render_as_string(hide_password=False)),
+            database=settings.Database(url=url),
             data_dir=folder,
         )
         self.app = queue.make_app(redis_url)

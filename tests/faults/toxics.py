@@ -1,0 +1,125 @@
+"""A TCP proxy that can be cruel: the eight toxics of Shopify/toxiproxy, in a thread of its own.
+
+latency (delays), bandwidth (slow), slicer (small pieces with pauses), slow_close (closing takes long),
+timeout (nothing comes through), limit_data (cut after some bytes), reset_peer (RST), down (refuses).
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import threading
+
+KINDS = (
+    "latency",
+    "bandwidth",
+    "slicer",
+    "slow_close",
+    "timeout",
+    "limit_data",
+    "reset_peer",
+    "down",
+)
+_CHUNK = 16_384
+_LATENCY_SECONDS = 0.15
+_SLICE_BYTES = 64
+_BYTES_PER_SECOND = 20_000
+_SLOW_CLOSE_SECONDS = 1.0
+_LIMIT_BYTES = 2_000
+
+
+class Proxy:
+    """Listens on a free loopback port for `target`; `toxic` is the fault in force, or None."""
+
+    def __init__(self, target: tuple[str, int], seed: int) -> None:
+        self._target = target
+        self._random = random.Random(seed)
+        self._pairs: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self.toxic: str | None = None
+        self.num_touched = 0  # pieces of traffic or connections that a toxic met
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    def set(self, toxic: str | None) -> None:
+        """Brings a toxic into force; those that end connections meet the open ones at once."""
+        self.toxic = toxic
+        if toxic in ("reset_peer", "down"):
+            self._run(self._cut(toxic))
+
+    def close(self) -> None:
+        self._run(self._cut("down"))
+        self._server.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _cut(self, toxic: str) -> None:
+        for writer in list(self._pairs):
+            self.num_touched += 1
+            _abort(writer, toxic)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.toxic in ("down", "reset_peer"):
+            self.num_touched += 1
+            _abort(writer, self.toxic)
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            _abort(writer, "down")
+            return
+        self._pairs |= {writer, far_writer}
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        if self.toxic == "slow_close":
+            self.num_touched += 1
+            await asyncio.sleep(_SLOW_CLOSE_SECONDS)
+        for each in (writer, far_writer):
+            self._pairs.discard(each)
+            each.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while content := await reader.read(_CHUNK):
+                passed = passed + len(content) if self.toxic == "limit_data" else 0
+                if passed > _LIMIT_BYTES:
+                    self.num_touched += 1
+                    break
+                await self._pass(content, writer)
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+
+    async def _pass(self, content: bytes, writer: asyncio.StreamWriter) -> None:
+        toxic = self.toxic
+        self.num_touched += toxic in ("latency", "bandwidth", "slicer", "timeout")
+        while self.toxic == "timeout":
+            await asyncio.sleep(0.05)
+        if toxic == "latency":
+            await asyncio.sleep(self._random.uniform(0, 2 * _LATENCY_SECONDS))
+        elif toxic == "bandwidth":
+            await asyncio.sleep(len(content) / _BYTES_PER_SECOND)
+        for piece in _slice(content) if toxic == "slicer" else [content]:
+            writer.write(piece)
+            await writer.drain()
+            if toxic == "slicer":
+                await asyncio.sleep(0.001)
+
+
+def _slice(content: bytes) -> list[bytes]:
+    return [content[at : at + _SLICE_BYTES] for at in range(0, len(content), _SLICE_BYTES)]
+
+
+def _abort(writer: asyncio.StreamWriter, toxic: str) -> None:
+    """Ends a connection: by RST for reset_peer, else by FIN."""
+    sock = writer.get_extra_info("socket")
+    if toxic == "reset_peer" and sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort() if toxic == "reset_peer" else writer.close()
