@@ -86,13 +86,13 @@ MUTANTS = (
         (
             (
                 "app/workers/sweeper.py",
-                "for step in (self._recover_workers, self._expire_jobs, self._clean):",
-                "for step in (self._expire_jobs, self._clean):",
+                "for step in (self._recover_workers, ",
+                "for step in (",
             ),
             (
                 "app/workers/sweeper.py",
-                "for step in (self._hint_models, self._push_batches):",
-                "for step in (self._push_batches,):",
+                "for step in (self._hint_models, ",
+                "for step in (",
             ),
         ),
         expected=("I2",),

@@ -106,7 +106,7 @@ class Stage:
             return self.ask(asked)
         return self.ask(f"{asked} AND slot = :s AND epoch = :e", s=row.slot, e=row.epoch)
 
-    def wait_well(self, seconds: float = 90) -> None:
+    def wait_well(self, seconds: float = 180) -> None:
         """API, Redis and every worker answer again."""
 
         def is_well() -> bool:
@@ -128,7 +128,7 @@ class Stage:
             is_busy = row.state == "ready" and row.in_shift
             return row if is_busy and self.count_running(row) >= number else None
 
-        return wait_for(look, f"{number} jobs on {device}", 90)
+        return wait_for(look, f"{number} jobs on {device}", 180)
 
     def redis_client(self) -> "redis.Redis":
         return redis.Redis(port=self._redis_port)

@@ -8,7 +8,7 @@ from app.models.database import Database
 from tests.faults import campaign
 from tests.faults.campaign import Record
 
-pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(900)]
 
 FAULTS = {
     "sqlite": ("F02", "F09", "F14", "F19"),
