@@ -122,7 +122,7 @@ def terminate_worker(stage: Stage, dice: random.Random) -> Injection:
 
 def _around(stage: Stage, kind: str, action: Callable[[], int]) -> Injection:
     """A fault of something that holds no job: the jobs that run meanwhile are counted."""
-    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", 90)
+    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", 180)
     in_flight, moment = stage.count_running(), time.monotonic()
     return Injection(kind, moment, in_flight, action())
 

@@ -15,6 +15,7 @@ from app.inference.engine import Request, Sampling
 from app.text import plain
 
 _PAUSE_SECONDS = 0.2
+_CLIENTS = 6
 _ACCEPTED = 202
 
 
@@ -38,7 +39,7 @@ class Answers:
 
 
 class Load:
-    """`threads` clients keep about `backlog` jobs open until `stop()`."""
+    """A few clients keep about `backlog` jobs open until `stop()`."""
 
     def __init__(self, url: str, seed: int, *, count_open: Callable[[], int], backlog: int) -> None:
         self._url = url
@@ -51,7 +52,7 @@ class Load:
         self._stop = threading.Event()
         self.sent: list[Sent] = []
         self.answers = Answers()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(2)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(_CLIENTS)]
 
     def start(self) -> None:
         for thread in self._threads:
