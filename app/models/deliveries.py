@@ -37,6 +37,15 @@ def announce(db: Database, endpoints: Sequence[str], *, is_on: bool = True) -> i
     return len(batch_ids) + len(job_ids)
 
 
+def tell(
+    tx: Connection, kind: str, object_id: str, tenant_id: str, endpoints: Sequence[str]
+) -> None:
+    """Part of a transaction: makes the deliveries of an event that is not an end."""
+    wanted = sa.select(webhooks.c.url).where(webhooks.c.object_id == object_id)
+    url = tx.execute(wanted).scalar_one_or_none()
+    _insert(tx, [(object_id, tenant_id, kind, url)], endpoints)
+
+
 def _select_jobs(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     joined = webhooks.join(jobs, jobs.c.id == webhooks.c.object_id)
     return sa.select(*columns).select_from(joined).where(*_JOB_NEWS)

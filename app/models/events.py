@@ -1,10 +1,11 @@
 """What happened to an object, said once: rows that webhooks deliver."""
 
 import time
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from app.models import retries
+from app.models import deliveries, retries
 from app.models.database import Database
 from app.models.tables import events
 from app.wire import ids
@@ -14,8 +15,16 @@ AT_RISK = "batch.at_risk"
 
 
 @retries.repeat
-def record(db: Database, tenant_id: str, kind: str, object_id: str) -> bool:
-    """Keeps the event; False if it was said of this object before."""
+def record(
+    db: Database,
+    tenant_id: str,
+    kind: str,
+    object_id: str,
+    *,
+    endpoints: Sequence[str] | None = None,
+) -> bool:
+    """Keeps the event, and has it told to the object's client and to `endpoints` (None: webhooks
+    are off); False if it was said of this object before."""
     with db.write() as tx:
         same = (events.c.type == kind, events.c.object_id == object_id)
         if tx.execute(sa.select(events.c.id).where(*same)).first() is not None:
@@ -29,6 +38,8 @@ def record(db: Database, tenant_id: str, kind: str, object_id: str) -> bool:
                 created_at=time.time(),
             )
         )
+        if endpoints is not None:
+            deliveries.tell(tx, kind, object_id, tenant_id, endpoints)
         return True
 
 

@@ -21,7 +21,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import BatchState
 from app.wire import callbacks
-from app.workers import outlet, webhooks
+from app.workers import foresight, outlet, webhooks
 from app.workers.context import Context
 from tests.integration import inputs, makers
 from tests.integration.apis import Api
@@ -131,6 +131,19 @@ def test_nothing_is_told_before_the_end_nor_twice_after_it(context: Context, rec
 
     assert [work(context) for _ in range(3)] == [1, 0, 0]
     assert len(receiver.got) == 1
+
+
+def test_a_batch_that_will_miss_its_window_is_told_once(context: Context, receiver: Receiver):
+    batch = makers.add_batch(context.db, 1, webhook=receiver.url, window_seconds=0)
+    makers.add_batch(context.db, 1, webhook=receiver.url)
+
+    for _ in range(2):
+        foresight.run(context)
+        work(context)
+
+    ((_, headers, content),) = receiver.got
+    event: Any = CLIENT.webhooks.unwrap(content, headers)
+    assert (event.type, event.data.id) == ("batch.at_risk", batch.id)
 
 
 def test_a_job_is_told_with_its_state(context: Context, receiver: Receiver):
