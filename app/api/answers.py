@@ -130,6 +130,18 @@ class TextCompletion(BaseModel):
     provenance: dict[str, Any]
 
 
+class ResponseObject(BaseModel):
+    """OpenAI's response object."""
+
+    id: str
+    object: Literal["response"]
+    created_at: float
+    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+    model: str
+    output: list[dict[str, Any]]
+    model_config = ConfigDict(extra="allow")
+
+
 class ListObject(BaseModel):
     """A page of a list."""
 

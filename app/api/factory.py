@@ -28,6 +28,7 @@ from app.api import (
     preflight,
     problems,
     request,
+    responses,
     results,
     sessions,
     tracing,
@@ -55,6 +56,7 @@ _INTERFACES = (
     lines.routes,
     explain.routes,
     preflight.routes,
+    responses.routes,
     ops.routes,
 )
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {

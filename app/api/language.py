@@ -15,6 +15,7 @@ OPENAI_PREFIXES = (
     "/v1/models",
     "/v1/chat/completions",
     "/v1/completions",
+    "/v1/responses",
 )
 _ENGLISH = "en-US"
 

@@ -94,6 +94,10 @@ class FilePath(BaseModel):
     file_id: str
 
 
+class ResponsePath(BaseModel):
+    response_id: str
+
+
 class BatchPath(BaseModel):
     batch_id: str
 
@@ -152,7 +156,7 @@ class BatchBody(bodies.Strict):
     """A batch over an uploaded file."""
 
     input_file_id: ObjectId
-    endpoint: Literal["/v1/chat/completions", "/v1/completions"]
+    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: Expiry | None = None

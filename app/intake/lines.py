@@ -14,7 +14,10 @@ from app.wire import document
 MAX_CUSTOM_ID = 64
 _KEPT_PROBLEMS = 1000
 _REQUIRED = ("custom_id", "method", "url", "body")
-_INPUTS = {"/v1/completions": ("prompt", "Completions")}
+_INPUTS = {
+    "/v1/completions": ("prompt", "Completions"),
+    "/v1/responses": ("input", "Responses"),
+}
 _CHAT_INPUT = ("messages", "Chat Completions")
 _PLAIN_FAULTS = frozenset({"invalid_json", "invalid_utf8"})
 _ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){1,256}")')

@@ -14,10 +14,11 @@ from app.models import deliveries, endings, retries
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
-from app.wire import ids
+from app.wire import ids, responses
 from app.wire.rows import Job, NewJob, Result
 
 _POSITION_LIMIT = 10_000
+_REPEATED = ("response", "instructions")
 _HIDDEN = {
     "key_id",
     "idempotency_key",
@@ -29,6 +30,7 @@ _HIDDEN = {
     "ended_no",
 }
 JOB_COLUMNS = tuple(column for column in jobs.c if column.name not in _HIDDEN)
+_NAMES = frozenset(column.name for column in JOB_COLUMNS)
 _RESULT_COLUMNS = tuple(
     column.label(f"result_{column.name}")
     for column in results.c
@@ -45,18 +47,25 @@ def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple
     Busy ("queue_full") when `max_queued` jobs wait already.
     """
     with db.write() as tx:
-        if new.idempotency_key is not None:
-            earlier = _find_duplicate(tx, new)
-            if earlier is not None:
-                return earlier, False
+        earlier = find_duplicate(tx, new)
+        if earlier is not None:
+            return earlier, False
         if new.session_id is not None:
             _require_session(tx, new.tenant_id, new.session_id)
-        if max_queued is not None:
-            _require_room(tx, max_queued)
-        return _insert(tx, new), True
+        return place(tx, new, max_queued=max_queued), True
 
 
-def _find_duplicate(tx: Connection, new: NewJob) -> Job | None:
+def place(tx: Connection, new: NewJob, *, max_queued: int | None) -> Job:
+    """Stores a job whose session and key are checked; Busy("queue_full") without room."""
+    if max_queued is not None:
+        _require_room(tx, max_queued)
+    return _insert(tx, new)
+
+
+def find_duplicate(tx: Connection, new: NewJob) -> Job | None:
+    """The job that was made with this idempotency key; Conflict if its body was another."""
+    if new.idempotency_key is None:
+        return None
     same_key = (jobs.c.tenant_id == new.tenant_id, jobs.c.idempotency_key == new.idempotency_key)
     row = tx.execute(sa.select(jobs.c.id, jobs.c.request_hash).where(*same_key)).one_or_none()
     if row is None:
@@ -121,11 +130,17 @@ def with_results() -> sa.Select[Any]:
 
 def read_row(row: RowMapping | Mapping[str, Any]) -> Job:
     """A Job, with its Result, from a joined row."""
-    job = {name: value for name, value in row.items() if not name.startswith("result_")}
+    job = {name: value for name, value in row.items() if name in _NAMES}
+    job.setdefault("request", _read_prefixed(row, "request_"))
     if row["result_text"] is None:
         return Job(**job)
     result = {name[7:]: value for name, value in row.items() if name.startswith("result_")}
     return Job(**job, result=Result(**result))
+
+
+def _read_prefixed(row: RowMapping | Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found = {name: value for name, value in row.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in found.items() if value is not None}
 
 
 def list_page(
@@ -160,12 +175,20 @@ def list_lines(
     db: Database, batch_id: str, *, after_line: int, limit: int, has_requests: bool = True
 ) -> list[Job]:
     """A page of a batch's jobs with results, in the order of its input lines. Without requests,
-    `request` is empty: a page of large prompts would not fit into memory."""
+    `request` holds no prompt (a page of large ones would not fit into memory), but what a response
+    object repeats of its request."""
     page = with_results() if has_requests else select_answers()
     page = page.where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
     with db.read() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]
+
+
+def _repeat(name: str) -> sa.Label[Any]:
+    """A field of the request, for responses alone."""
+    is_reply = jobs.c.endpoint == responses.ENDPOINT
+    found = sa.case((is_reply, jobs.c.request[name]), else_=sa.null())
+    return sa.type_coerce(found, JSON).label(f"request_{name}")
 
 
 def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> list[Job]:
@@ -181,10 +204,11 @@ def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> l
 
 
 def select_answers(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Jobs with results, without their requests, and whatever columns `more` names."""
+    """Jobs with results, of their requests no more than a response object repeats, and whatever
+    columns `more` names."""
     page = with_results()
     rest = [c for c in page.selected_columns if c.name != "request"]
-    return page.with_only_columns(*rest, sa.literal({}, JSON).label("request"), *more)
+    return page.with_only_columns(*rest, *map(_repeat, _REPEATED), *more)
 
 
 @retries.repeat

@@ -6,14 +6,15 @@ from pydantic import ValidationError
 
 from app.errors import BadRequest
 from app.settings.schema import Limits
-from app.wire import bodies, flaws
+from app.wire import bodies, flaws, responses
 
-SCHEMAS: dict[str, type[bodies.Sampling]] = {
+SCHEMAS: dict[str, type[bodies.Strict]] = {
     "/v1/jobs": bodies.Native,
     "/v1/chat/completions": bodies.Chat,
     "/v1/completions": bodies.Completion,
+    responses.ENDPOINT: responses.Body,
 }
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions")  # what a batch may name
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", responses.ENDPOINT)  # what a batch may name
 
 _PLAIN = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
 
@@ -31,14 +32,34 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
     for name in ("stream", "stream_options"):
         if getattr(checked, name, None):
             raise BadRequest("streaming_unsupported", param=name)
-    if getattr(checked, "metadata", None):  # a line has no place to keep it
-        raise BadRequest("unsupported_parameter", param="metadata")
+    _refuse_calls(checked)
     return extract(checked, limits)
 
 
-def extract(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
+def _refuse_calls(body: bodies.Strict) -> None:
+    """What makes sense in a call of its own only, not in a line of a batch."""
+    names = ["background", "previous_response_id"]
+    if not isinstance(body, responses.Body):
+        names.append("metadata")  # a line of this kind has no place to keep it
+    for name in names:
+        if getattr(body, name, None):
+            raise BadRequest("unsupported_parameter", param=name)
+
+
+def extract(body: bodies.Strict, limits: Limits) -> dict[str, Any]:
     """The same for a body that has passed its schema."""
+    if isinstance(body, responses.Body):
+        return _extract_response(body, limits)
+    assert isinstance(body, bodies.Sampling)
     return {**_read_input(body), "sampling": _read_sampling(body, limits)}
+
+
+def _extract_response(body: responses.Body, limits: Limits) -> dict[str, Any]:
+    try:
+        request = parse(responses.as_chat(body), endpoint="/v1/chat/completions", limits=limits)
+    except BadRequest as error:
+        raise responses.rename(error) from error
+    return request | responses.keep(body)
 
 
 def _read_input(body: bodies.Sampling) -> dict[str, Any]:

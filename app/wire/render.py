@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import BadRequest, Failed
+from app.wire import replies, responses
 from app.wire.rows import Job, Result
 
 Explain = Callable[[str, Mapping[str, Any]], str]
@@ -30,7 +31,7 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
     response, error = None, None
     if job.state == "succeeded":
         assert job.result is not None
-        response = _response(job, 200, completion(job, job.result))
+        response = _response(job, 200, answer(job, job.result))
     elif job.state == "failed":
         body = failure(job, explain) | {"line": job.line_no}
         response = _response(job, 500 if body["code"] in SERVER_FAULTS else 400, {"error": body})
@@ -39,6 +40,12 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
         error = {"code": code, "message": explain(code, {})}
     line_id = _derive("batch_req_", job)
     return {"id": line_id, "custom_id": job.custom_id, "response": response, "error": error}
+
+
+def answer(job: Job, result: Result) -> dict[str, Any]:
+    """What a call of the job's endpoint is answered."""
+    is_reply = job.endpoint == responses.ENDPOINT
+    return replies.show(job) if is_reply else completion(job, result)
 
 
 def completion(job: Job, result: Result) -> dict[str, Any]:

@@ -55,7 +55,15 @@ def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | Non
 def _encode(db: Database, tokenizer: Tokenizer, job: Job) -> list[int]:
     if "prompt" in job.request:
         return tokenizer.encode(job.request["prompt"])
-    return tokenizer.prompt([*_read_history(db, job), *job.request["messages"]])
+    return tokenizer.prompt(
+        [*_read_instructions(job), *_read_history(db, job), *job.request["messages"]]
+    )
+
+
+def _read_instructions(job: Job) -> Messages:
+    """What a response was told beside its input; later turns of its session do not see it."""
+    told = job.request.get("instructions")
+    return [] if told is None else [{"role": "system", "content": told}]
 
 
 def _read_history(db: Database, job: Job) -> Messages:

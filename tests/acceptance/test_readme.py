@@ -94,3 +94,16 @@ def test_the_official_client_runs_the_python_lines(service: Stack, tmp_path: Pat
     lines = [json.loads(line) for line in output.splitlines() if line]
     assert len(lines) == 24
     assert all(line["response"]["body"]["object"] == "chat.completion" for line in lines)
+
+
+def test_the_page_for_those_who_come_from_openai_runs_as_printed(
+    service: Stack, tmp_path: Path
+) -> None:
+    blocks = find_blocks("docs/from-openai.md", "python")
+    program = "\n".join(blocks).replace("http://127.0.0.1:8080", service.url)
+    (tmp_path / "program.py").write_text(program)
+
+    output = run(f"{sys.executable} program.py", service, tmp_path)
+
+    assert len(blocks) >= 7
+    assert "line-2 def " in output

@@ -259,7 +259,7 @@ def test_a_batch_is_made_validating_and_the_control_process_is_told(api: Api) ->
             "input_file_id",
             "Missing required parameter: 'input_file_id'.",
         ),
-        ({"endpoint": "/v1/responses"}, "invalid_value", "endpoint", "Supported values: "),
+        ({"endpoint": "/v1/embeddings"}, "invalid_value", "endpoint", "Supported values: "),
         ({"completion_window": "48h"}, "invalid_value", "completion_window", "'24h'"),
         (
             {"metadata": {"tags": ["a"]}},

@@ -10,7 +10,7 @@ import orjson
 from app import cli
 from app.cli.submit import lines
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions")
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 MAX_ID_CHARACTERS = 64
 _SHOWN_CHARACTERS = 80
 

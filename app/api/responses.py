@@ -1,0 +1,128 @@
+"""/v1/responses: answers that may be generated in the background, polled, and gone on with."""
+
+import time
+from typing import Any
+
+import flask
+from flask_openapi.blueprint import APIBlueprint
+
+from app.api import answers, context, idempotency, interactive, language, schemas, streams
+from app.errors import BadRequest, NotFound
+from app.models import chains, jobs
+from app.wire import beats, generation, objects, render, replies, responses
+from app.wire.rows import Job, NewJob
+
+PATH = responses.ENDPOINT
+_CANCEL_SECONDS = 5.0  # how long a cancellation waits for the engine to let go
+
+routes = APIBlueprint(
+    "responses", __name__, abp_tags=[{"name": "responses"}], abp_responses=answers.ERRORS
+)
+
+
+@routes.post(PATH, responses={"200": answers.ResponseObject})
+def create(query: schemas.NoQuery, body: responses.Body) -> flask.Response:
+    """Answer an input: at once, with `stream` while it is generated, or with `background` later."""
+    if body.background and body.store is False:
+        raise BadRequest("background_not_stored", param="store")
+    if body.background and body.stream:
+        raise BadRequest("unsupported_parameter", param="stream")
+    job = _start(body)
+    if body.background:
+        return flask.jsonify(_show(job))
+    if body.stream:
+        return streams.answer(job, beats.Response(job))
+    return flask.jsonify(_show(interactive.finish(job)))
+
+
+def _start(body: responses.Body) -> Job:
+    current = context.current()
+    model = current.catalog.find(body.model)
+    request = generation.extract(body, current.settings.limits)
+    _check_length(body, request)
+    if body.stream:
+        request["stream"] = True
+    job, is_new = chains.create(
+        current.db,
+        _read_job(body, model.name, request),
+        previous_id=body.previous_response_id,
+        max_queued=current.backlog.find_cap(),
+    )
+    if is_new:
+        current.publisher.hint(job.model, [job.id])
+    return job
+
+
+def _check_length(body: responses.Body, request: dict[str, Any]) -> None:
+    """Of what is sent now; with the turns before it the worker counts again."""
+    told = request.get("instructions")
+    first = [] if told is None else [{"role": "system", "content": told}]
+    catalog = context.current().catalog
+    try:
+        messages = {"messages": [*first, *request["messages"]]}
+        catalog.check_length(catalog.find(body.model), request | messages)
+    except BadRequest as error:
+        raise responses.rename(error) from error
+
+
+def _read_job(body: responses.Body, model: str, request: dict[str, Any]) -> NewJob:
+    current, caller = context.current(), context.caller()
+    wait_seconds = current.settings.limits.interactive_seconds
+    return NewJob(
+        tenant_id=caller.tenant_id,
+        key_id=caller.key_id,
+        model=model,
+        endpoint=PATH,
+        request=request,
+        idempotency_key=idempotency.read_key(),
+        request_hash=idempotency.hash_body(),
+        metadata=body.metadata,
+        trace_id=flask.g.trace_id,
+        expires_at=None if body.background else time.time() + wait_seconds,
+    )
+
+
+def _show(job: Job) -> dict[str, Any]:
+    error = None
+    if job.state == "failed":
+        error = render.failure(job, language.explain)
+    elif job.state == "expired":
+        error = {"message": language.explain("job_expired", {}), "type": "server_error"}
+    return replies.show(job, error)
+
+
+@routes.get(f"{PATH}/<response_id>", responses={"200": answers.ResponseObject})
+def read(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
+    """One response."""
+    return flask.jsonify(_show(_find(path.response_id)))
+
+
+def _find(response_id: str) -> Job:
+    tenant_id = context.caller().tenant_id
+    try:
+        job = jobs.get(context.current().db, tenant_id, replies.find_job_id(response_id))
+    except NotFound:
+        job = None
+    if job is None or not replies.is_reply(job) or job.batch_id is not None:
+        raise NotFound("response_not_found", param="response_id", id=response_id)
+    return job
+
+
+@routes.post(f"{PATH}/<response_id>/cancel", responses={"200": answers.ResponseObject})
+def cancel(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
+    """Cancel a background response; one that has ended is returned as it is."""
+    job = _find(path.response_id)
+    if not job.request["response"].get("background"):
+        raise BadRequest("response_not_background", param="response_id", id=path.response_id)
+    current = context.current()
+    jobs.cancel(current.db, job.tenant_id, job.id)
+    current.notifier.wait(job.id, _CANCEL_SECONDS)
+    return flask.jsonify(_show(_find(path.response_id)))
+
+
+@routes.delete(f"{PATH}/<response_id>", responses={"200": answers.DeletedObject})
+def delete(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
+    """Delete a response; if it is not finished, its generation ends."""
+    job = _find(path.response_id)
+    chains.delete(context.current().db, job.tenant_id, job.id)
+    return flask.jsonify(objects.show_deleted("response", path.response_id))

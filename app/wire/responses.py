@@ -1,0 +1,143 @@
+"""The body of /v1/responses, and the same request as a chat."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.errors import BadRequest
+from app.wire import bodies, flaws
+
+ENDPOINT = "/v1/responses"
+_TEXTS = ("input_text", "output_text", "text")
+_PASSED = ("temperature", "top_p", "user", "safety_identifier", "prompt_cache_key")
+_NAMES = {"max_tokens": "max_output_tokens", "messages": "input", "response_format": "text.format"}
+
+
+def _join_parts(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    return "".join(_read_part(part) for part in content)
+
+
+def _read_part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
+    text = part.get("text") if isinstance(part, dict) else None
+    if kind not in _TEXTS or not isinstance(text, str):
+        raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
+    return text
+
+
+def _wrap_text(value: Any) -> Any:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+class Item(bodies.Strict):
+    """One message of the input, or of an earlier response's output, sent back as it came."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, BeforeValidator(_join_parts)]
+    id: Annotated[str, Field(max_length=128)] | None = None
+    status: Literal["in_progress", "completed", "incomplete"] | None = None
+
+
+class Format(bodies.Strict):
+    """What the text must look like."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: Annotated[str, Field(max_length=64)] | None = None
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class Text(bodies.Strict):
+    """How the text is to be."""
+
+    format: Format | None = None
+    verbosity: bodies.Idle = None
+
+
+Input = Annotated[
+    list[Item],
+    BeforeValidator(_wrap_text),
+    Field(min_length=1, max_length=10_000),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}),
+]
+
+
+class Body(bodies.Strict):
+    """The body of /v1/responses. Of some fields only the value that changes nothing is served."""
+
+    model: bodies.ModelName
+    input: Input
+    instructions: str | None = None
+    background: bool | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    previous_response_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    text: Text | None = None
+    metadata: bodies.Metadata | None = None
+    user: bodies.Label | None = None
+    safety_identifier: bodies.Label | None = None
+    prompt_cache_key: bodies.Label | None = None
+    parallel_tool_calls: bool | None = None
+    truncation: Literal["disabled"] | None = None
+    service_tier: bodies.Idle = None
+    tools: bodies.Idle = None
+    tool_choice: bodies.Idle = None
+    include: bodies.Idle = None
+    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+
+
+def as_chat(body: Body) -> dict[str, Any]:
+    """The body of /v1/chat/completions that asks for the same answer."""
+    chat: dict[str, Any] = {"model": body.model, "messages": _list_messages(body)}
+    chat |= {name: getattr(body, name) for name in _PASSED}
+    chat["max_completion_tokens"] = body.max_output_tokens
+    if body.text is not None and body.text.format is not None and body.text.format.type != "text":
+        chat["response_format"] = _as_response_format(body.text.format)
+    return {name: value for name, value in chat.items() if value is not None}
+
+
+def _list_messages(body: Body) -> list[dict[str, str]]:
+    return [{"role": item.role, "content": item.content} for item in body.input]
+
+
+def _as_response_format(wanted: Format) -> dict[str, Any]:
+    if wanted.type == "json_object":
+        return {"type": "json_object"}
+    given = wanted.model_dump(by_alias=True, exclude_none=True, exclude={"type"})
+    return {"type": "json_schema", "json_schema": given}
+
+
+def rename(error: BadRequest) -> BadRequest:
+    """An error of the chat, with the names of this body."""
+    param = error.param or ""
+    for chat, own in {"max_completion_tokens": "max_output_tokens", **_NAMES}.items():
+        if param == chat or param.startswith(f"{chat}."):
+            param = own + param.removeprefix(chat)
+            break
+    return type(error)(error.code, param=param or None, **error.values)
+
+
+def keep(body: Body) -> dict[str, Any]:
+    """What is stored beside the chat: `instructions`, which precede everything and are said in
+    this turn alone, and what the response object repeats of its request."""
+    asked = body.model_dump(
+        by_alias=True, exclude_none=True, exclude={"model", "input", "instructions", "stream"}
+    )
+    own = {"store": True} | asked
+    said = {} if body.instructions is None else {"instructions": body.instructions}
+    return {"response": own, **said}
