@@ -16,6 +16,7 @@ from app.errors import Contention, Unavailable
 from app.models import retries
 
 _BUSY_MILLISECONDS = 30_000
+_IDLE_SECONDS = 5.0  # between two statements of one transaction lie a few lines of Python
 _POSTGRES = {  # libpq's names; what the URL says comes first
     "application_name": "autoglm",
     "connect_timeout": 5,  # seconds
@@ -118,12 +119,14 @@ def _open_sqlite(url: sa.URL, options: settings.Database, begin: str) -> Engine:
 def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
     given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
     engine = _open(url, options, pool_pre_ping=True, pool_use_lifo=True, connect_args=given)
-    milliseconds = round(options.statement_timeout_seconds * 1000)
+    limit = options.statement_timeout_seconds
+    idle = min(limit, _IDLE_SECONDS)
 
     def prepare(connection: Any, _record: Any) -> None:
-        """No statement, no lock and no forgotten transaction lasts for ever."""
-        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            connection.execute(f"SET {name} = {milliseconds}")
+        """No statement lasts for ever, and the locks of a program that stopped in the middle of a
+        transaction (suspended, cut off) are gone before its lease is."""
+        connection.execute(f"SET statement_timeout = {round(limit * 1000)}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {round(idle * 1000)}")
         connection.commit()
 
     event.listen(engine, "connect", prepare)

@@ -80,11 +80,14 @@ class Campaign:
         planned = [kind for kind in self._kinds for _ in range(rounds)]
         self._dice.shuffle(planned)
         before = invariants.read(self._stage.db)
-        for kind in planned:
-            if time.monotonic() >= until:
-                break
-            self.timeline.append(known[kind](self._stage, self._dice))
-            _logger.info("%s", self.timeline[-1])
+        while planned and time.monotonic() < until:
+            kind = planned.pop(0)
+            made = known[kind](self._stage, self._dice)
+            _logger.info("%s", made)
+            if made.in_flight < injections.MIN_IN_FLIGHT:  # they ended meanwhile: it does not count
+                planned.append(kind)
+            else:
+                self.timeline.append(made)
             self._stage.wait_well()
             now = invariants.read(self._stage.db)
             invariants.check_step(before, now)

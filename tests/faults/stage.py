@@ -22,7 +22,7 @@ from tests.integration.workplace import Program, Workplace, fake_model, wait_for
 from tests.postgres import running_postgres
 
 DEVICES = ("cpu:0", "cpu:1")
-SLOTS_PER_WORKER = 12
+SLOTS_PER_WORKER = 16
 MODEL = fake_model(slots=SLOTS_PER_WORKER, step_seconds=0.03)
 _START_SECONDS = 240  # the first start of everything at once, on a machine that others use too
 LIMITS = {"lease_seconds": 5.0, "sweep_seconds": 0.5, "pulse_seconds": 0.5, "max_attempts": 12}

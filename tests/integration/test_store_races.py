@@ -171,3 +171,33 @@ def test_a_statement_has_a_time_limit_and_the_pool_a_size(postgres: running_post
         assert two.execute(sa.text("SHOW transaction_read_only")).scalar_one() == "off"
         assert one.execute(sa.text("SHOW transaction_read_only")).scalar_one() == "on"
     db.close()
+
+
+def test_a_program_that_stops_inside_a_transaction_does_not_keep_its_locks(
+    postgres: running_postgres,
+) -> None:
+    options = settings.Database(statement_timeout_seconds=0.5)
+    sleeper, other = Database(postgres.url(), options), Database(postgres.url())
+    with other.write() as tx:
+        tx.execute(sa.text("CREATE TABLE held AS SELECT 1 AS number"))
+    taking = sa.text("UPDATE held SET number = number + 1")
+
+    def take_late() -> None:
+        with sleeper.write() as tx:
+            tx.execute(taking)
+            started.append(time.monotonic())
+            with other.write() as second:
+                second.execute(taking)
+            started.append(time.monotonic())
+            tx.execute(taking)
+
+    started: list[float] = []
+    with pytest.raises(Unavailable):
+        take_late()
+
+    assert started[1] - started[0] < 5
+    with other.write() as tx:
+        assert tx.execute(sa.text("SELECT number FROM held")).scalar_one() == 2
+        tx.execute(sa.text("DROP TABLE held"))
+    sleeper.close()
+    other.close()
