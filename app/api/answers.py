@@ -61,6 +61,46 @@ class SessionObject(BaseModel):
     updated_at: int
 
 
+class TurnObject(BaseModel):
+    """One exchange of a session."""
+
+    object: Literal["session.turn"]
+    number: int
+    job_id: str
+    messages: list[dict[str, Any]]
+    answer: str
+    pinned: bool
+    created_at: int
+
+
+class SymbolObject(BaseModel):
+    """A symbol of the context memory; `versions` are its earlier ones, the newest first."""
+
+    id: str
+    object: Literal["session.symbol"]
+    name: str
+    kind: Literal["function", "class", "variable", "import"]
+    language: str
+    version: int
+    signature: str | None
+    type: str | None
+    value: str | None
+    code: str
+    session_id: str | None
+    scope: str | None
+    job_id: str
+    pinned: bool
+    created_at: int
+    versions: list[dict[str, Any]]
+
+
+class ForgottenObject(BaseModel):
+    """How many stored versions of symbols are gone."""
+
+    object: Literal["list"]
+    deleted: int
+
+
 class InstructionObject(BaseModel):
     """The syntax tree of an instruction: see docs/coding.md."""
 

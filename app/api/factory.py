@@ -30,7 +30,9 @@ from app.api import (
     request,
     responses,
     results,
+    scopes,
     sessions,
+    symbols,
     tracing,
 )
 from app.api.backlog import Backlog
@@ -45,6 +47,8 @@ from app.settings import Settings
 _INTERFACES = (
     jobs.routes,
     sessions.routes,
+    symbols.routes,
+    scopes.routes,
     instructions.routes,
     files.routes,
     batches.routes,

@@ -34,8 +34,6 @@ def submit(query: schemas.NoQuery, body: schemas.JobBody) -> flask.Response:
 
 
 def _read_job(body: schemas.JobBody) -> NewJob:
-    if body.kind != "text":
-        raise BadRequest("not_available_yet", param="kind", value=body.kind)
     current, caller = context.current(), context.caller()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
@@ -43,7 +41,8 @@ def _read_job(body: schemas.JobBody) -> NewJob:
         tenant_id=caller.tenant_id,
         key_id=caller.key_id,
         model=model.name,
-        request=_check_input(model, request, body.session_id),
+        kind=body.kind,
+        request=_make_request(body, model, request),
         priority=body.priority,
         session_id=body.session_id,
         idempotency_key=idempotency.read_key(),
@@ -52,6 +51,17 @@ def _read_job(body: schemas.JobBody) -> NewJob:
         webhook=hooks.read(body.webhook),
         trace_id=flask.g.trace_id,
     )
+
+
+def _make_request(body: schemas.JobBody, model: Model, request: dict[str, Any]) -> dict[str, Any]:
+    """A code job needs a conversation: its prompt is composed from several messages."""
+    if body.kind != "code":
+        if body.scope is not None:
+            raise BadRequest("scope_without_code", param="scope")
+        return _check_input(model, request, body.session_id)
+    chat = _as_chat(request)
+    context.current().catalog.check_length(model, chat)
+    return chat if body.scope is None else {**chat, "scope": body.scope}
 
 
 def _check_input(model: Model, request: dict[str, Any], session_id: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ MAX_PRIORITY = 100
 _MAX_PAGE = 100
 
 Metadata = bodies.Metadata
+ScopeName = Annotated[str, Field(min_length=1, max_length=128)]
 ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -67,6 +68,13 @@ class ResultPage(_Query):
     after: Annotated[str, Field(max_length=64)] | None = None
 
 
+class SymbolPage(_Query):
+    """A page of symbols: those after the number in an id (`sym_7`: 7)."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: Annotated[int, Field(ge=0, le=2**62)] = 0
+
+
 class FilePage(_Query):
     """A page of files."""
 
@@ -88,6 +96,18 @@ class JobPath(BaseModel):
 
 class SessionPath(BaseModel):
     session_id: str
+
+
+class TurnPath(SessionPath):
+    number: Annotated[int, Field(ge=1, le=2**31)]
+
+
+class SymbolPath(SessionPath):
+    name: Annotated[str, Field(max_length=256)]
+
+
+class ScopePath(BaseModel):
+    scope: Annotated[str, Field(max_length=128)]
 
 
 class FilePath(BaseModel):
@@ -129,6 +149,7 @@ class JobBody(bodies.Native):
     session_id: ObjectId | None = None
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     kind: Literal["text", "code"] = "text"
+    scope: ScopeName | None = None
     metadata: Metadata | None = None
     webhook: Webhook | None = None
 
@@ -137,6 +158,12 @@ class SessionBody(bodies.Strict):
     """A new conversation."""
 
     metadata: Metadata | None = None
+
+
+class PinBody(bodies.Strict):
+    """Whether something is kept when others are forgotten."""
+
+    pinned: bool
 
 
 class InstructionBody(bodies.Strict):

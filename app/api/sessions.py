@@ -55,6 +55,24 @@ def list_turns(path: schemas.SessionPath, query: schemas.TurnPage) -> flask.Resp
     return flask.jsonify(objects.show_list(page, has_more=len(turns) > query.limit))
 
 
+@routes.post(f"{PATH}/<session_id>/turns/<number>/pin", responses={"200": answers.TurnObject})
+def pin_turn(path: schemas.TurnPath, body: schemas.PinBody) -> flask.Response:
+    """Keep a turn in the prompt when others have to make room, or no longer."""
+    db = context.current().db
+    found = sessions.get(db, context.caller().tenant_id, path.session_id)
+    turn = sessions.pin_turn(db, found.id, path.number, pinned=body.pinned)
+    return flask.jsonify(objects.show_turn(turn))
+
+
+@routes.delete(f"{PATH}/<session_id>/turns/<number>", responses={"200": answers.DeletedObject})
+def delete_turn(path: schemas.TurnPath, query: schemas.NoQuery) -> flask.Response:
+    """Forget one turn; the jobs and symbols that it made stay."""
+    db = context.current().db
+    found = sessions.get(db, context.caller().tenant_id, path.session_id)
+    sessions.delete_turn(db, found.id, path.number)
+    return flask.jsonify(objects.show_deleted("session.turn", str(path.number)))
+
+
 @routes.delete(f"{PATH}/<session_id>", responses={"200": answers.DeletedObject})
 def delete(path: schemas.SessionPath, query: schemas.NoQuery) -> flask.Response:
     """Delete a conversation with its turns and its jobs."""

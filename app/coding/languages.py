@@ -117,6 +117,16 @@ def parse(code: str, language: str) -> Tree:
         return _load(language).parse(code.encode(errors="replace"))
 
 
+def looks(text: str) -> bool:
+    """Whether a text has the look of code: something of one language that prose has not."""
+    return any(pattern.search(text) for name, pattern in _LOOKS if name not in ("yaml", "toml"))
+
+
+def fits(code: str, language: str) -> bool:
+    """Whether the language's own parser reads the whole code."""
+    return language in PARSED and not _has_error(code, language)
+
+
 def guess(code: str) -> str | None:
     """The language whose parser reads the whole code without an error, the likeliest first."""
     if not code.strip():

@@ -208,6 +208,7 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
         successes.count_completed(tx, done, rows)
         successes.store_results(tx, done)
         successes.store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
+        successes.store_symbols(tx, done)
         for outcome in held:
             if not _succeeds(outcome, rows[outcome.job_id]):
                 _end_unsuccessful(tx, outcome, rows[outcome.job_id])

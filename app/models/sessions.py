@@ -84,3 +84,23 @@ def list_turns(db: Database, session_id: str, *, after: int = 0, limit: int = 10
     with db.read() as tx:
         rows = tx.execute(query.order_by(turns.c.turn_no).limit(limit)).mappings().all()
     return [Turn(**row) for row in rows]
+
+
+def pin_turn(db: Database, session_id: str, number: int, *, pinned: bool) -> Turn:
+    """A pinned turn is kept in the prompt when others have to make room. The caller has checked the
+    tenant; NotFound("turn_not_found") otherwise."""
+    same = (turns.c.session_id == session_id, turns.c.turn_no == number)
+    with db.write() as tx:
+        row = tx.execute(sa.update(turns).where(*same).values(pinned=pinned).returning(turns))
+        found = row.mappings().one_or_none()
+    if found is None:
+        raise NotFound("turn_not_found", param="number", number=number)
+    return Turn(**found)
+
+
+def delete_turn(db: Database, session_id: str, number: int) -> None:
+    """Forgets one turn; the others keep their numbers. NotFound("turn_not_found") otherwise."""
+    same = (turns.c.session_id == session_id, turns.c.turn_no == number)
+    with db.write() as tx:
+        if tx.execute(sa.delete(turns).where(*same)).rowcount == 0:
+            raise NotFound("turn_not_found", param="number", number=number)

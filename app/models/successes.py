@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import endings
+from app.models import endings, symbols
 from app.models.states import JobState
 from app.models.tables import batches, jobs, results, sessions, turns
 from app.wire.rows import Outcome
@@ -54,6 +54,13 @@ def store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -
                 created_at=now,
             )
         )
+
+
+def store_symbols(tx: Connection, done: Sequence[Outcome]) -> None:
+    """Keeps what code answers defined."""
+    for outcome in done:
+        if outcome.memo is not None:
+            symbols.store(tx, outcome.memo)
 
 
 def count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:

@@ -204,6 +204,7 @@ results = Table(
     Column("cached_tokens", Integer, nullable=False),
     Column("provenance", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("coding", JSON),  # of a code job: code, language, symbols, checks, instruction, context
 )
 
 chunks = Table(
@@ -230,7 +231,33 @@ turns = Table(
     Column("messages", JSON, nullable=False),  # what the client said in this turn
     Column("answer", Words, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("pinned", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("session_id", "turn_no", name="uq_turns"),
+)
+
+symbols = Table(
+    "symbols",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("session_id", String(64), ForeignKey("sessions.id", ondelete="CASCADE")),
+    Column("scope", String(128)),  # shared by the tenant's sessions that name it
+    Column("name", String(256), nullable=False),
+    Column("kind", String(16), nullable=False),  # function | class | variable | import
+    Column("language", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("signature", Text),
+    Column("type", Text),
+    Column("value", Text),
+    Column("code", Text, nullable=False),
+    Column("job_id", String(64), nullable=False),  # made it; it may be forgotten before
+    Column("pinned", Boolean, nullable=False, server_default=text("false")),
+    Column("is_current", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", Float, nullable=False),
+    Index("ix_symbols_session", "session_id", "name", "version"),
+    Index("ix_symbols_scope", "tenant_id", "scope", "is_current"),
+    Index("ix_symbols_age", "created_at"),
+    sqlite_autoincrement=True,
 )
 
 attempts = Table(

@@ -22,6 +22,7 @@ LogLevel = Annotated[str, OneOf(LOG_LEVELS)]
 Device = Annotated[str, Like(r"auto|cpu|(cpu|cuda):(0|[1-9]\d*)", "auto | cpu | cpu:N | cuda:N")]
 ModelName = Annotated[str, Like(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "A-Z a-z 0-9 . _ : / -")]
 Backend = Annotated[str, OneOf(("autoglm", "fake"), later=("vllm", "openai"))]
+CodePrompt = Annotated[str, OneOf(("guided", "plain"))]
 Dtype = Annotated[str, OneOf(("auto", "float16", "bfloat16", "float32"))]
 DatabaseUrl = Annotated[
     str,
@@ -117,6 +118,7 @@ class Model(_Checked):
     max_context: Count | None = None
     max_sequences: Count = 64
     cache_tokens: Count | None = None
+    code_prompt: CodePrompt = "guided"
     aliases: tuple[ModelName, ...] = ()
     verify: Verify = field(default_factory=Verify)
     fake: Fake = field(default_factory=Fake)
@@ -125,6 +127,15 @@ class Model(_Checked):
         super().__post_init__()
         if self.backend == "autoglm" and self.path is None:
             raise SettingsError("setting_missing", param="path", key="path", where=self.name)
+
+
+@dataclass(frozen=True)
+class Memory(_Checked):
+    """Context memory of code jobs: how much of it a prompt may hold, and how long it is kept."""
+
+    context_tokens: Annotated[int, Between(0)] = 1024
+    max_symbols: Count = 500
+    days: Count = 30
 
 
 @dataclass(frozen=True)
@@ -226,6 +237,7 @@ class Settings(_Checked):
     redis: Redis = field(default_factory=Redis)
     models: tuple[Model, ...] = ()
     worker: Worker = field(default_factory=Worker)
+    memory: Memory = field(default_factory=Memory)
     devices: Annotated[tuple[Device, ...], NotEmpty()] = ("auto",)
     queue: Queue = field(default_factory=Queue)
     limits: Limits = field(default_factory=Limits)

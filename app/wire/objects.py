@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.wire import render
-from app.wire.rows import Batch, Delivery, File, Job, Session, Turn
+from app.wire.rows import Batch, Delivery, File, Job, Result, Session, Symbol, Turn
 
 _BATCH_TIMES = (
     "in_progress_at",
@@ -51,13 +51,18 @@ _JOB_TIMES = ("created_at", "queued_at", "started_at", "finished_at")
 
 def _show_outcome(job: Job, explain: render.Explain) -> dict[str, Any]:
     result = job.result if job.state == "succeeded" else None
-    text = {"text": result.text, "finish_reason": result.finish_reason} if result else None
     return {
-        "result": text,
+        "result": _show_result(result) if result else None,
         "usage": render.usage(result) if result else None,
         "provenance": result.provenance if result else None,
         "error": render.failure(job, explain) if job.state == "failed" else None,
     }
+
+
+def _show_result(result: Result) -> dict[str, Any]:
+    """The answer; of a code job with its code, symbols, checks, tree and context."""
+    text = {"text": result.text, "finish_reason": result.finish_reason}
+    return {**text, **(result.coding or {})}
 
 
 def _seconds(stamp: float | None) -> int | None:
@@ -84,7 +89,23 @@ def show_turn(turn: Turn) -> dict[str, Any]:
         "job_id": turn.job_id,
         "messages": turn.messages,
         "answer": turn.answer,
+        "pinned": turn.pinned,
         "created_at": int(turn.created_at),
+    }
+
+
+def show_symbol(symbol: Symbol) -> dict[str, Any]:
+    """A function, class, variable or import of the context memory."""
+    shown = ("name", "kind", "language", "version", "signature", "type", "value", "code")
+    return {
+        "id": f"sym_{symbol.id}",
+        "object": "session.symbol",
+        **{name: getattr(symbol, name) for name in shown},
+        "session_id": symbol.session_id,
+        "scope": symbol.scope,
+        "job_id": symbol.job_id,
+        "pinned": symbol.pinned,
+        "created_at": int(symbol.created_at),
     }
 
 

@@ -26,6 +26,54 @@ class Result:
     completion_tokens: int
     cached_tokens: int
     provenance: dict[str, Any]
+    coding: dict[str, Any] | None = None  # of a code job: see app.coding.pipeline
+
+
+@dataclass(frozen=True)
+class NewSymbol:
+    """A symbol that a code answer defines; `kind` is function, class, variable or import."""
+
+    name: str
+    kind: str
+    language: str
+    code: str
+    signature: str | None = None
+    type: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Memo:
+    """What an answer leaves in the context memory, and where: in its session, in a scope, or both."""
+
+    tenant_id: str
+    job_id: str
+    session_id: str | None
+    scope: str | None
+    symbols: tuple[NewSymbol, ...]
+    max_symbols: int
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A stored symbol. Only the newest version is current."""
+
+    id: int
+    tenant_id: str
+    session_id: str | None
+    scope: str | None
+    name: str
+    kind: str
+    language: str
+    version: int
+    signature: str | None
+    type: str | None
+    value: str | None
+    code: str
+    job_id: str
+    pinned: bool
+    is_current: bool
+    created_at: float
 
 
 @dataclass(frozen=True)
@@ -239,6 +287,7 @@ class Turn:
     messages: list[dict[str, Any]]
     answer: str
     created_at: float
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -299,3 +348,4 @@ class Outcome:
     result: Result | None = None
     problem: Problem | None = None
     messages: list[dict[str, Any]] | None = None  # the session turn, when the job has a session
+    memo: Memo | None = None  # what a code job leaves in the context memory

@@ -18,10 +18,13 @@ from app import locales, queue
 from app.errors import AutoglmError, Unavailable
 from app.models import claims, workers
 from app.models.states import WorkerState
+from app.wire.rows import Job
 from app.workers import flower_events, loading, orders, slot
 from app.workers.clerk import Clerk
+from app.workers.coder import Bench, Coder
 from app.workers.context import Context
 from app.workers.loading import Loaded
+from app.workers.orders import Order
 from app.workers.pulse import Pulse
 from app.workers.shift import Shift
 from app.workers.slot import Slot
@@ -121,19 +124,32 @@ class Child:
 
     def _hire(self, loaded: Loaded) -> Clerk:
         engine = loaded.engine
+        coder = self._make_coder(loaded)
         clerk = Clerk(
             self._context.db,
             self.holder,
             self._slot.model,
-            prepare=lambda job: orders.prepare(
-                self._context.db, loaded.tokenizer, job, loaded.max_context
-            ),
+            prepare=lambda job: self._prepare(loaded, coder, job),
             provenance=dict(engine.provenance) | {"device": self._slot.device},
             capacity=max(4, engine.room // 4),
         )
+        clerk.review = coder.review
         clerk.on_ended_batches = self._finalize
         clerk.start()
         return clerk
+
+    def _make_coder(self, loaded: Loaded) -> Coder:
+        model = loading.find(self._context.settings, self._slot.model)
+        options = self._context.settings.memory
+        bench = Bench(
+            self._context.db, loaded.tokenizer, loaded.max_context, model.code_prompt, options
+        )
+        return Coder(bench)
+
+    def _prepare(self, loaded: Loaded, coder: Coder, job: Job) -> Order:
+        if job.kind == "code":
+            return coder.prepare(job)
+        return orders.prepare(self._context.db, loaded.tokenizer, job, loaded.max_context)
 
     def _finalize(self, batch_ids: frozenset[str]) -> None:
         for batch_id in batch_ids:

@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, chunks, events, files, sweeps
+from app.models import batches, chunks, events, files, sweeps, symbols
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
@@ -29,6 +29,7 @@ def run(context: Context) -> None:
 
 def _forget_rows(context: Context) -> int:
     before = time.time() - context.settings.retention.days * _DAY_SECONDS
+    symbols.forget(context.db, before=time.time() - context.settings.memory.days * _DAY_SECONDS)
     gone = 0
     for _ in range(_MAX_PIECES):
         piece = sweeps.forget(context.db, before=before)

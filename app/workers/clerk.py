@@ -30,7 +30,8 @@ _logger = logging.getLogger(__name__)
 
 
 class Clerk:
-    """`prepare` turns a job into an Order or raises AutoglmError; `provenance` goes into every
+    """`prepare` turns a job into an Order or raises AutoglmError; `review` reads the answer of a code
+    job and gives its outcome, or an Order to ask again; `provenance` goes into every
     result; `capacity` jobs lie ready beyond those the engine runs."""
 
     def __init__(
@@ -53,6 +54,7 @@ class Clerk:
         self._claim_failed = False
         self.tray = Tray(capacity, provenance, self._wake.set)
         self.tally = Tally()
+        self.review: Callable[[Job, Outcome], Outcome | Order] | None = None
         self.on_ended_batches: Callable[[frozenset[str]], None] = lambda _ids: None
 
     def start(self) -> None:
@@ -104,6 +106,7 @@ class Clerk:
             chunks.add(self._db, gained)
 
     def _commit(self) -> None:
+        self._review_ended()
         pending = self.tray.ended()
         if not pending:
             return
@@ -115,6 +118,29 @@ class Clerk:
             _logger.exception("group not stored", extra={"action": "settle_failed"})
             for each in pending:
                 self._settle_alone(each)
+
+    def _review_ended(self) -> None:
+        """Code answers are read before they are stored; some go back into the engine."""
+        for ended in self.tray.ended() if self.review else ():
+            if _needs_review(*ended):
+                self._review_one(ended)
+
+    def _review_one(self, ended: Ended) -> None:
+        assert self.review is not None
+        job, outcome = ended
+        try:
+            verdict = self.review(job, outcome)
+        except Unavailable:
+            raise  # the next round tries again
+        except Exception as error:  # one answer that cannot be read must not stop the others
+            _logger.exception("answer cannot be read", extra={"action": "review", "job_id": job.id})
+            problem = Problem("engine_failed", values={"reason": type(error).__name__})
+            verdict = Outcome(job.id, outcome.attempt, JobState.FAILED, problem=problem)
+        if isinstance(verdict, Order):
+            _logger.info("asked again", extra={"action": "ask_again", "job_id": job.id})
+            self.tray.ask_again(ended, verdict)
+        else:
+            self.tray.exchange(ended, verdict)
 
     def _settle_alone(self, ended: Ended) -> None:
         try:
@@ -219,3 +245,7 @@ class Clerk:
             self.tray.put_ended(job, outcome)
         else:
             self.tray.put_ready(job, order)
+
+
+def _needs_review(job: Job, outcome: Outcome) -> bool:
+    return job.kind == "code" and outcome.result is not None and outcome.result.coding is None

@@ -36,7 +36,22 @@ def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | Non
     """Renders and tokenizes a job, its session's earlier turns first. Raises AutoglmError when
     the job itself cannot run (too long, a template that refuses it)."""
     text.refuse_huge(tokenizer, job.request, max_context)
-    prompt = _encode(db, tokenizer, job)
+    if "prompt" in job.request:
+        return make(tokenizer, job, max_context, None)
+    history = [message for turn in read_turns(db, job) for message in _repeat(turn)]
+    return make(
+        tokenizer, job, max_context, [*_read_instructions(job), *history, *job.request["messages"]]
+    )
+
+
+def make(
+    tokenizer: Tokenizer, job: Job, max_context: int | None, messages: Messages | None
+) -> Order:
+    """The order for a conversation; without one, for the job's raw prompt."""
+    if messages is None:
+        prompt = tokenizer.encode(job.request["prompt"])
+    else:
+        prompt = tokenizer.prompt(messages)
     sampling = _read_sampling(job)
     if max_context is not None:
         sampling = _fit(sampling, job, len(prompt), max_context)
@@ -52,45 +67,39 @@ def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | Non
     return Order(job, request)
 
 
-def _encode(db: Database, tokenizer: Tokenizer, job: Job) -> list[int]:
-    if "prompt" in job.request:
-        return tokenizer.encode(job.request["prompt"])
-    return tokenizer.prompt(
-        [*_read_instructions(job), *_read_history(db, job), *job.request["messages"]]
-    )
-
-
 def _read_instructions(job: Job) -> Messages:
     """What a response was told beside its input; later turns of its session do not see it."""
     told = job.request.get("instructions")
     return [] if told is None else [{"role": "system", "content": told}]
 
 
-def _read_history(db: Database, job: Job) -> Messages:
+def _repeat(turn: Turn) -> Messages:
+    return [*turn.messages, {"role": "assistant", "content": turn.answer}]
+
+
+def read_turns(db: Database, job: Job) -> list[Turn]:
+    """What was said before: the lines before this one in its batch, or the turns of the session."""
     if job.parent_line is not None:
-        return _read_lines(db, job)
-    if job.session_id is None:
-        return []
-    history: Messages = []
-    for turn in _iterate_turns(db, job.session_id):
-        history += [*turn.messages, {"role": "assistant", "content": turn.answer}]
-    return history
+        return [_as_turn(line) for line in _read_lines(db, job)]
+    return [] if job.session_id is None else list(_iterate_turns(db, job.session_id))
 
 
-def _read_lines(db: Database, job: Job) -> Messages:
-    """What the lines before this one in its batch said and were answered. EngineError
-    ("dependency_failed") if the nearest has no answer: what follows on it would make no sense."""
+def _read_lines(db: Database, job: Job) -> list[Job]:
+    """The lines before this one in its batch. EngineError ("dependency_failed") if the nearest has
+    no answer: what follows on it would make no sense."""
     before = lineage.list_before(db, job)
     if not before or before[-1].result is None:
         missing = before[-1].custom_id if before else None
         raise EngineError(
             "dependency_failed", param="previous_response_id", custom_id=missing or job.parent_line
         )
-    history: Messages = []
-    for line in before:
-        answer = line.result.text if line.result else ""
-        history += [*line.request["messages"], {"role": "assistant", "content": answer}]
-    return history
+    return before
+
+
+def _as_turn(line: Job) -> Turn:
+    answer = line.result.text if line.result else ""
+    number = line.line_no or 0
+    return Turn("", number, line.id, line.request["messages"], answer, line.created_at)
 
 
 def _iterate_turns(db: Database, session_id: str) -> Iterator[Turn]:
@@ -105,6 +114,8 @@ def _read_sampling(job: Job) -> Sampling:
     given = dict(job.request.get("sampling", {}))
     given["stop"] = tuple(given.get("stop", ()))
     given.setdefault("seed", _default_seed(job.id))
+    if job.kind == "code":
+        given.setdefault("temperature", 0.0)  # one likeliest program rather than a varied one
     return Sampling(**given)
 
 

@@ -210,6 +210,22 @@ class Tray:
             self._outbox = [each for each in self._outbox if id(each) not in gone]
             self._events += 1
 
+    def exchange(self, ended: Ended, outcome: Outcome) -> None:
+        """Puts another outcome in the place of one that waits; nothing if it was forfeited."""
+        with self._lock:
+            self._outbox = [(ended[0], outcome) if e is ended else e for e in self._outbox]
+
+    def ask_again(self, ended: Ended, order: Order) -> None:
+        """Takes an outcome back and runs the same attempt once more with another request; nothing
+        if it was forfeited."""
+        with self._lock:
+            if not any(each is ended for each in self._outbox):
+                return
+            self._outbox = [each for each in self._outbox if each is not ended]
+            self._orders[order.request.id] = order
+            heapq.heappush(self._ready, (order.key, order.request.id))
+            self._events += 1
+
     def running(self) -> dict[str, str]:
         """Request ids of jobs that are ready or in the engine, by job id."""
         with self._lock:

@@ -40,7 +40,7 @@ def body(**changes: Any) -> dict[str, Any]:
         (body(priority=101), 400, "out_of_range", "priority"),
         (body(priority=1.0), 400, "invalid_type", "priority"),
         (body(kind="image"), 400, "invalid_value", "kind"),
-        (body(kind="code"), 400, "not_available_yet", "kind"),
+        (body(scope="project"), 400, "scope_without_code", "scope"),
         (body(session_id="sess_none"), 404, "session_not_found", "session_id"),
         (body(metadata={"a": 1}), 400, "invalid_type", "metadata.a"),
         (body(metadata={"a": "x" * 513}), 400, "too_long", "metadata.a"),

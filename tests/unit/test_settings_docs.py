@@ -32,6 +32,7 @@ EXAMPLES = {
     "models.*.path": "/models/[x]: #",
     "models.*.backend": "fake",
     "models.*.dtype": "float16",
+    "models.*.code_prompt": "plain",
     "models.*.verify.manifest": "M.json",
     "worker.host": "gpu1",
     "manifests.private_key_file": "/etc/key.pem",

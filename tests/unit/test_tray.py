@@ -258,3 +258,37 @@ def test_an_equal_is_not_urgent():
 
     assert tray.take(0) == []
     assert tray.want_urgent() == (1, 0)
+
+
+def test_an_answer_that_is_asked_for_again_runs_once_more_under_the_same_attempt():
+    tray = make_tray()
+    tray.open(4)
+    job = make_job(1)
+    make_ready(tray, job)
+    tray.take(4)
+    tray.give([make_output(job)])
+    (ended,) = tray.ended()
+    again = Order(job, Request("job_1:1:again", (1,), Sampling(seed=1)))
+
+    tray.ask_again(ended, again)
+
+    assert tray.ended() == []
+    assert tray.num_held == 1
+    assert [request.id for request in tray.take(4)] == ["job_1:1:again"]
+    assert tray.held() == [("job_1", 1)]
+
+
+def test_a_forfeited_answer_is_neither_asked_for_again_nor_exchanged():
+    tray = make_tray()
+    tray.open(4)
+    job = make_job(1)
+    make_ready(tray, job)
+    tray.take(4)
+    tray.give([make_output(job)])
+    (ended,) = tray.ended()
+    tray.drop_ended([ended])
+
+    tray.ask_again(ended, make_order(job))
+    tray.exchange(ended, ended[1])
+
+    assert (tray.num_held, tray.ended()) == (0, [])

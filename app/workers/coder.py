@@ -1,0 +1,180 @@
+"""Code jobs at a worker: what goes into the prompt, and what becomes of the answer.
+
+The clerk calls `prepare` before the engine and `review` after it, both from its own thread; a
+review may ask the model once more. The steps themselves are app.coding's.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app import settings, text
+from app.coding import memory, pipeline
+from app.coding.instruction import Tree
+from app.errors import AutoglmError
+from app.models.database import Database
+from app.text import Tokenizer
+from app.wire.rows import Job, Memo, Outcome, Result, Turn
+from app.workers import orders
+from app.workers.orders import Order
+
+_MOST_DRAFTS = 10_000
+_MOST_SYMBOLS = 100  # of one answer that are remembered
+_ANSWER_TOKENS = 256  # left free for an answer whose length the client left open
+Messages = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What code jobs of one worker are prepared with."""
+
+    db: Database
+    tokenizer: Tokenizer
+    max_context: int | None
+    style: str
+    options: settings.Memory
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A code job between its prompt and its answer; `first` is the result that was sent back."""
+
+    tree: Tree
+    messages: Messages
+    context: dict[str, Any]
+    first: Result | None = None
+
+
+class Coder:
+    """Keeps the drafts of the jobs that this worker holds."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._drafts: dict[tuple[str, int], Draft] = {}
+
+    def prepare(self, job: Job) -> Order:
+        """The engine's order for a code job. Raises AutoglmError as orders.prepare does."""
+        draft = self._draft(job)
+        order = self._order(job, draft.messages)
+        self._keep(job, draft)
+        return order
+
+    def review(self, job: Job, outcome: Outcome) -> Outcome | Order:
+        """The finished outcome, or the order by which the model is asked once more because its
+        code was not well formed."""
+        assert outcome.result is not None
+        draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
+        answer = pipeline.read_answer(outcome.result.text, draft.tree)
+        if answer.fault is not None and draft.first is None:
+            again = self._ask_again(job, draft, answer, outcome.result)
+            if again is not None:
+                return again
+        return self._finish(job, outcome, draft, answer)
+
+    def _draft(self, job: Job) -> Draft:
+        bench = self._bench
+        asked: Messages = job.request["messages"]
+        words = _find_instruction(asked)
+        tree = pipeline.parse_instruction(words)
+        turns, dropped = self._choose_turns(job, asked)
+        repeated = [message for turn in turns for message in _repeat(turn)]
+        choice = memory.choose(
+            memory.retrieve(self._scope(job)),
+            tree,
+            words,
+            seen="\n".join(turn.answer for turn in turns),
+            count=lambda code: len(bench.tokenizer.encode(code)),
+            budget=bench.options.context_tokens,
+        )
+        messages = pipeline.compose(tree, choice.used, repeated, asked, style=bench.style)
+        used = {"used": len(turns), "dropped": dropped}
+        return Draft(tree, messages, {"symbols": choice.as_json(), "turns": used})
+
+    def _scope(self, job: Job) -> memory.Scope:
+        days = self._bench.options.days
+        name = job.request.get("scope")
+        return memory.Scope(self._bench.db, job.tenant_id, job.session_id, name, days)
+
+    def _choose_turns(self, job: Job, asked: Messages) -> tuple[list[Turn], int]:
+        """The session's turns that fit beside everything else, pinned ones and the latest first, and
+        how many do not."""
+        turns = orders.read_turns(self._bench.db, job)
+        room = self._find_room(job, asked)
+        kept: list[Turn] = []
+        for turn in sorted(turns, key=lambda turn: (not turn.pinned, -turn.turn_no)):
+            room -= self._bench.tokenizer.count(_repeat(turn))
+            if room < 0:
+                break
+            kept.append(turn)
+        return sorted(kept, key=lambda turn: turn.turn_no), len(turns) - len(kept)
+
+    def _find_room(self, job: Job, asked: Messages) -> float:
+        bench = self._bench
+        if bench.max_context is None:
+            return float("inf")
+        answer = job.request.get("sampling", {}).get("max_tokens", _ANSWER_TOKENS)
+        used = bench.tokenizer.count(asked) + answer + bench.options.context_tokens
+        return bench.max_context - used
+
+    def _order(self, job: Job, messages: Messages) -> Order:
+        bench = self._bench
+        text.refuse_huge(bench.tokenizer, job.request, bench.max_context)
+        return orders.make(bench.tokenizer, job, bench.max_context, messages)
+
+    def _keep(self, job: Job, draft: Draft) -> None:
+        while len(self._drafts) >= _MOST_DRAFTS:  # of jobs that were cancelled or given back
+            self._drafts.pop(next(iter(self._drafts)))
+        self._drafts[job.id, job.attempt] = draft
+
+    def _ask_again(
+        self, job: Job, draft: Draft, answer: pipeline.Answer, result: Result
+    ) -> Order | None:
+        """None where the longer conversation does not fit: then the first answer stands."""
+        messages = pipeline.compose_again(draft.tree, draft.messages, answer)
+        try:
+            order = self._order(job, messages)
+        except AutoglmError:
+            return None
+        self._keep(job, replace(draft, messages=messages, first=result))
+        return replace(order, request=replace(order.request, id=f"{order.request.id}:again"))
+
+    def _finish(self, job: Job, outcome: Outcome, draft: Draft, answer: pipeline.Answer) -> Outcome:
+        assert outcome.result is not None
+        coding = {
+            **answer.as_json(),
+            "asked": 1 if draft.first is None else 2,
+            "context_used": draft.context,
+            "instruction": draft.tree.as_json(),
+        }
+        result = replace(_add_up(outcome.result, draft.first), coding=coding)
+        return replace(outcome, result=result, memo=self._make_memo(job, answer))
+
+    def _make_memo(self, job: Job, answer: pipeline.Answer) -> Memo | None:
+        scope = job.request.get("scope")
+        if not answer.symbols or (job.session_id is None and scope is None):
+            return None
+        return Memo(
+            tenant_id=job.tenant_id,
+            job_id=job.id,
+            session_id=job.session_id,
+            scope=scope,
+            symbols=answer.symbols[:_MOST_SYMBOLS],
+            max_symbols=self._bench.options.max_symbols,
+        )
+
+
+def _find_instruction(messages: Messages) -> str:
+    """The last thing that the user said."""
+    said = [message["content"] for message in messages if message["role"] == "user"]
+    return str(said[-1]) if said else ""
+
+
+def _repeat(turn: Turn) -> Messages:
+    return [*turn.messages, {"role": "assistant", "content": turn.answer}]
+
+
+def _add_up(result: Result, first: Result | None) -> Result:
+    """Both answers were paid for."""
+    if first is None:
+        return result
+    names = ("prompt_tokens", "completion_tokens", "cached_tokens")
+    return replace(result, **{name: getattr(result, name) + getattr(first, name) for name in names})

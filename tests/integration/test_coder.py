@@ -1,0 +1,166 @@
+"""Code jobs through claim, prompt, answer, review and store; the model's words are given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app import settings, text
+from app.inference.engine import FinishReason, Output
+from app.models import claims, jobs, sessions, symbols
+from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Job
+from app.workers import orders
+from app.workers.coder import Bench, Coder
+from app.workers.orders import Order
+from tests.integration import makers
+
+pytestmark = pytest.mark.integration
+DOUBLE = "def double(x):\n    return 2 * x"
+AREA = "def area(w, h):\n    return w * h"
+
+
+class Desk:
+    """One worker's coder; `run` answers a job with the given texts, one for each time it asks."""
+
+    def __init__(self, db: Database, **changes: Any) -> None:
+        options = settings.Memory(**changes.pop("options", {}))
+        fields = {"max_context": 4000, "style": "plain", "options": options}
+        self.db = db
+        self.coder = Coder(Bench(db, text.Bytes(), **(fields | changes)))
+        self.holder = makers.add_worker(db)
+        self.prompts: list[str] = []
+
+    def run(self, prompt: str, *answers: str, **changes: Any) -> Job:
+        request = {"messages": [{"role": "user", "content": prompt}], "sampling": {}}
+        request |= {"scope": changes.pop("scope")} if "scope" in changes else {}
+        made = makers.add_job(self.db, kind="code", request=request, **changes)
+        (job,) = makers.take(self.db, self.holder)
+        order = self.coder.prepare(job)
+        for answer in answers:
+            self.prompts.append(bytes(order.request.prompt).decode())
+            output = Output(order.request.id, (1, 2), answer, FinishReason.STOP, 10)
+            verdict = self.coder.review(job, orders.conclude(order, output, {}))
+            if not isinstance(verdict, Order):
+                claims.settle(self.db, [verdict])
+                break
+            order = verdict
+        return jobs.get(self.db, job.tenant_id, made.id)
+
+    def coding(self, job: Job) -> dict[str, Any]:
+        assert job.result is not None
+        assert job.result.coding is not None
+        return job.result.coding
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    return Desk(database)
+
+
+@pytest.fixture
+def make_session(database: Database) -> Callable[[], str]:
+    return lambda: sessions.create(database, DEFAULT_TENANT, None).id
+
+
+def test_a_code_job_is_answered_with_code_symbols_checks_and_tree(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+
+    done = desk.run("double a number, name it double", DOUBLE, session_id=session)
+
+    coding = desk.coding(done)
+    assert (coding["code"], coding["language"], coding["asked"]) == (DOUBLE, "python", 1)
+    assert coding["instruction"]["name"] == "double"
+    assert [symbol["name"] for symbol in coding["symbols"]] == ["double"]
+    (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "double")
+    assert (kept.code, kept.job_id) == (DOUBLE, done.id)
+
+
+def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(desk: Desk) -> None:
+    done = desk.run("double", "def double(x)\n    return 2", DOUBLE)
+
+    assert desk.coding(done)["asked"] == 2
+    assert desk.coding(done)["code"] == DOUBLE
+    assert "line 1" in desk.prompts[1]
+    assert done.result is not None
+    assert (done.result.prompt_tokens, done.result.completion_tokens) == (20, 4)
+
+
+def test_a_second_fault_is_answered_as_it_is_and_nothing_of_it_is_remembered(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+
+    done = desk.run("double", "def double(", "def double((", session_id=session)
+
+    (check,) = desk.coding(done)["checks"]
+    assert (done.state, check["state"], check["fault"]["line"]) == ("succeeded", "failed", 1)
+    place = ("session_id", session)
+    assert symbols.list_page(desk.db, DEFAULT_TENANT, place, limit=9) == []
+
+
+def test_a_refusal_is_no_code(desk: Desk) -> None:
+    done = desk.run("how is the weather", "Sorry, I can only write small functions.")
+
+    assert (desk.coding(done)["code"], desk.coding(done)["checks"]) == (None, [])
+
+
+def test_a_symbol_reaches_another_session_s_prompt_through_the_scope_alone(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    desk.run("double", DOUBLE, session_id=make_session(), scope="project")
+
+    desk.run("use double", AREA, session_id=make_session())
+    desk.run("use double", AREA, session_id=make_session(), scope="other")
+    used = desk.run("use double", AREA, session_id=make_session(), scope="project")
+
+    assert [DOUBLE in prompt for prompt in desk.prompts] == [False, False, False, True]
+    assert desk.prompts[3].startswith("system: Known definitions:")
+    context = desk.coding(used)["context_used"]["symbols"]
+    assert [symbol["name"] for symbol in context["used"]] == ["double"]
+    assert context["resolved"] == {"double": ["double"]}
+
+
+def test_a_turn_that_is_repeated_makes_its_symbols_superfluous(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+    desk.run("double", DOUBLE, session_id=session)
+
+    done = desk.run("rename it", AREA, session_id=session)
+
+    assert "system:" not in desk.prompts[1]
+    assert desk.prompts[1].count(DOUBLE) == 1
+    context = desk.coding(done)["context_used"]
+    assert context["turns"] == {"used": 1, "dropped": 0}
+    assert [symbol["name"] for symbol in context["symbols"]["visible"]] == ["double"]
+
+
+def test_what_the_context_has_no_room_for_comes_back_as_a_definition(
+    database: Database, make_session: Callable[[], str]
+) -> None:
+    desk = Desk(database, max_context=700, options={"context_tokens": 100})
+    session = make_session()
+    desk.run(f"double {'x' * 300}", DOUBLE, session_id=session)
+
+    done = desk.run("use double", AREA, session_id=session)
+
+    assert desk.coding(done)["context_used"]["turns"] == {"used": 0, "dropped": 1}
+    assert desk.prompts[1].startswith(f"system: Known definitions:\n{DOUBLE}")
+
+
+def test_a_pinned_turn_stays_when_another_makes_room(
+    database: Database, make_session: Callable[[], str]
+) -> None:
+    desk = Desk(database, max_context=900, options={"context_tokens": 100})
+    session = make_session()
+    desk.run(f"first {'x' * 300}", DOUBLE, session_id=session)
+    desk.run(f"second {'x' * 300}", AREA, session_id=session)
+    sessions.pin_turn(database, session, 1, pinned=True)
+
+    desk.run("third", AREA, session_id=session)
+
+    assert ("first" in desk.prompts[2], "second" in desk.prompts[2]) == (True, False)

@@ -1,0 +1,129 @@
+"""Context memory in the store: versions, sharing by scope, tenants, limits, age."""
+
+import time
+from typing import Any
+
+import pytest
+
+from app.coding import memory
+from app.errors import NotFound
+from app.models import claims, keys, sessions, symbols
+from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Memo, NewSymbol, Symbol
+from tests.integration import makers
+
+pytestmark = pytest.mark.integration
+
+
+def make(name: str, code: str = "") -> NewSymbol:
+    return NewSymbol(name, "function", "python", code or f"def {name}(): pass")
+
+
+def keep(db: Database, *new: NewSymbol, **changes: Any) -> None:
+    """Stores symbols as a settled job would."""
+    fields = {"tenant_id": DEFAULT_TENANT, "job_id": "job_1", "session_id": None, "scope": None}
+    memo = Memo(**({"symbols": new, "max_symbols": 500} | fields | changes))
+    with db.write() as tx:
+        symbols.store(tx, memo)
+
+
+def see(db: Database, tenant_id: str = DEFAULT_TENANT, **place: Any) -> list[Symbol]:
+    return memory.retrieve(memory.Scope(db, tenant_id, **place))
+
+
+def names(found: list[Symbol]) -> list[str]:
+    return sorted(symbol.name for symbol in found)
+
+
+@pytest.fixture
+def session(database: Database) -> str:
+    return sessions.create(database, DEFAULT_TENANT, None).id
+
+
+def test_a_changed_symbol_is_a_new_version_and_the_same_code_is_not(
+    database: Database, session: str
+) -> None:
+    for code in ("def f(): return 1", "def f(): return 1", "def f(): return 2"):
+        keep(database, make("f", code), session_id=session)
+
+    versions = symbols.list_versions(database, DEFAULT_TENANT, session, "f")
+
+    assert [(v.version, v.is_current) for v in versions] == [(2, True), (1, False)]
+    assert [symbol.code for symbol in see(database, session_id=session)] == ["def f(): return 2"]
+
+
+def test_a_symbol_is_seen_elsewhere_through_its_scope_and_not_otherwise(
+    database: Database, session: str
+) -> None:
+    other = sessions.create(database, DEFAULT_TENANT, None).id
+    keep(database, make("shared"), session_id=session, scope="project")
+    keep(database, make("own"), session_id=session)
+
+    assert names(see(database, session_id=other)) == []
+    assert names(see(database, session_id=other, name="project")) == ["shared"]
+    assert names(see(database, session_id=other, name="elsewhere")) == []
+    assert names(see(database, session_id=session)) == ["own", "shared"]
+
+
+def test_another_tenant_sees_nothing_through_the_same_scope(
+    database: Database, session: str
+) -> None:
+    keys.create(database, "n", "stranger")
+    keep(database, make("f"), session_id=session, scope="project")
+
+    assert see(database, "stranger", name="project") == []
+    assert see(database, "stranger", session_id=session) == []
+    with pytest.raises(NotFound):
+        symbols.list_versions(database, "stranger", session, "f")
+
+
+def test_a_session_s_own_symbol_wins_over_a_shared_one(database: Database, session: str) -> None:
+    other = sessions.create(database, DEFAULT_TENANT, None).id
+    keep(database, make("f", "mine"), session_id=session)
+    keep(database, make("f", "theirs"), session_id=other, scope="project")
+
+    seen = see(database, session_id=session, name="project")
+
+    assert [symbol.code for symbol in seen] == ["mine"]
+
+
+def test_the_oldest_symbols_that_nobody_pinned_make_room(database: Database, session: str) -> None:
+    keep(database, make("pinned"), make("old"), session_id=session)
+    symbols.pin(database, DEFAULT_TENANT, session, "pinned", pinned=True)
+
+    keep(database, make("a"), make("b"), session_id=session, max_symbols=3)
+
+    assert names(see(database, session_id=session)) == ["a", "b", "pinned"]
+
+
+def test_old_symbols_are_forgotten_unless_pinned(database: Database, session: str) -> None:
+    keep(database, make("pinned"), make("old"), session_id=session)
+    symbols.pin(database, DEFAULT_TENANT, session, "pinned", pinned=True)
+    makers.age(database, "symbols", "created_at", 40 * 86_400)
+    keep(database, make("new"), session_id=session)
+
+    assert names(see(database, session_id=session)) == ["new", "pinned"]
+    assert symbols.forget(database, before=time.time() - 30 * 86_400) == 1
+    assert names(see(database, session_id=session)) == ["new", "pinned"]
+
+
+def test_a_session_takes_its_symbols_with_it(database: Database, session: str) -> None:
+    keep(database, make("f"), session_id=session, scope="project")
+
+    sessions.delete(database, DEFAULT_TENANT, session)
+
+    assert see(database, name="project") == []
+
+
+def test_a_late_attempt_leaves_no_symbol(database: Database, session: str) -> None:
+    holder = makers.add_worker(database)
+    makers.add_job(database, session_id=session, kind="code")
+    (job,) = makers.take(database, holder)
+    memo = Memo(DEFAULT_TENANT, job.id, session, None, (make("f"),), 500)
+    late = makers.succeed(job)
+    claims.release(database, [(job.id, job.attempt)])
+
+    claims.settle(database, [type(late)(**(vars(late) | {"memo": memo}))])
+
+    assert see(database, session_id=session) == []

@@ -1,0 +1,191 @@
+"""The steps of the code pipeline, without a model: compose, extract, check, ask again, choose."""
+
+from typing import Any
+
+import pytest
+
+from app.coding import languages, memory, pipeline, symbols, syntax
+from app.wire.rows import Symbol
+
+
+def make_symbol(number: int, name: str, code: str = "", **changes: Any) -> Symbol:
+    fields: dict[str, Any] = {
+        "id": number,
+        "tenant_id": "t",
+        "session_id": "s",
+        "scope": None,
+        "name": name,
+        "kind": "function",
+        "language": "python",
+        "version": 1,
+        "signature": None,
+        "type": None,
+        "value": None,
+        "code": code or f"def {name}(): pass",
+        "job_id": "job_1",
+        "pinned": False,
+        "is_current": True,
+        "created_at": 0.0,
+    }
+    return Symbol(**(fields | changes))
+
+
+GOOD = "def double(x):\n    return 2 * x"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "language"),
+    [
+        (GOOD, GOOD, "python"),
+        (f"Sure!\n```python\n{GOOD}\n```\nHope it helps.", GOOD, "python"),
+        ("```js\nconst f = x => x;\n```", "const f = x => x;", "javascript"),
+        ("```python\na = 1\n```\nand\n```python\nb = 2\n```", "a = 1\nb = 2", "python"),
+        ("I am sorry, I only write small functions.", None, None),
+        ("", None, None),
+        ("```\nSELECT a FROM b;\n```", "SELECT a FROM b;", "sql"),
+    ],
+)
+def test_code_is_taken_out_of_an_answer(text: str, code: str | None, language: str | None):
+    answer = pipeline.read_answer(text, pipeline.parse_instruction("do it"))
+
+    assert (answer.code, answer.language) == (code, language)
+
+
+def test_what_an_answer_defines_and_its_check_are_in_the_result():
+    shown = pipeline.read_answer(GOOD, pipeline.parse_instruction("double")).as_json()
+
+    assert [(s["name"], s["signature"]) for s in shown["symbols"]] == [("double", "double(x)")]
+    assert shown["checks"] == [{"name": "syntax", "state": "passed", "fault": None}]
+
+
+def test_a_fault_names_its_line_and_leaves_no_symbol():
+    answer = pipeline.read_answer("def f(x):\n    return x +", pipeline.parse_instruction("f"))
+
+    assert answer.fault is not None
+    assert (answer.fault.line, answer.symbols, answer.is_sound) == (2, (), False)
+
+
+def test_a_wrong_answer_is_asked_for_again_once_with_the_error():
+    asked: list[pipeline.Messages] = []
+
+    def generate(messages: pipeline.Messages) -> str:
+        asked.append(messages)
+        return "def f(:" if len(asked) == 1 else GOOD
+
+    code = pipeline.generate_code("写一个函数", generate=generate)
+
+    assert code == GOOD
+    assert len(asked) == 2
+    assert "第 1 行" in asked[1][-1]["content"]
+    assert asked[1][-2] == {"role": "assistant", "content": "def f(:"}
+
+
+def test_nobody_is_asked_a_third_time():
+    answers = iter(["def f(:", "def g(:"])
+
+    code = pipeline.generate_code("f", generate=lambda _messages: next(answers))
+
+    assert code == "def g(:"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "heading"),
+    [("use f", "Known definitions:"), ("用 f", "已有定义："), ("f を使って", "既存の定義：")],
+)
+def test_known_definitions_stand_in_a_system_message_in_the_instruction_s_language(
+    prompt: str, heading: str
+):
+    tree = pipeline.parse_instruction(prompt)
+    asked = [{"role": "user", "content": prompt}]
+
+    messages = pipeline.compose(tree, [make_symbol(1, "f", GOOD)], [], asked, style="plain")
+
+    assert messages == [{"role": "system", "content": f"{heading}\n{GOOD}"}, *asked]
+    assert pipeline.compose(tree, [], [], asked, style="plain") == asked
+    assert "python" in pipeline.compose(tree, [], [], asked, style="guided")[0]["content"]
+
+
+def choose(text: str, found: list[Symbol], *, budget: int = 100, seen: str = "") -> memory.Choice:
+    tree = pipeline.parse_instruction(text)
+    return memory.choose(found, tree, text, seen=seen, count=len, budget=budget)
+
+
+def test_named_symbols_come_before_later_ones_within_the_budget():
+    found = [make_symbol(3, "newest"), make_symbol(2, "middle"), make_symbol(1, "first")]
+
+    choice = choose("call first twice", found, budget=2 * len("def middle(): pass"))
+
+    assert [symbol.name for symbol in choice.used] == ["first", "newest"]
+    assert [symbol.name for symbol in choice.dropped] == ["middle"]
+    assert choice.resolved["first"] == ["first"]
+
+
+def test_a_pronoun_means_the_latest_function():
+    found = [make_symbol(3, "X", kind="variable"), make_symbol(2, "b"), make_symbol(1, "a")]
+
+    assert choose("rename it to total", found).resolved == {"it": ["b"]}
+    assert choose("把它改名", found).resolved == {"它": ["b"]}
+    assert choose("それを改名して", found).resolved == {"それ": ["b"]}
+
+
+def test_what_stands_in_a_repeated_turn_is_not_shown_twice():
+    choice = choose("use it", [make_symbol(1, "f", GOOD)], seen=f"```\n{GOOD}\n```")
+
+    assert (choice.used, [s.name for s in choice.visible]) == ((), ["f"])
+
+
+CODE = {
+    "python": "import math\nRATE = 0.5\ndef f(a, b=2) -> int:\n    return a\nclass P:\n    pass\n",
+    "javascript": "import m from 'm';\nconst RATE = 0.5;\nfunction f(a) { return a; }\nclass P {}\n",
+    "typescript": "interface P { a: number }\nconst RATE: number = 0.5;\nfunction f(a: string) {}\n",
+    "java": "import java.util.List;\nclass P { int f() { return 1; } }\n",
+    "go": 'package m\nimport "fmt"\nconst RATE = 0.5\nfunc f(a int) int { return a }\n',
+    "rust": "const RATE: f64 = 0.5;\nfn f(a: i32) -> i32 { a }\nstruct P { x: i32 }\n",
+    "c": "#include <stdio.h>\nint rate = 5;\nint f(int a) { return a; }\n",
+    "cpp": "#include <vector>\nclass P { int x; };\nint f(int a) { return a; }\n",
+    "bash": "RATE=5\nf() { echo hi; }\n",
+    "sql": "CREATE TABLE p (id int);\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("python", "math:import RATE:variable f:function P:class"),
+        ("javascript", "m:import RATE:variable f:function P:class"),
+        ("typescript", "P:class RATE:variable f:function"),
+        ("java", "List:import P:class"),
+        ("go", "fmt:import RATE:variable f:function"),
+        ("rust", "RATE:variable f:function P:class"),
+        ("c", "stdio.h:import rate:variable f:function"),
+        ("cpp", "vector:import P:class f:function"),
+        ("bash", "RATE:variable f:function"),
+        ("sql", "p:class"),
+    ],
+)
+def test_symbols_are_taken_from_every_language(language: str, expected: str):
+    found = symbols.extract(CODE[language], language)
+
+    assert " ".join(f"{each.name}:{each.kind}" for each in found) == expected
+    assert syntax.find_fault(CODE[language], language) is None
+
+
+def test_python_variables_have_literal_values_and_inferred_types():
+    found = symbols.extract(
+        "A = -3\nB: list[int] = make()\nC = {'x': 1}\nD = open('f')\n", "python"
+    )
+
+    shown = [(symbol.name, symbol.type, symbol.value) for symbol in found]
+    assert shown == [
+        ("A", "int", "-3"),
+        ("B", "list[int]", None),
+        ("C", "dict", "{'x': 1}"),
+        ("D", None, None),
+    ]
+
+
+@pytest.mark.parametrize("language", sorted(languages.PARSED))
+def test_broken_code_is_found_in_every_language(language: str):
+    broken = CODE[language].rstrip()[:-1] + "(("
+
+    assert syntax.find_fault(broken, language) is not None
