@@ -11,7 +11,7 @@ from typing import Any
 
 from app import locales
 from app.coding import instruction, languages, memory, symbols, syntax
-from app.coding.instruction import Tree
+from app.coding.instruction import Intent, Target, Tree
 from app.coding.syntax import Fault
 from app.wire.rows import NewSymbol, Symbol
 
@@ -83,6 +83,16 @@ def compose(
         parts.append("\n".join([heading, *(symbol.code for symbol in shown)]))
     system = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
     return [*system, *turns, *asked]
+
+
+def begin(tree: Tree) -> str:
+    """How the answer must begin where the instruction fixes it: the name and the parameters of a
+    new Python function. The model goes on from there; the empty string where nothing is fixed."""
+    is_new = tree.intent == Intent.CREATE and tree.target == Target.FUNCTION
+    if not is_new or tree.language not in (None, _USUAL) or tree.name is None:
+        return ""
+    listed = ", ".join(parameter.name for parameter in tree.parameters)
+    return f"def {tree.name.text}({listed}" if tree.parameters else f"def {tree.name.text}("
 
 
 def compose_again(tree: Tree, messages: Messages, answer: Answer) -> Messages:

@@ -13,7 +13,7 @@ import orjson
 
 from app import locales
 from app.errors import AutoglmError, BadRequest
-from app.intake import lines, links, schemas
+from app.intake import kinds, lines, links, schemas
 from app.wire import generation
 
 DEFAULT_ANSWER_TOKENS = 256  # the engine's, where a line does not say max_tokens
@@ -95,7 +95,8 @@ class Preflight:
     def _measure(self, body: dict[str, Any], model: str) -> None:
         """Counts the tokens of a line that can run; AutoglmError for any other. Of a conversation
         only what the line itself says is counted: what precedes it is not there yet."""
-        rest, _ = links.split(body, self.rules.endpoint, self._index)
+        plain, _ = kinds.split(body, self.rules.endpoint)
+        rest, _ = links.split(plain, self.rules.endpoint, self._index)
         request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
         schemas.check(body)
         self.prompt_tokens += self.measure(model, request) or 0

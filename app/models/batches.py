@@ -215,7 +215,7 @@ def _line_row(batch: Batch, line: Line, current: Any) -> dict[str, Any]:
         "id": ids.make_job(),
         "tenant_id": batch.tenant_id,
         "key_id": batch.key_id,
-        "kind": "text",
+        "kind": line.kind,
         "model": line.model,
         "endpoint": batch.endpoint,
         "state": state.value,

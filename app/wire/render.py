@@ -60,6 +60,7 @@ def completion(job: Job, result: Result) -> dict[str, Any]:
         "choices": [show(number, each) for number, each in enumerate(list_choices(result))],
         "usage": usage(result),
         "provenance": result.provenance,
+        **({} if result.coding is None else {"coding": result.coding}),
     }
 
 

@@ -242,6 +242,7 @@ class Line:
     model: str
     request: dict[str, Any]
     problem: Problem | None = None
+    kind: str = "text"
     session_id: str | None = None
     parent_line: int | None = None
 

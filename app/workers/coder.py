@@ -41,6 +41,7 @@ class Draft:
     tree: Tree
     messages: Messages
     context: dict[str, Any]
+    beginning: str = ""  # of the answer, put into the model's mouth
     first: Result | None = None
 
 
@@ -54,7 +55,7 @@ class Coder:
     def prepare(self, job: Job) -> Order:
         """The engine's order for a code job. Raises AutoglmError as orders.prepare does."""
         draft = self._draft(job)
-        order = self._order(job, draft.messages)
+        order = self._order(job, draft.messages, draft.beginning)
         self._keep(job, draft)
         return order
 
@@ -63,6 +64,8 @@ class Coder:
         code was not well formed."""
         assert outcome.result is not None
         draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
+        outcome = _complete(outcome, draft)
+        assert outcome.result is not None
         answer = pipeline.read_answer(outcome.result.text, draft.tree)
         if answer.fault is not None and draft.first is None:
             again = self._ask_again(job, draft, answer, outcome.result)
@@ -87,7 +90,8 @@ class Coder:
         )
         messages = pipeline.compose(tree, choice.used, repeated, asked, style=bench.style)
         used = {"used": len(turns), "dropped": dropped}
-        return Draft(tree, messages, {"symbols": choice.as_json(), "turns": used})
+        beginning = pipeline.begin(tree) if bench.style == "plain" else ""
+        return Draft(tree, messages, {"symbols": choice.as_json(), "turns": used}, beginning)
 
     def _scope(self, job: Job) -> memory.Scope:
         days = self._bench.options.days
@@ -115,10 +119,10 @@ class Coder:
         used = bench.tokenizer.count(asked) + answer + bench.options.context_tokens
         return bench.max_context - used
 
-    def _order(self, job: Job, messages: Messages) -> Order:
+    def _order(self, job: Job, messages: Messages, beginning: str) -> Order:
         bench = self._bench
         text.refuse_huge(bench.tokenizer, job.request, bench.max_context)
-        return orders.make(bench.tokenizer, job, bench.max_context, messages)
+        return orders.make(bench.tokenizer, job, bench.max_context, messages, beginning)
 
     def _keep(self, job: Job, draft: Draft) -> None:
         while len(self._drafts) >= _MOST_DRAFTS:  # of jobs that were cancelled or given back
@@ -131,7 +135,7 @@ class Coder:
         """None where the longer conversation does not fit: then the first answer stands."""
         messages = pipeline.compose_again(draft.tree, draft.messages, answer)
         try:
-            order = self._order(job, messages)
+            order = self._order(job, messages, draft.beginning)
         except AutoglmError:
             return None
         self._keep(job, replace(draft, messages=messages, first=result))
@@ -160,6 +164,13 @@ class Coder:
             symbols=answer.symbols[:_MOST_SYMBOLS],
             max_symbols=self._bench.options.max_symbols,
         )
+
+
+def _complete(outcome: Outcome, draft: Draft) -> Outcome:
+    """The answer with its beginning."""
+    assert outcome.result is not None
+    text = draft.beginning + outcome.result.text
+    return replace(outcome, result=replace(outcome.result, text=text))
 
 
 def _find_instruction(messages: Messages) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
-from app.intake import lines, links
+from app.intake import kinds, lines, links
 from app.models import backlog, batches, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
@@ -164,12 +164,14 @@ def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list
 def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.Index) -> Line:
     """A checked line as it is stored: with its request, or with why it cannot run."""
     custom_id: str | None = None
-    request, problem, named = {}, None, links.Links()
+    request, problem, named, asked = {}, None, links.Links(), kinds.Kind()
     try:
         record = lines.read_record(raw, settings.limits)
         custom_id = str(record["custom_id"])
-        body, named = links.split(record["body"], batch.endpoint, index)
+        body, asked = kinds.split(record["body"], batch.endpoint)
+        body, named = links.split(body, batch.endpoint, index)
         request = generation.parse(body, endpoint=batch.endpoint, limits=settings.limits)
+        request |= {} if asked.scope is None else {"scope": asked.scope}
     except lines.BadLine as error:  # it was good when the file was checked
         _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400
         problem = Problem("internal_error")
@@ -180,7 +182,9 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
     except Exception:
         _logger.exception("line %d", raw.number, extra={"action": "ingest", "batch_id": batch.id})
         problem = Problem("internal_error")
-    return Line(raw.number, custom_id, batch.model or "", request, problem, **vars(named))
+    return Line(
+        raw.number, custom_id, batch.model or "", request, problem, kind=asked.kind, **vars(named)
+    )
 
 
 def _make_problem(error: AutoglmError, locale: str) -> Problem:

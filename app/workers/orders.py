@@ -45,13 +45,18 @@ def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | Non
 
 
 def make(
-    tokenizer: Tokenizer, job: Job, max_context: int | None, messages: Messages | None
+    tokenizer: Tokenizer,
+    job: Job,
+    max_context: int | None,
+    messages: Messages | None,
+    beginning: str = "",
 ) -> Order:
-    """The order for a conversation; without one, for the job's raw prompt."""
+    """The order for a conversation; without one, for the job's raw prompt. `beginning` is what the
+    answer starts with: the model only goes on from there."""
     if messages is None:
         prompt = tokenizer.encode(job.request["prompt"])
     else:
-        prompt = tokenizer.prompt(messages)
+        prompt = [*tokenizer.prompt(messages), *(tokenizer.encode(beginning) if beginning else ())]
     sampling = _read_sampling(job)
     if max_context is not None:
         sampling = _fit(sampling, job, len(prompt), max_context)
