@@ -35,4 +35,6 @@ def choose() -> str:
 def explain(code: str, values: Mapping[str, Any]) -> str:
     """The text of an error code, in this request's language."""
     given = {name: value for name, value in values.items() if name != "param"}
-    return locales.explain(AutoglmError(code, param=values.get("param"), **given), choose())
+    error = AutoglmError(code, param=values.get("param"), **given)
+    fallback = context.current().settings.locale.fallback
+    return locales.explain(error, choose(), fallback=fallback)

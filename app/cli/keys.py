@@ -62,9 +62,14 @@ def _database(config: str | None) -> Iterator[Database]:
 
 
 def _describe(key: Key) -> str:
-    state = "active" if key.revoked_at is None else f"revoked {_date(key.revoked_at)}"
+    revoked = key.revoked_at
+    state = cli.say("api.key_active") if revoked is None else _say_revoked(revoked)
     fields = (key.id, f"{key.prefix}...", key.tenant_id, _date(key.created_at), state, key.name)
     return "\t".join(fields)
+
+
+def _say_revoked(stamp: float) -> str:
+    return cli.say("api.key_revoked", date=_date(stamp))
 
 
 def _date(stamp: float) -> str:

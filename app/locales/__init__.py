@@ -14,19 +14,23 @@ from app.locales.negotiation import negotiate, system
 FALLBACK = "en-US"
 
 _FOLDER = Path(__file__).parent
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w |()-]*))?\}")
 
 __all__ = ["FALLBACK", "explain", "message", "negotiate", "system", "texts"]
 
 
-def message(key: str, /, locale: str | None = None, **values: Any) -> str:
-    """The text of a dotted key; an unknown locale or a missing key falls back to English."""
-    return _render(key, locale, values)
+def message(
+    key: str, /, locale: str | None = None, *, fallback: str = FALLBACK, **values: Any
+) -> str:
+    """The text of a dotted key; an unknown locale or a missing key falls back to `fallback`, and
+    from there to English."""
+    return _render(key, locale or fallback, fallback, values)
 
 
-def explain(error: AutoglmError, locale: str | None = None) -> str:
+def explain(error: AutoglmError, locale: str | None = None, *, fallback: str = FALLBACK) -> str:
     """The text of an error: `errors.<code>` filled with its values and its `param`."""
-    return _render(f"errors.{error.code}", locale, {"param": error.param, **error.values})
+    values = {"param": error.param, **error.values}
+    return _render(f"errors.{error.code}", locale or fallback, fallback, values)
 
 
 @cache
@@ -43,17 +47,31 @@ def texts(locale: str) -> Mapping[str, str]:
     }
 
 
-def _render(key: str, locale: str | None, values: Mapping[str, Any]) -> str:
-    locale = locale or FALLBACK
-    template = texts(locale).get(key) or texts(FALLBACK).get(key)
-    if template is None:
-        return _render("locales.missing", locale, {"key": key})
-    return _PLACEHOLDER.sub(lambda found: _show(found, locale, values), template)
+def _render(key: str, locale: str, fallback: str, values: Mapping[str, Any]) -> str:
+    names = (locale, fallback, FALLBACK)
+    spoken = next((name for name in names if key in texts(name)), None)
+    if spoken is None:
+        return _render("locales.missing", locale, fallback, {"key": key})
+    template = texts(spoken)[key]
+    return _PLACEHOLDER.sub(lambda found: _show(found, spoken, values), template)
 
 
 def _show(found: re.Match[str], locale: str, values: Mapping[str, Any]) -> str:
     """What stands for one placeholder; a value that was not given leaves its name in sight."""
-    return _text(values[found[1]], locale) if found[1] in values else found[0]
+    name, forms = found.groups()
+    if name not in values:
+        return found[0]
+    return _text(values[name], locale) if forms is None else _count(values[name], forms, locale)
+
+
+def _count(number: Any, forms: str, locale: str) -> str:
+    """A number with its thousands set apart, and the noun that goes with it: "1 file|2 files" is
+    written {count:file|files}. Chinese and Japanese have one form and may leave it empty."""
+    if not isinstance(number, int):
+        return _text(number, locale)
+    one, _, many = forms.partition("|")
+    noun = one if number == 1 else many or one
+    return f"{number:,} {noun}" if noun else f"{number:,}"
 
 
 def _text(value: Any, locale: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.errors import WeightsError
+from app.errors import AutoglmError, WeightsError
 
 MANIFEST = "MANIFEST.json"
 SUFFIX = ".sig"
@@ -51,7 +51,8 @@ def parse(raw: bytes, *, file: str) -> Manifest:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("weights_manifest_broken", file=file, detail=str(error)) from error
     if len({each.name for each in files}) != len(files):
-        raise WeightsError("weights_manifest_broken", file=file, detail="duplicate name")
+        twice = AutoglmError("weights_name_twice")
+        raise WeightsError("weights_manifest_broken", file=file, detail=twice)
     return Manifest(files)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app import settings, text
+from app.coding import pipeline
 from app.inference.engine import FinishReason, Output
 from app.models import claims, jobs, sessions, symbols
 from app.models.database import Database
@@ -37,16 +38,24 @@ class Desk:
         request |= {"scope": changes.pop("scope")} if "scope" in changes else {}
         made = makers.add_job(self.db, kind="code", request=request, **changes)
         (job,) = makers.take(self.db, self.holder)
+        self.answer(job, *answers)
+        return jobs.get(self.db, job.tenant_id, made.id)
+
+    def answer(self, job: Job, *answers: str) -> None:
+        """The engine gives what follows on the beginning that the prompt ends with."""
         order = self.coder.prepare(job)
+        asked = pipeline.parse_instruction(job.request["messages"][-1]["content"])
+        beginning = pipeline.begin(asked)
         for answer in answers:
             self.prompts.append(bytes(order.request.prompt).decode())
-            output = Output(order.request.id, (1, 2), answer, FinishReason.STOP, 10)
+            output = Output(
+                order.request.id, (1, 2), answer.removeprefix(beginning), FinishReason.STOP, 10
+            )
             verdict = self.coder.review(job, orders.conclude(order, output, {}))
             if not isinstance(verdict, Order):
                 claims.settle(self.db, [verdict])
                 break
             order = verdict
-        return jobs.get(self.db, job.tenant_id, made.id)
 
     def coding(self, job: Job) -> dict[str, Any]:
         assert job.result is not None
@@ -77,6 +86,7 @@ def test_a_code_job_is_answered_with_code_symbols_checks_and_tree(
     assert [symbol["name"] for symbol in coding["symbols"]] == ["double"]
     (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "double")
     assert (kept.code, kept.job_id) == (DOUBLE, done.id)
+    assert desk.prompts[0].endswith("assistant: def double(")
 
 
 def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(desk: Desk) -> None:

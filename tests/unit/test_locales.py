@@ -20,7 +20,7 @@ KINDS = {
 
 
 def _placeholders(text: str) -> list[str]:
-    return sorted(set(re.findall(r"\{(\w+)\}", text)))
+    return sorted(set(re.findall(r"\{(\w+)(?::[^{}]*)?\}", text)))
 
 
 @pytest.mark.parametrize("locale", settings.LOCALES)
@@ -220,3 +220,74 @@ def test_the_terminal_speaks_its_own_language(monkeypatch, variables, expected):
         monkeypatch.setenv(name, value)
 
     assert locales.system() == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "The server found 0 problems in f"),
+        (1, "The server found 1 problem in f"),
+        (12_345, "The server found 12,345 problems in f"),
+    ],
+)
+def test_numbers_have_their_form(count: int, expected: str):
+    shown = locales.message("errors.batch_refused", "en-US", problems=count, path="f")
+
+    assert shown.startswith(expected)
+    for locale in ("zh-CN", "ja-JP"):
+        assert f"{count:,}" in locales.message("errors.batch_refused", locale, problems=count)
+
+
+def test_a_missing_key_is_said_in_the_configured_fallback(monkeypatch):
+    known = {"ja-JP": {"a.b": "はい"}, "zh-CN": {}, "en-US": {"a.b": "yes"}}
+    monkeypatch.setattr(locales, "texts", lambda name: known.get(name, {}))
+
+    assert locales.message("a.b", "zh-CN", fallback="ja-JP") == "はい"
+    assert locales.message("a.b", "zh-CN") == "yes"
+    assert locales.message("a.b", "fr", fallback="zh-CN") == "yes"
+
+
+_SHOWN = {"echo", "secho", "ClickException", "UsageError", "BadParameter", "abort", "confirm"}
+_SHOWN |= {"write_paragraph", "write_text", "add_column", "Panel"}
+_SPOKEN = {"help", "prompt", "short_help", "epilog", "description"}
+_PROSE = re.compile(r"[A-Za-z]{2,},? [a-z]{2,}|[぀-鿿]")
+
+
+def _literals(node: ast.AST) -> list[str]:
+    """Every literal text below a node."""
+    inner = (each for each in ast.walk(node) if isinstance(each, ast.Constant))
+    return [each.value for each in inner if isinstance(each.value, str)]
+
+
+def _spoken(call: ast.Call) -> list[ast.expr]:
+    """The arguments of a call that a person will read."""
+    named = [word.value for word in call.keywords if word.arg in _SPOKEN]
+    is_shown = ast.unparse(call.func).split(".")[-1] in _SHOWN
+    return [*named, *(call.args if is_shown else ())]
+
+
+def test_no_message_stands_in_the_code():
+    """What a person reads comes from the message files; logs are for operators, in English."""
+    found = [
+        f"{file}: {text}"
+        for file, call in _calls()
+        for argument in _spoken(call)
+        for text in _literals(argument)
+        if _PROSE.search(text) and not re.fullmatch(r"[a-z_.]+", text)
+    ]
+
+    assert found == []
+
+
+def test_no_literal_goes_into_a_value_of_an_error():
+    """A word that is put into a message must be translated too: it is an error of its own."""
+    found = [
+        f"{file}: {text}"
+        for file, call in _calls()
+        if ast.unparse(call.func).split(".")[-1] in KINDS
+        for word in call.keywords
+        for text in _literals(word.value)
+        if word.arg not in ("param", None) and _PROSE.search(text)
+    ]
+
+    assert found == []

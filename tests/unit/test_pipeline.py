@@ -189,3 +189,19 @@ def test_broken_code_is_found_in_every_language(language: str):
     broken = CODE[language].rstrip()[:-1] + "(("
 
     assert syntax.find_fault(broken, language) is not None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "beginning"),
+    [
+        ("Write area(width, height).", "def area(width, height"),
+        ("写一个函数 add，参数 a 和 b", "def add(a, b"),
+        ("Write a function called total.", "def total("),
+        ("Write a Go function called total.", ""),
+        ("Rename total to sum_up.", ""),
+        ("double a number", ""),
+        ("a class called Stack", ""),
+    ],
+)
+def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: str):
+    assert pipeline.begin(pipeline.parse_instruction(prompt)) == beginning

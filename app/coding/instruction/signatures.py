@@ -94,8 +94,11 @@ class Signature:
 
 
 def find(text: str, *, language: str | None = None) -> list[Signature]:
-    """Every signature and call in prose, in order, none inside another."""
-    return list(_iterate(text, language))
+    """Every signature and call in prose, in order, none inside another. Wide brackets are a
+    signature's only where no others are: they also hold units and remarks."""
+    found = list(_iterate(text, language))
+    plain = [each for each in found if text[each.name.end] == "("]
+    return plain if any(not each.is_call for each in plain) else found
 
 
 def _iterate(text: str, language: str | None) -> Iterator[Signature]:
