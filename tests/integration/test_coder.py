@@ -27,7 +27,7 @@ class Desk:
 
     def __init__(self, db: Database, **changes: Any) -> None:
         options = settings.Memory(**changes.pop("options", {}))
-        fields = {"max_context": 4000, "style": "plain", "options": options}
+        fields: dict[str, Any] = {"max_context": 4000, "style": "plain", "options": options}
         self.db = db
         self.coder = Coder(Bench(db, text.Bytes(), **(fields | changes)))
         self.holder = makers.add_worker(db)

@@ -22,8 +22,9 @@ def make(name: str, code: str = "") -> NewSymbol:
 
 def keep(db: Database, *new: NewSymbol, **changes: Any) -> None:
     """Stores symbols as a settled job would."""
-    fields = {"tenant_id": DEFAULT_TENANT, "job_id": "job_1", "session_id": None, "scope": None}
-    memo = Memo(**({"symbols": new, "max_symbols": 500} | fields | changes))
+    fields: dict[str, Any] = {"tenant_id": DEFAULT_TENANT, "job_id": "job_1"}
+    fields |= {"session_id": None, "scope": None, "symbols": new, "max_symbols": 500}
+    memo = Memo(**(fields | changes))
     with db.write() as tx:
         symbols.store(tx, memo)
 
