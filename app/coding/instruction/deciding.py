@@ -23,12 +23,15 @@ CONFIGURED = frozenset({"yaml", "json", "toml", "ini", "dockerfile", "nginx", "m
 _CONFIG_FILE = re.compile(
     r"(?i)(?:.*\.(?:ya?ml|toml|ini|cfg|conf|json|xml|gradle|properties|tf|mk)|.*file|\..*|cmakelists\.txt)$"
 )
+_KANA = re.compile(r"[\u3040-\u30ff]")
 _SHELLS = frozenset({"bash", "powershell", "batch"})
 _STUB = re.compile(
     r"pass\b|\.\.\.|unimplemented!|todo!|TODO|NotImplemented|panic\(|throw new|// *\.\.\.|^\s*$"
 )
 _DECLARATION = re.compile(
-    r"^(?!.*\b(?:select|from|where)\b).*\w\(.*\)[^=+*/]*(?:[;:{]|\{ ?\}|\.\.\.)?$", re.I
+    r"^(?!.*\b(?:select|from|where|return)\b)\s*(?:[\w<>\[\],:&*?.]+\s+)+\w+(?:<[^>]*>)? ?\(.*\)"
+    r"[^=+*/]*(?:[;:{]|\{ ?\}|\.\.\.)?$",
+    re.IGNORECASE,
 )
 _STUB_LINES = 6
 _NEAR = 6  # tokens between two languages
@@ -84,12 +87,29 @@ def choose_intent(evidence: Evidence) -> tuple[Intent, float]:
         return Intent.CONVERT, 1.0
     if evidence.has("FIX"):
         return Intent.FIX, 1.0
-    judged = (_judge(evidence, place) for place in range(len(evidence.tokens)))
+    judged = (_judge(evidence, place) for place in _order(evidence.tokens))
     said = next(filter(None, judged), None)
     return (said, 1.0) if said else _guess_intent(evidence)
 
 
+def _order(tokens: Sequence[Token]) -> list[int]:
+    """The places of the tokens as requests are read: sentence by sentence, and in Japanese each
+    from its end, where the verb is."""
+    if not any(_KANA.search(str(token)) for token in tokens):
+        return list(range(len(tokens)))
+    order: list[int] = []
+    sentence: list[int] = []
+    for place, token in enumerate(tokens):
+        sentence.append(place)
+        if token.type == "END":
+            order += reversed(sentence)
+            sentence = []
+    return [*order, *reversed(sentence)]
+
+
 def _guess_intent(evidence: Evidence) -> tuple[Intent, float]:
+    if evidence.has("CALLED", "AKA") and not evidence.blocks:
+        return Intent.CREATE, 0.8
     if evidence.has("EXPLAIN"):
         return Intent.EXPLAIN, 1.0
     if evidence.code or (evidence.has("COMPLAINT") and evidence.has_object):
@@ -112,7 +132,8 @@ def _judge(evidence: Evidence, place: int) -> Intent | None:
 def _judge_wish(evidence: Evidence, place: int) -> Intent | None:
     """A word for a change or for a fault, where there is something that it can be about."""
     kind, is_asked = evidence.tokens[place].type, _is_asked(evidence.tokens[:place])
-    if kind in ("CHANGE", "CONVERT") and (not is_asked or evidence.code):
+    is_old = bool(evidence.code) or evidence.has("PRONOUN", "SESSION", "FILENAME")
+    if kind in ("CHANGE", "CONVERT") and (is_old or (kind == "CHANGE" and not is_asked)):
         return Intent.CHANGE
     if kind == "COMPLAINT" and not is_asked and not _is_question(evidence):
         return Intent.FIX
@@ -146,11 +167,15 @@ def _is_conversion(evidence: Evidence) -> bool:
     makes = evidence.has("FUNCTION", "CLASS", "CREATE") and not evidence.code
     if len(set(named)) > 1 and _leads(evidence.tokens) and not makes:
         return True
-    return (
-        bool(named)
-        and evidence.has("CONVERT")
-        and evidence.has("PRONOUN", "FILENAME", "SESSION", "NAME")
-        and not makes
+    return _is_near(evidence.tokens) and not makes and evidence.has_object
+
+
+def _is_near(tokens: Sequence[Token]) -> bool:
+    """Whether a word for conversion stands near a language."""
+    kinds = [token.type for token in tokens]
+    return any(
+        kind == "CONVERT" and "LANGUAGE" in kinds[max(0, place - _NEAR) : place + _NEAR]
+        for place, kind in enumerate(kinds)
     )
 
 
@@ -235,7 +260,10 @@ def _infer_target(evidence: Evidence, language: str | None) -> Iterator[tuple[Ta
 
 def _guess_by_name(evidence: Evidence, language: str | None) -> tuple[Target, float]:
     """Classes are spelled with a capital everywhere, functions in few languages."""
-    names = [str(token) for token in evidence.tokens if token.type == "NAME"]
+    named = [str(token) for token in evidence.tokens if token.type == "NAME"]
+    names = [name for name in named if not name.endswith(("Error", "Exception"))]
+    if evidence.files and not names:
+        return Target.SCRIPT, 0.9
     is_class = bool(names) and names[0][0].isupper() and "_" not in names[0] and "." not in names[0]
     if is_class and language != "go" and not names[0].isupper():
         return Target.CLASS, 0.5

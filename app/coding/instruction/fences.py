@@ -17,7 +17,7 @@ _OPENING = re.compile(
     r"(?:async )?def \w+ ?\(|class [A-Z]\w*\s*[(:{]|from [\w.]+ import |import [\w.]+(?: as \w+)?$|@\w+(?:\(.*\))?$"
     r"|(?:export |async )*function\*? ?\w* ?\(|(?:const|let|var) [\w{\[][^=\n]* ?=[^=]|#include ?[<\"]|#!/"
     r"|(?:public|private|static|protected) [\w<>\[\] ]+[({]|func (?:\(.*?\) ?)?\w+\(|(?:pub )?fn \w+[(<]|package \w+;?$"
-    r"|SELECT\b.{1,300}?\bFROM\b|(?<=\n)select\b.{1,300}?\bfrom\b.*|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:TABLE|VIEW|INDEX)\b|WITH \w+ AS \("
+    r"|SELECT\b.{1,300}?\bFROM\b|(?<=\n)select\b.{1,300}?\bfrom\b.*|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:OR REPLACE )?(?:TABLE|VIEW|INDEX|FUNCTION)(?: IF NOT EXISTS)? [\w.\"]+ ?(?:\(|AS\b|ON\b)|WITH \w+ AS \("
     r"|(?:int|void|double|float|char|long|bool|String) \w+\([^)]*\) ?\{|for \(.*\) ?\{"
     r"|(?:for|while|if|elif|with|try)\b[^\n]*:$|(?:return|print|raise) ?[\w(\"'].*$(?<![.。!?])"
     r"|\w+ = lambda\b|lambda \w+(?:, ?\w+)*:)",

@@ -18,6 +18,7 @@ STARTS = (
     "optioned",
     "placed",
     "typed",
+    "defaulted",
     "returned",
 )
 ENDINGS = (
@@ -105,6 +106,8 @@ def _make(kind: str, text: str, start: int) -> Token:
 def _correct(token: Token, *, is_cjk: bool) -> Token:
     if token.type == "ARTICLE" and is_cjk and str(token).lower() == "a":
         return token.update(type="NAME")
+    if token.type == "TEST" and is_cjk and token.isascii():
+        return token.update(type="WORD")
     if token.type != "WORD" or (is_cjk and _ACRONYM.fullmatch(str(token))):
         return token
     if len(token) == 1:
@@ -120,6 +123,7 @@ def _free_names(tokens: list[Token]) -> list[Token]:
         around = [*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]]
         is_word = token.type in _VERBS and vocabulary.is_identifier(str(token))
         is_name = is_word and any(each.type in _NAMED for each in around)
+        is_name = is_name or (is_word and _belongs(tokens, place))
         is_name = is_name or (
             place > 0
             and tokens[place - 1].type == "PARAMETER"
@@ -127,6 +131,12 @@ def _free_names(tokens: list[Token]) -> list[Token]:
         )
         freed.append(token.update(type="NAME") if is_name else token)
     return freed
+
+
+def _belongs(tokens: Sequence[Token], place: int) -> bool:
+    """Whether a word is said to be something's: of a module, a file, a class."""
+    before = [each.type for each in tokens[max(0, place - 2) : place]]
+    return len(before) == 2 and before[0] in ("MODULE", "FILENAME", "CLASS") and before[1] == "OF"
 
 
 def _free_list(tokens: list[Token]) -> list[Token]:

@@ -106,7 +106,7 @@ class _Listing:
             self.closes = True
 
     def _add_name(self, token: Token) -> None:
-        if self.ends:
+        if self.ends or not vocabulary.is_identifier(piece_of(token).text.replace("-", "_")):
             return
         if self.waits or token.type in ("NAME", "OPTION", "PLACEHOLDER"):
             spot = piece_of(token)
@@ -200,5 +200,6 @@ _READERS = {
     "optioned": _read_options,
     "placed": _read_placeholders,
     "typed": _read_typed,
+    "defaulted": _read_list,
     "returned": _read_return,
 }
