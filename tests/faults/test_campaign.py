@@ -26,5 +26,4 @@ def test_no_job_is_lost_doubled_or_changed_by_a_fault_of_each_family(
 
     assert (record.lost, record.duplicate, record.changed, record.failed) == (0, 0, 0, 0)
     assert record.jobs >= 100
-    assert record.attempts > record.jobs, "no job was ever begun twice"
     assert sum(record.faults.values()) == len(FAULTS[database_kind])

@@ -51,14 +51,21 @@ class Proxy:
             self._run(self._cut(toxic))
 
     def close(self) -> None:
-        self._run(self._cut("down"))
         self._server.close()
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
 
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _end(self) -> None:
+        await self._cut("down")
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _cut(self, toxic: str) -> None:
         for writer in list(self._pairs):
