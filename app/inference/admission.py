@@ -12,7 +12,7 @@ def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
     _check_sampling(request.sampling)
     for token, _ in request.sampling.logit_bias:
         if not 0 <= token < vocabulary:
-            raise EngineError("bad_token", param="logit_bias", token=token, vocabulary=vocabulary)
+            raise EngineError("bad_bias", param="logit_bias", token=token, vocabulary=vocabulary)
     if not request.prompt:
         raise EngineError("empty_prompt", param="prompt")
     _check_length(len(request.prompt), request.sampling.max_tokens, context)
@@ -45,7 +45,7 @@ def _check_sampling(sampling: engine.Sampling) -> None:
         "frequency_penalty": -2 <= sampling.frequency_penalty <= 2,
         "logit_bias": all(-100 <= added <= 100 for _, added in sampling.logit_bias),
         "logprobs": sampling.logprobs is None or 0 <= sampling.logprobs <= 20,
-        "n": 1 <= sampling.n <= 128,
+        "n": sampling.n == 1,  # app.inference.choices makes single requests of several choices
     }
     for name, is_allowed in allowed.items():
         if not is_allowed:

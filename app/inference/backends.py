@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from app.inference import engine, fake
+from app.inference import choices, engine, fake
 from app.settings import schema
 
 
@@ -21,12 +21,20 @@ def build(
     checkpoint cannot be loaded. torch is imported for the real engine alone; `threads` is how many
     CPU threads it may use (workers that share a CPU must share its cores)."""
     if model.backend == "fake":
-        return fake.build(
-            model, device=device, weights_sha256=weights_sha256, revision=revision, decode=decode
+        return choices.Choices(
+            fake.build(
+                model,
+                device=device,
+                weights_sha256=weights_sha256,
+                revision=revision,
+                decode=decode,
+            )
         )
     assert model.backend == "autoglm", "the settings know no other back end"
     from app.inference import local
 
-    return local.build(
-        model, device=device, weights_sha256=weights_sha256, revision=revision, threads=threads
+    return choices.Choices(
+        local.build(
+            model, device=device, weights_sha256=weights_sha256, revision=revision, threads=threads
+        )
     )

@@ -2,7 +2,8 @@
 
 Its text is a function of prompt and seed alone. A marker in the prompt's text makes it misbehave:
 [[crash]] kills the process, [[hang]] never returns from step, [[slow:SECONDS]] takes that long,
-[[error]], [[nan]] and [[oom]] fail the request, [[echo]] answers with the prompt's own text.
+[[error]], [[nan]] and [[oom]] fail the request, [[echo]] answers with the prompt's own text. Of the
+sampling parameters it knows max_tokens, ignore_eos, seed, stop, logprobs and n; no guide holds it.
 """
 
 import heapq
@@ -241,4 +242,7 @@ class Fake:
             finish_reason=reason if cut is None or code else FinishReason.STOP,
             prompt_tokens=len(request.prompt),
             error_code=code,
+            logprobs=words.score(tokens, top)
+            if (top := request.sampling.logprobs) is not None
+            else None,
         )

@@ -14,6 +14,7 @@ from app.inference import (
     checkpoint,
     deltas,
     engine,
+    guided,
     runner,
     scheduler,
     trails,
@@ -23,6 +24,7 @@ from app.inference.sequences import Chunk, Sequence
 from app.inference.transcripts import Transcript
 from app.settings import schema
 
+NAP_SECONDS = 0.005  # while nothing can run but grammars are compiled
 TOKEN_BUDGETS = {"cpu": 512, "cuda": 8192}  # tokens in one step
 
 
@@ -91,6 +93,9 @@ class Local:
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()
         self._deltas = deltas.Deltas()
+        self._compiler = guided.Compiler(
+            loaded.spelling, vocabulary=loaded.config.vocab_size, eos=loaded.eos
+        )
         self._added = self._steps = 0
         self._prompt_tokens = self._generated_tokens = self._cached_tokens = 0
         self.provenance = provenance
@@ -103,11 +108,16 @@ class Local:
         admission.check(request, vocabulary=vocabulary, context=self._context)
         self._added += 1
         self._prompt_tokens += len(request.prompt)
-        transcript = Transcript(self._loaded.start_text(), request.sampling.stop)
+        guide = request.sampling.guided
+        text = self._loaded.start_text(strips=guide is None)
+        transcript = Transcript(text, request.sampling.stop)
         sequence = Sequence(request, self._added, transcript, list(request.prompt))
         sequence.trail = trails.start(request.sampling, request.prompt)
         self._live[request.id] = sequence
-        self._scheduler.add(sequence)
+        if guide:
+            self._compiler.start(request.id, guide)
+        else:
+            self._scheduler.add(sequence)
 
     def cancel(self, request_id: str) -> None:
         """See engine.Engine.cancel."""
@@ -116,11 +126,13 @@ class Local:
 
     def step(self) -> list[engine.Output]:
         """See engine.Engine.step."""
-        outputs = self._drop_cancelled() + self._drop_expired()
+        outputs = self._drop_cancelled() + self._drop_expired() + self._start_guided()
         if chunks := self._scheduler.plan():
             self._steps += 1
             ended = (self._advance(*result) for result in self._runner.run(chunks))
             outputs += [output for output in ended if output]
+        elif not outputs:
+            self._compiler.wait(NAP_SECONDS)
         return outputs
 
     def deltas(self) -> list[engine.Delta]:
@@ -167,17 +179,30 @@ class Local:
         if token in self._loaded.eos and not sampling.ignore_eos:
             return FinishReason.STOP
         sequence.tokens.append(token)
-        if sequence.trail:
-            sequence.trail.add(token)
+        is_complete = sequence.trail is not None and sequence.trail.add(token)
         self._generated_tokens += 1
         if sampling.stop or sequence.request.stream:
             sequence.transcript.read([token])
         if sequence.request.stream:
             self._deltas.add(sequence.request.id, sequence.transcript.take(), 1)
-        if sequence.transcript.is_stopped:
+        if is_complete or sequence.transcript.is_stopped:
             return FinishReason.STOP
         is_full = sequence.num_generated == sampling.max_tokens
         return FinishReason.LENGTH if is_full else None
+
+    def _start_guided(self) -> list[engine.Output]:
+        """Lets sequences whose grammar is ready wait for their turn; ends those that have none."""
+        outputs = []
+        for name, found in self._compiler.take():
+            sequence = self._live[name]
+            self._scheduler.add(sequence)
+            if isinstance(found, EngineError):
+                reason = found.values.get("reason")
+                outputs.append(self._close(sequence, FinishReason.ERROR, found.code, reason))
+            else:
+                assert sequence.trail, "guided sequences have one"
+                sequence.trail.matcher = found
+        return outputs
 
     def _drop_cancelled(self) -> list[engine.Output]:
         ids, self._cancelled = self._cancelled, set()
@@ -193,10 +218,15 @@ class Local:
         return [self._close(sequence, FinishReason.EXPIRED) for sequence in late]
 
     def _close(
-        self, sequence: Sequence, reason: FinishReason, code: str | None = None
+        self,
+        sequence: Sequence,
+        reason: FinishReason,
+        code: str | None = None,
+        message: str | None = None,
     ) -> engine.Output:
         request, transcript = sequence.request, sequence.transcript
-        self._scheduler.drop(sequence)
+        if not self._compiler.drop(request.id):
+            self._scheduler.drop(sequence)
         del self._live[request.id]
         self._cached_tokens += sequence.cached
         tokens = tuple(sequence.tokens[len(request.prompt) :])
@@ -211,12 +241,6 @@ class Local:
             prompt_tokens=len(request.prompt),
             cached_tokens=sequence.cached,
             error_code=code,
-            logprobs=self._spell_scores(sequence),
+            error_message=message,
+            logprobs=self._loaded.spelling.describe_all(sequence.scores),
         )
-
-    def _spell_scores(self, sequence: Sequence) -> tuple[engine.Logprob, ...] | None:
-        """Those of the tokens; an end token has a score too, but is not among them."""
-        if sequence.trail is None or sequence.request.sampling.logprobs is None:
-            return None
-        scores = sequence.trail.scores[: sequence.num_generated]
-        return tuple(map(self._loaded.spelling.describe, scores))

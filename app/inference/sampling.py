@@ -30,13 +30,12 @@ Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | str]:
     """A token for each row of `logits` (rows, vocabulary), or the code `numerical` where the model
-    gave NaN or Inf. May change `logits`. Scores go to the trails of draws that ask for them."""
+    gave NaN or Inf, `grammar_failed` where a guide allows no token. May change `logits`. Scores go to the trails of draws that ask for them."""
     logits = logits.float()
     is_finite = logits.sum(-1).isfinite()
     wishes = [(row, each.sampling, each.trail) for row, each in enumerate(draws) if each.trail]
     scores = scoring.measure(logits, wishes) if wishes else None
-    if wishes:
-        shaping.shape(logits, wishes)
+    stuck = shaping.shape(logits, wishes) if wishes else []
     tokens = logits.argmax(-1)
     for rows, pick in _split(draws):
         if rows:
@@ -45,7 +44,12 @@ def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | str]:
     answers = torch.where(is_finite, tokens, -1).tolist()
     if scores:
         scores.record(answers)
-    return ["numerical" if token < 0 else token for token in answers]
+    answers = ["numerical" if token < 0 else token for token in answers]
+    return (
+        ["grammar_failed" if row in stuck else answer for row, answer in enumerate(answers)]
+        if stuck
+        else answers
+    )
 
 
 def draw_uniform(seed: int, position: int) -> float:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from app.inference import engine, trails, transcripts
 from app.inference.blocks import BLOCK_SIZE, Key, make_key
+from app.inference.spelling import Score
 
 _WINDOW = 128  # arrivals among which patient requests may change places
 
@@ -47,6 +48,13 @@ class Sequence:
     def num_generated(self) -> int:
         """Tokens made so far."""
         return len(self.tokens) - len(self.request.prompt)
+
+    @property
+    def scores(self) -> list[Score] | None:
+        """Of the generated tokens, if they are asked for; an end token's is not among them."""
+        if self.trail is None or self.request.sampling.logprobs is None:
+            return None
+        return self.trail.scores[: self.num_generated]
 
     @property
     def pending(self) -> int:

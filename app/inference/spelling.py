@@ -3,18 +3,20 @@ tokenizers (Metaspace, byte fallback) spell them."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import tokenizers
 
 from app.inference.engine import Likely, Logprob
-from app.inference.trails import Score
 
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _KNOWN = {"ByteLevel", "Metaspace", "Replace", "ByteFallback", "Fuse", "Strip"}
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+Score = tuple[int, float, tuple[tuple[int, float], ...]]
+"""A chosen token, its log-probability, and the likeliest (token, log-probability), best first."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Spelling:
     special: frozenset[int]
     strips: bool
     is_exact: bool
+
+    def describe_all(self, scores: Sequence[Score] | None) -> tuple[Logprob, ...] | None:
+        """Scores with their tokens spelled out; None for none asked for."""
+        return None if scores is None else tuple(map(self.describe, scores))
 
     def describe(self, score: Score) -> Logprob:
         """A score with its tokens spelled out."""

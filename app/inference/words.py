@@ -4,7 +4,7 @@ import zlib
 from array import array
 from collections.abc import Sequence
 
-from app.inference.engine import Request
+from app.inference.engine import Likely, Logprob, Request
 
 _WORDS = ("red", "oak", "sun", "ivy", "elm", "sea", "fox", "owl", "ash", "bay", "fir", "jay")
 
@@ -18,3 +18,21 @@ def choose(request: Request, count: int) -> tuple[int, ...]:
 def write(tokens: Sequence[int]) -> str:
     """The text of an answer's first tokens."""
     return " ".join(_WORDS[token % len(_WORDS)] for token in tokens)
+
+
+def score(tokens: Sequence[int], top: int) -> tuple[Logprob, ...]:
+    """Log-probabilities of an answer: made up, and the same every time. Each token's alternatives
+    are the words after it in the list."""
+    return tuple(_score(token, " " if at else "", top) for at, token in enumerate(tokens))
+
+
+def _score(token: int, space: str, top: int) -> Logprob:
+    ranks = range(min(top, len(_WORDS)))
+    likeliest = tuple(_spell(token + rank, space, -0.5 - rank) for rank in ranks)
+    own = _spell(token, space, -0.5)
+    return Logprob(own.token, own.bytes, own.logprob, likeliest)
+
+
+def _spell(token: int, space: str, logprob: float) -> Likely:
+    text = space + _WORDS[token % len(_WORDS)]
+    return Likely(text, text.encode(), logprob)

@@ -205,6 +205,7 @@ results = Table(
     Column("provenance", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("coding", JSON),  # of a code job: code, language, symbols, checks, instruction, context
+    Column("details", JSON(none_as_null=True)),  # log-probabilities and further choices
 )
 
 chunks = Table(

@@ -13,10 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.wire import flaws
+from app.wire import dials, flaws
 
-MAX_STOPS = 4
-_INT64 = 2**63
 _PART = {
     "type": "object",
     "required": ["type", "text"],
@@ -58,12 +56,12 @@ StopText = Annotated[str, Field(min_length=1, max_length=1000)]
 Stop = Annotated[
     list[StopText],
     BeforeValidator(_wrap_stop),
-    Field(min_length=1, max_length=MAX_STOPS),
+    Field(min_length=1, max_length=dials.MAX_STOPS),
     WithJsonSchema(
         {
             "anyOf": [
                 {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STOPS},
+                {"type": "array", "items": {"type": "string"}, "maxItems": dials.MAX_STOPS},
             ]
         }
     ),
@@ -92,16 +90,26 @@ Messages = Annotated[list[Message], Field(max_length=10_000)]
 
 
 class Sampling(Strict):
-    """How tokens are chosen; a field that is absent or null has its default."""
+    """How tokens are chosen; a field that is absent or null has its default. docs/sampling.md."""
 
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: dials.Temperature | None = None
+    top_p: dials.TopP | None = None
+    top_k: dials.TopK | None = None
+    min_p: dials.MinP | None = None
+    seed: dials.Seed | None = None
+    max_tokens: dials.Count | None = None
+    max_completion_tokens: dials.Count | None = None
     stop: Stop | None = None
     ignore_eos: bool | None = None
+    repetition_penalty: dials.Repetition | None = None
+    presence_penalty: dials.Penalty | None = None
+    frequency_penalty: dials.Penalty | None = None
+    logit_bias: dials.Biases | None = None
+    n: dials.Choices | None = None
+    response_format: dials.ResponseFormat | None = None
+    guided_json: dials.Schema | None = None
+    guided_regex: dials.Regex | None = None
+    guided_choice: dials.Options | None = None
 
 
 class StreamOptions(Strict):
@@ -140,9 +148,6 @@ class _OpenAI(Sampling):
     prompt_cache_key: Label | None = None
     store: Idle = None
     service_tier: Idle = None
-    n: Literal[1] | None = None
-    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
@@ -157,12 +162,15 @@ class Chat(_OpenAI):
     parallel_tool_calls: bool | None = None
     modalities: Idle = None
     reasoning_effort: Idle = None
+    logprobs: bool | None = None
+    top_logprobs: dials.NumTop | None = None
 
 
 class Completion(_OpenAI):
     """The body of /v1/completions."""
 
     prompt: str
+    logprobs: dials.NumTop | None = None
 
 
 class Native(Sampling):
@@ -171,3 +179,5 @@ class Native(Sampling):
     model: ModelName
     prompt: str | None = None
     messages: Messages | None = None
+    logprobs: bool | None = None
+    top_logprobs: dials.NumTop | None = None

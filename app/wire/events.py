@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from app.wire import render
-from app.wire.rows import Job
+from app.wire import logprobs, render
+from app.wire.rows import Choice, Job
 
 Frame = dict[str, Any]
 
@@ -40,15 +40,17 @@ class Completion:
         assert job.result is not None
         made = {"provenance": job.result.provenance}
         for number, choice in enumerate(render.list_choices(job.result)):
-            yield self._frame(number, {} if self._is_chat else "", choice.finish_reason) | made
+            yield self._frame(number, {} if self._is_chat else "", choice) | made
         if self._usage:
             yield self._head | {"choices": [], "usage": render.usage(job.result)}
 
-    def _frame(self, number: int, news: Any, finish_reason: str | None = None) -> Frame:
+    def _frame(self, number: int, news: Any, ended: Choice | None = None) -> Frame:
+        """Log-probabilities come all at once, at the end."""
+        scores = ended.logprobs if ended else None
         choice = {
             "index": number,
             "delta" if self._is_chat else "text": news,
-            "logprobs": None,
-            "finish_reason": finish_reason,
+            "logprobs": logprobs.chat(scores) if self._is_chat else logprobs.text(scores),
+            "finish_reason": ended.finish_reason if ended else None,
         }
         return self._head | {"choices": [choice]} | self._usage

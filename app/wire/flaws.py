@@ -27,7 +27,7 @@ _EXPECTED = {
     "is_instance_of": "file",  # the one class that a form asks for
 }
 _OWN = frozenset(
-    {"unsupported_content", "unsupported_parameter"}
+    {"unsupported_content", "unsupported_parameter", "invalid_schema"}
 )  # raised by validators of app.wire.bodies
 _UNSERVED = frozenset(
     {

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from app.errors import BadRequest
 from app.settings.schema import Limits
-from app.wire import bodies, flaws, responses
+from app.wire import bodies, flaws, guides, responses
 
 SCHEMAS: dict[str, type[bodies.Strict]] = {
     "/v1/jobs": bodies.Native,
@@ -16,12 +16,16 @@ SCHEMAS: dict[str, type[bodies.Strict]] = {
 }
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", responses.ENDPOINT)  # what a batch may name
 
-_PLAIN = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
+_PLAIN = (
+    *("temperature", "top_p", "top_k", "min_p", "seed", "stop", "ignore_eos", "n"),
+    *("repetition_penalty", "presence_penalty", "frequency_penalty"),
+)
 
 
 def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
     """The request of a job: `messages` or `prompt`, and `sampling` with the fields that were set,
-    under the names of inference.engine.Sampling. BadRequest with code and param otherwise.
+    under the names of inference.engine.Sampling: `logit_bias` as pairs of a token id and a number,
+    `guided` as an object with `kind` and `text`. BadRequest with code and param otherwise.
 
     The model's name is checked for its type only: `body["model"]` is the caller's to look up.
     """
@@ -93,7 +97,21 @@ def _read_message(message: bodies.Message) -> dict[str, str]:
 def _read_sampling(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
     found = {name: getattr(body, name) for name in _PLAIN}
     found["max_tokens"] = _read_max_tokens(body, limits.max_tokens)
+    found["logit_bias"] = sorted(map(list, (body.logit_bias or {}).items())) or None
+    found["logprobs"] = _read_logprobs(body)
+    found["guided"] = guides.read(body)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_logprobs(body: bodies.Sampling) -> int | None:
+    """/v1/completions gives a number; elsewhere `logprobs` says whether, `top_logprobs` how many."""
+    asked: bool | int | None = getattr(body, "logprobs", None)
+    top: int | None = getattr(body, "top_logprobs", None)
+    if isinstance(asked, int) and not isinstance(asked, bool):
+        return asked
+    if top is not None and not asked:
+        raise BadRequest("requires_logprobs", param="top_logprobs")
+    return (top or 0) if asked else None
 
 
 def _read_max_tokens(body: bodies.Sampling, limit: int) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.wire import render
-from app.wire.rows import Batch, Delivery, File, Job, Result, Session, Symbol, Turn
+from app.wire.rows import Batch, Choice, Delivery, File, Job, Result, Session, Symbol, Turn
 
 _BATCH_TIMES = (
     "in_progress_at",
@@ -60,9 +60,16 @@ def _show_outcome(job: Job, explain: render.Explain) -> dict[str, Any]:
 
 
 def _show_result(result: Result) -> dict[str, Any]:
-    """The answer; of a code job with its code, symbols, checks, tree and context."""
-    text = {"text": result.text, "finish_reason": result.finish_reason}
-    return {**text, **(result.coding or {})}
+    """The first choice; with `n` > 1 all `choices` beside it; of a code job its code, symbols,
+    checks, tree and context too."""
+    shown = [_show_choice(choice) for choice in result.choices]
+    others = {"choices": shown} if len(shown) > 1 else {}
+    return {**shown[0], **others, **(result.coding or {})}
+
+
+def _show_choice(choice: Choice) -> dict[str, Any]:
+    found = {"text": choice.text, "finish_reason": choice.finish_reason}
+    return found if choice.logprobs is None else {**found, "logprobs": choice.logprobs}
 
 
 def _seconds(stamp: float | None) -> int | None:

@@ -1,12 +1,11 @@
 """How rows look to clients. A batch's lines here; jobs, files and the rest in app.wire.objects."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from app.errors import BadRequest, Failed
-from app.wire import replies, responses
-from app.wire.rows import Job, Result
+from app.wire import logprobs, replies, responses
+from app.wire.rows import Choice, Job, Result
 
 Explain = Callable[[str, Mapping[str, Any]], str]
 """The text of an error code with these values (`param` among them), in the reader's language."""
@@ -69,17 +68,9 @@ def name_completion(job: Job) -> str:
     return _derive("chatcmpl-" if job.endpoint == CHAT else "cmpl-", job)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One answer of a result."""
-
-    text: str
-    finish_reason: str
-
-
 def list_choices(result: Result) -> list[Choice]:
     """The answers of a result, in their order."""
-    return [Choice(result.text, result.finish_reason)]
+    return result.choices
 
 
 def _chat_choice(number: int, choice: Choice) -> dict[str, Any]:
@@ -87,7 +78,7 @@ def _chat_choice(number: int, choice: Choice) -> dict[str, Any]:
     return {
         "index": number,
         "message": message,
-        "logprobs": None,
+        "logprobs": logprobs.chat(choice.logprobs),
         "finish_reason": choice.finish_reason,
     }
 
@@ -96,7 +87,7 @@ def _text_choice(number: int, choice: Choice) -> dict[str, Any]:
     return {
         "index": number,
         "text": choice.text,
-        "logprobs": None,
+        "logprobs": logprobs.text(choice.logprobs),
         "finish_reason": choice.finish_reason,
     }
 

@@ -17,8 +17,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One answer. `logprobs` has an entry for each token, as OpenAI's chat completions write it:
+    {"token": str, "logprob": float, "bytes": [int], "top_logprobs": [{"token", "logprob", "bytes"}]};
+    app.wire.logprobs makes both endpoints' objects of it."""
+
+    text: str
+    finish_reason: str
+    logprobs: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a succeeded job produced, and what produced it."""
+    """What a succeeded job produced, and what produced it. `completion_tokens` counts the tokens of
+    all choices. `details` is what few jobs have: {"logprobs": [entries of the first choice],
+    "others": [{"text", "finish_reason", "logprobs"}: the second and further choices]}."""
 
     text: str
     finish_reason: str
@@ -27,6 +40,14 @@ class Result:
     cached_tokens: int
     provenance: dict[str, Any]
     coding: dict[str, Any] | None = None  # of a code job: see app.coding.pipeline
+    details: dict[str, Any] | None = None
+
+    @property
+    def choices(self) -> list[Choice]:
+        """All answers in their order; a job without `n` has one."""
+        details = self.details or {}
+        first = Choice(self.text, self.finish_reason, details.get("logprobs"))
+        return [first, *(Choice(**other) for other in details.get("others", ()))]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,16 @@ from typing import Any
 
 from app import text
 from app.errors import AutoglmError, EngineError
-from app.inference.engine import FinishReason, Output, Request, Sampling
+from app.inference.engine import (
+    FinishReason,
+    Guide,
+    GuideKind,
+    Likely,
+    Logprob,
+    Output,
+    Request,
+    Sampling,
+)
 from app.models import lineage, sessions
 from app.models.database import Database
 from app.models.states import JobState
@@ -118,6 +127,9 @@ def _iterate_turns(db: Database, session_id: str) -> Iterator[Turn]:
 def _read_sampling(job: Job) -> Sampling:
     given = dict(job.request.get("sampling", {}))
     given["stop"] = tuple(given.get("stop", ()))
+    given["logit_bias"] = tuple(map(tuple, given.get("logit_bias", ())))
+    if guided := given.get("guided"):
+        given["guided"] = Guide(GuideKind(guided["kind"]), guided["text"])
     given.setdefault("seed", _default_seed(job.id))
     if job.kind == "code":
         given.setdefault("temperature", 0.0)  # one likeliest program rather than a varied one
@@ -193,10 +205,38 @@ def _result(order: Order, output: Output, provenance: dict[str, Any]) -> Result:
         text=output.text,
         finish_reason=output.finish_reason.value,
         prompt_tokens=output.prompt_tokens,
-        completion_tokens=len(output.tokens),
+        completion_tokens=sum(len(each.tokens) for each in (output, *output.others)),
         cached_tokens=output.cached_tokens,
         provenance=provenance | {"seed": order.request.sampling.seed},
+        details=_show_details(output),
     )
+
+
+def _show_details(output: Output) -> dict[str, Any] | None:
+    """What app.wire.rows.Result keeps as `details`."""
+    found: dict[str, Any] = {}
+    if output.logprobs is not None:
+        found["logprobs"] = list(map(_show_logprob, output.logprobs))
+    if output.others:
+        found["others"] = list(map(_show_choice, output.others))
+    return found or None
+
+
+def _show_choice(output: Output) -> dict[str, Any]:
+    logprobs = None if output.logprobs is None else list(map(_show_logprob, output.logprobs))
+    return {
+        "text": output.text,
+        "finish_reason": output.finish_reason.value,
+        "logprobs": logprobs,
+    }
+
+
+def _show_logprob(entry: Logprob) -> dict[str, Any]:
+    return {**_show_likely(entry), "top_logprobs": list(map(_show_likely, entry.top))}
+
+
+def _show_likely(entry: Likely) -> dict[str, Any]:
+    return {"token": entry.token, "logprob": entry.logprob, "bytes": list(entry.bytes)}
 
 
 def _as_message(job: Job) -> Messages:

@@ -60,6 +60,52 @@ def test_a_text_is_gone_on_with(client: OpenAI) -> None:
     assert answer.usage.prompt_tokens == len("hello")
 
 
+def test_choices_and_log_probabilities_are_those_that_the_client_knows(client: OpenAI) -> None:
+    chat = client.chat.completions.create(
+        model="fake", messages=HELLO, max_tokens=4, n=3, seed=5, logprobs=True, top_logprobs=2
+    )
+    text = client.completions.create(model="fake", prompt="hello", max_tokens=4, logprobs=2)
+
+    assert [choice.index for choice in chat.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in chat.choices}) > 1
+    assert chat.usage
+    assert chat.usage.completion_tokens == 12
+    for choice in chat.choices:
+        assert choice.logprobs
+        assert choice.logprobs.content
+        entries = choice.logprobs.content
+        spelled = b"".join(bytes(entry.bytes or []) for entry in entries)
+        assert spelled.decode() == choice.message.content
+        assert [len(entry.top_logprobs) for entry in entries] == [2] * 4
+    logprobs = text.choices[0].logprobs
+    assert logprobs
+    assert "".join(logprobs.tokens or []) == text.choices[0].text
+    assert logprobs.text_offset
+    assert [text.choices[0].text[at:][:3] for at in logprobs.text_offset] == [
+        each[:3] for each in logprobs.tokens or []
+    ]
+    assert [len(top) for top in logprobs.top_logprobs or []] == [2] * 4
+
+
+def test_a_stream_of_several_choices_brings_the_text_of_each(client: OpenAI) -> None:
+    asked: Any = {"model": "fake", "messages": HELLO, "max_tokens": 20, "seed": 7, "n": 2}
+    asked |= {"logprobs": True}
+    whole = client.chat.completions.create(**asked)
+
+    texts, reasons, entries = {0: "", 1: ""}, {}, {}
+    for chunk in client.chat.completions.create(**asked, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+            reasons[choice.index] = choice.finish_reason
+            entries[choice.index] = choice.logprobs and choice.logprobs.content
+
+    assert texts == {choice.index: choice.message.content for choice in whole.choices}
+    assert reasons == {0: "length", 1: "length"}
+    assert entries == {
+        choice.index: choice.logprobs and choice.logprobs.content for choice in whole.choices
+    }
+
+
 def test_a_stream_brings_the_same_text_in_pieces_while_it_is_generated(client: OpenAI) -> None:
     asked: Any = {"model": "fake", "messages": HELLO, "max_tokens": 40, "seed": 7}
     whole = client.chat.completions.create(**asked)

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,20 @@ def test_a_claim_takes_no_more_than_its_limit_and_no_other_model(database: Datab
 
     assert len(makers.take(database, makers.add_worker(database), limit=2)) == 2
     assert len(makers.take(database, makers.add_worker(database, "h/cpu:1"))) == 1
+
+
+def test_log_probabilities_and_choices_stay_with_the_result(database: Database) -> None:
+    details = {"logprobs": [{"token": "é", "logprob": -0.5, "bytes": [195, 169]}], "others": []}
+    plain, full = makers.add_job(database), makers.add_job(database)
+    makers.take(database, makers.add_worker(database))
+    outcomes = [makers.succeed(replace(job, attempt=1)) for job in (plain, full)]
+    assert outcomes[1].result is not None
+    outcomes[1] = replace(outcomes[1], result=replace(outcomes[1].result, details=details))
+
+    claims.settle(database, outcomes)
+
+    for job, outcome in zip((plain, full), outcomes, strict=True):
+        assert jobs.get(database, DEFAULT_TENANT, job.id).result == outcome.result
 
 
 def test_jobs_of_a_session_run_one_after_another_and_others_in_parallel(database: Database) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from app.errors import EngineError
-from app.inference import backends, randoms
+from app.inference import backends, choices, randoms
 from app.inference.engine import Delta, FinishReason, Output, Request, Sampling
 from app.settings import schema
 
@@ -109,8 +109,8 @@ def test_another_seed_gives_another_text(subject):
         (_request(frequency_penalty=-2.1), "bad_sampling", "frequency_penalty"),
         (_request(logit_bias=((1, 101.0),)), "bad_sampling", "logit_bias"),
         (_request(logit_bias=((1, float("nan")),)), "bad_sampling", "logit_bias"),
-        (_request(logit_bias=((10**9, 1.0),)), "bad_token", "logit_bias"),
-        (_request(logit_bias=((-1, 1.0),)), "bad_token", "logit_bias"),
+        (_request(logit_bias=((10**9, 1.0),)), "bad_bias", "logit_bias"),
+        (_request(logit_bias=((-1, 1.0),)), "bad_bias", "logit_bias"),
         (_request(logprobs=21), "bad_sampling", "logprobs"),
         (_request(n=0), "bad_sampling", "n"),
         (_request(n=129), "bad_sampling", "n"),
@@ -316,3 +316,75 @@ def test_a_cancelled_stream_has_shown_what_its_output_holds(subject):
     shown += subject.deltas()
     assert "".join(delta.text for delta in shown) == output.text
     assert sum(delta.tokens for delta in shown) == len(output.tokens)
+
+
+def test_every_choice_is_the_one_that_its_own_seed_gives(subject):
+    several = _request("several", n=5, temperature=1.0, seed=9, max_tokens=20)
+    subject.add(several)
+    for number in range(10):
+        subject.add(_request(str(number), f"neighbour {number}", temperature=1.0))
+    output = _drain(subject)["several"]
+
+    found = [output, *output.others]
+    for number in range(5):
+        seed = choices.derive_seed(9, number)
+        subject.add(_request(str(number), temperature=1.0, seed=seed, max_tokens=20))
+    alone = _drain(subject)
+
+    assert [choice.tokens for choice in found] == [alone[str(at)].tokens for at in range(5)]
+    assert len({choice.tokens for choice in found}) > 1
+    assert {choice.id for choice in found} == {"several"}
+    assert output.prompt_tokens == 5
+
+
+def test_choices_are_streamed_apart_and_counted_as_one_request(subject):
+    request = _request("a", n=3, temperature=1.0, max_tokens=12)
+
+    deltas, outputs = _stream(subject, [dataclasses.replace(request, stream=True)])
+
+    output = outputs["a"]
+    for number, choice in enumerate([output, *output.others]):
+        shown = [delta for delta in deltas["a"] if delta.choice == number]
+        assert "".join(delta.text for delta in shown) == choice.text
+        assert sum(delta.tokens for delta in shown) == 12
+
+
+def test_a_cancelled_request_ends_once_with_all_its_choices(subject):
+    subject.add(_request("gone", n=4, max_tokens=100))
+    subject.add(_request("stays", max_tokens=10))
+    for _ in range(3):
+        assert subject.step() == []
+    assert subject.num_unfinished == 2
+
+    subject.cancel("gone")
+
+    assert [(o.id, o.finish_reason) for o in subject.step()] == [("gone", FinishReason.CANCELLED)]
+    assert subject.num_unfinished == 1
+    assert len(_drain(subject)["stays"].tokens) == 10
+    subject.add(_request("gone", n=2))
+    assert len(_drain(subject)["gone"].others) == 1
+
+
+def test_an_id_with_several_choices_is_refused_while_it_is_in_use(subject):
+    subject.add(_request("a", n=2))
+
+    with pytest.raises(EngineError, match="duplicate_id"):
+        subject.add(_request("a", n=2))
+
+    assert list(_drain(subject)) == ["a"]
+
+
+def test_log_probabilities_come_for_each_token(subject):
+    subject.add(_request("a", logprobs=3, max_tokens=4))
+    subject.add(_request("b", max_tokens=4))
+
+    outputs = _drain(subject)
+
+    assert outputs["b"].logprobs is None
+    assert len(outputs["a"].logprobs) == 4
+    for entry in outputs["a"].logprobs:
+        assert entry.logprob < 0
+        assert len(entry.top) == 3
+        assert [each.logprob for each in entry.top] == sorted(
+            (each.logprob for each in entry.top), reverse=True
+        )

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from app.inference import checkpoint, local, randoms, scheduler
+from app.inference import checkpoint, choices, local, randoms, scheduler
 from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
@@ -160,3 +160,24 @@ def test_a_prompt_that_the_cache_can_never_hold_is_refused(loaded):
 
     with pytest.raises(Exception, match=r"prompt_too_long.*limit=32"):
         subject.add(Request("a", (1,) * 30, Sampling(max_tokens=3)))
+
+
+def test_when_one_choice_fails_its_request_fails_and_neighbours_go_on(loaded):
+    expected = _run(_engine(loaded), _requests())
+    calls: list[int] = []
+
+    def is_poisoned(ids):
+        calls.append(ids.shape[1])
+        return bool((ids == POISON).any())
+
+    _fail_when(loaded, is_poisoned, RuntimeError("a kernel failed"))
+    subject = choices.Choices(_engine(loaded))
+    poisoned = _requests(5)
+    poisoned[5] = dataclasses.replace(
+        poisoned[5], sampling=dataclasses.replace(poisoned[5].sampling, n=3)
+    )
+
+    outputs = _run(subject, poisoned)
+
+    _fails_alone(outputs, expected, "5", "engine_failed")
+    assert subject.stats.blocks_free == subject.stats.blocks_total

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from app.inference import checkpoint, local, randoms, scheduler
+from app.inference import checkpoint, choices, local, randoms, scheduler
 from app.inference.engine import Output, Request, Sampling
 from app.settings import schema
 
@@ -125,3 +125,13 @@ def test_a_huge_stop_list_is_obeyed_and_slows_nobody_down(loaded):
 
     assert outputs["0"].text == free["0"].text.partition(stops[-1])[0]
     assert outputs["6"] == free["6"]
+
+
+def test_the_choices_of_one_prompt_share_its_blocks(loaded):
+    subject = choices.Choices(_engine(loaded))
+    prompt = tuple(at % 251 for at in range(200))
+
+    outputs = _run(subject, [Request("a", prompt, Sampling(max_tokens=20, seed=1, n=8))])
+
+    assert [other.cached_tokens for other in outputs["a"].others] == [192] * 7
+    assert subject.stats.blocks_free == subject.stats.blocks_total

@@ -1,6 +1,8 @@
 """From a job to an engine request, and from an engine output to the job's outcome."""
 
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ import pytest
 
 from app import text
 from app.errors import AutoglmError, EngineError
-from app.inference.engine import FinishReason, Output
+from app.inference.engine import FinishReason, Guide, GuideKind, Likely, Logprob, Output, Sampling
 from app.models import sessions
 from app.models.database import Database
 from app.models.states import JobState
+from app.settings import Limits
+from app.wire import generation, logprobs
 from app.workers import orders
 from tests.unit.test_tray import make_job, make_order
 
@@ -127,3 +131,75 @@ def test_a_plain_prompt_is_remembered_as_the_user_s_message():
     outcome = orders.conclude(make_order(make_job(1)), output, {})
 
     assert outcome.messages == [{"role": "user", "content": "hi"}]
+
+
+def test_the_engine_gets_what_the_wire_stored(nowhere: Database):
+    body = {
+        "model": "m",
+        "prompt": "a",
+        "min_p": 0.1,
+        "stop": "x",
+        "logit_bias": {"5": 1, "4": -2.5},
+        "logprobs": True,
+        "n": 3,
+        "guided_regex": "[0-9]",
+        "repetition_penalty": 1.5,
+    }
+    request = generation.parse(body, endpoint="/v1/jobs", limits=Limits())
+
+    sampling = prepare(nowhere, request=json.loads(json.dumps(request))).request.sampling
+
+    assert sampling == Sampling(
+        min_p=0.1,
+        stop=("x",),
+        n=3,
+        logit_bias=((4, -2.5), (5, 1.0)),
+        logprobs=0,
+        repetition_penalty=1.5,
+        guided=Guide(GuideKind.REGEX, "[0-9]"),
+        seed=sampling.seed,
+    )
+
+
+def _scored(text: str) -> Output:
+    data = text.encode()
+    top = (Likely("x", b"x", -0.25),)
+    logprobs = tuple(
+        Logprob(bytes([b]).decode(errors="replace"), bytes([b]), -1.0, top) for b in data
+    )
+    return Output("job_1:1", tuple(data), text, FinishReason.STOP, 3, logprobs=logprobs)
+
+
+def test_log_probabilities_and_choices_are_stored_and_read_back_as_both_endpoints_write_them():
+    output = replace(_scored("aé"), others=(_scored("b"), replace(_scored("c"), logprobs=None)))
+
+    result = orders.conclude(make_order(make_job(1)), output, {}).result
+
+    assert result is not None
+    assert result == replace(result, details=json.loads(json.dumps(result.details)))
+    assert result.completion_tokens == 5
+    first, second, third = result.choices
+    assert (first.text, second.text, second.finish_reason) == ("aé", "b", "stop")
+    entry = {"token": "x", "logprob": -0.25, "bytes": [120]}
+    assert logprobs.chat(second.logprobs) == {
+        "content": [{"token": "b", "logprob": -1.0, "bytes": [98], "top_logprobs": [entry]}],
+        "refusal": None,
+    }
+    assert logprobs.text(first.logprobs) == {
+        "tokens": ["a", "\ufffd", "\ufffd"],
+        "token_logprobs": [-1.0, -1.0, -1.0],
+        "top_logprobs": [{"x": -0.25}] * 3,
+        "text_offset": [0, 1, 2],
+    }
+    assert logprobs.chat(third.logprobs) is None
+    assert logprobs.text(third.logprobs) is None
+
+
+def test_a_plain_result_has_no_details():
+    output = Output("job_1:1", (1,), "t", FinishReason.STOP, 3)
+
+    result = orders.conclude(make_order(make_job(1)), output, {}).result
+
+    assert result is not None
+    assert result.details is None
+    assert [choice.text for choice in result.choices] == ["t"]

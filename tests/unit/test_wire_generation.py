@@ -1,5 +1,6 @@
 """Generation bodies: what becomes a job's request, and what is refused with which code."""
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -38,12 +39,76 @@ def test_every_sampling_name_is_one_that_the_engine_knows() -> None:
         "max_completion_tokens": 5,
         "stop": ["a", "b"],
         "ignore_eos": True,
+        "min_p": 0.1,
+        "repetition_penalty": 1.1,
+        "presence_penalty": -2,
+        "frequency_penalty": 2,
+        "logit_bias": {"50": -100, "7": 1.5},
+        "logprobs": True,
+        "top_logprobs": 20,
+        "n": 128,
+        "guided_choice": ["yes", "no"],
     }
 
     found = parse({"model": "m", "prompt": "hi", **everything})["sampling"]
 
     assert set(found) == {field.name for field in fields(Sampling)}
     assert found["max_tokens"] == 5
+    assert found["logit_bias"] == [[7, 1.5], [50, -100]]
+    assert found["logprobs"] == 20
+    assert found["guided"] == {"kind": "choice", "text": '["yes", "no"]'}
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "guide"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": None, "guided_json": None}, None),
+        ({"response_format": {"type": "json_object"}}, {"kind": "json_object", "text": ""}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": NAMED}},
+            {"kind": "json_schema", "text": json.dumps(SCHEMA)},
+        ),
+        ({"guided_json": SCHEMA}, {"kind": "json_schema", "text": json.dumps(SCHEMA)}),
+        ({"guided_json": json.dumps(SCHEMA)}, {"kind": "json_schema", "text": json.dumps(SCHEMA)}),
+        ({"guided_regex": "[0-9]+"}, {"kind": "regex", "text": "[0-9]+"}),
+        ({"guided_choice": ["是", "b"]}, {"kind": "choice", "text": '["是", "b"]'}),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [CHAT, TEXT, NATIVE])
+def test_every_way_to_ask_for_a_guide_means_one_thing(
+    changes: dict[str, Any], guide: dict[str, str] | None, endpoint: str
+) -> None:
+    body = message() if endpoint == CHAT else prompt()
+
+    found = parse({**body, **changes}, endpoint)["sampling"]
+
+    assert found == ({"guided": guide} if guide else {})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changes", "logprobs"),
+    [
+        (CHAT, {"logprobs": True}, 0),
+        (CHAT, {"logprobs": True, "top_logprobs": 3}, 3),
+        (CHAT, {"logprobs": False}, None),
+        (NATIVE, {"logprobs": True, "top_logprobs": 0}, 0),
+        (TEXT, {"logprobs": 0}, 0),
+        (TEXT, {"logprobs": 1}, 1),
+        (TEXT, {}, None),
+    ],
+)
+def test_each_endpoint_asks_for_log_probabilities_in_its_way(
+    endpoint: str, changes: dict[str, Any], logprobs: int | None
+) -> None:
+    body = message() if endpoint == CHAT else prompt()
+
+    assert parse({**body, **changes}, endpoint)["sampling"].get("logprobs") == logprobs
 
 
 def test_text_parts_are_joined_and_developer_means_system() -> None:
@@ -100,6 +165,49 @@ def prompt(**changes: Any) -> dict[str, Any]:
         (prompt(stop=["a"] * 5), "too_long", "stop"),
         (prompt(stop=[""]), "too_short", "stop.0"),
         (prompt(ignore_eos=1), "invalid_type", "ignore_eos"),
+        (prompt(min_p=-0.1), "out_of_range", "min_p"),
+        (prompt(min_p=1.1), "out_of_range", "min_p"),
+        (prompt(repetition_penalty=0), "out_of_range", "repetition_penalty"),
+        (prompt(repetition_penalty=101), "out_of_range", "repetition_penalty"),
+        (prompt(presence_penalty=2.1), "out_of_range", "presence_penalty"),
+        (prompt(frequency_penalty=-2.1), "out_of_range", "frequency_penalty"),
+        (prompt(frequency_penalty="1"), "invalid_type", "frequency_penalty"),
+        (prompt(logit_bias=[1]), "invalid_type", "logit_bias"),
+        (prompt(logit_bias={"1": 100.5}), "out_of_range", "logit_bias.1"),
+        (prompt(logit_bias={"1": "x"}), "invalid_type", "logit_bias.1"),
+        (prompt(logit_bias={"the": 1}), "invalid_type", "logit_bias.the"),
+        (prompt(logit_bias={"-1": 1}), "invalid_type", "logit_bias.-1"),
+        (prompt(logit_bias={str(n): 1 for n in range(1001)}), "too_long", "logit_bias"),
+        (prompt(n=0), "out_of_range", "n"),
+        (prompt(n=129), "out_of_range", "n"),
+        (prompt(n=True), "invalid_type", "n"),
+        (prompt(logprobs=3), "invalid_type", "logprobs"),
+        (prompt(top_logprobs=3), "requires_logprobs", "top_logprobs"),
+        (prompt(logprobs=False, top_logprobs=0), "requires_logprobs", "top_logprobs"),
+        (prompt(logprobs=True, top_logprobs=21), "out_of_range", "top_logprobs"),
+        (prompt(response_format="json"), "invalid_type", "response_format"),
+        (prompt(response_format={"type": "xml"}), "invalid_value", "response_format.type"),
+        (prompt(response_format={}), "missing_required_parameter", "response_format.type"),
+        (
+            prompt(response_format={"type": "json_schema"}),
+            "missing_required_parameter",
+            "response_format.json_schema",
+        ),
+        (
+            prompt(response_format={"type": "json_schema", "json_schema": {"name": "n"}}),
+            "missing_required_parameter",
+            "response_format.json_schema.schema",
+        ),
+        (prompt(guided_json="{"), "invalid_schema", "guided_json"),
+        (prompt(guided_json="[" * 100_000), "invalid_schema", "guided_json"),
+        (prompt(guided_json="[]"), "invalid_type", "guided_json"),
+        (prompt(guided_json={"enum": ["x" * 100_000]}), "too_long", "guided_json"),
+        (prompt(guided_regex=""), "too_short", "guided_regex"),
+        (prompt(guided_regex="x" * 100_001), "too_long", "guided_regex"),
+        (prompt(guided_choice=[]), "too_short", "guided_choice"),
+        (prompt(guided_choice=[""]), "too_short", "guided_choice.0"),
+        (prompt(guided_choice=["x"] * 1001), "too_long", "guided_choice"),
+        (prompt(guided_choice=["x"], guided_regex="y"), "guides_conflict", "guided_regex"),
         ({"model": "m", "messages": []}, "empty_messages", "messages"),
         ({"model": "m", "messages": "x"}, "invalid_type", "messages"),
         ({"model": "m", "messages": ["x"]}, "invalid_type", "messages.0"),
@@ -120,16 +228,16 @@ def test_each_mistake_has_its_own_code_and_names_its_place(
     ("changes", "code", "param"),
     [
         ({"stream": True}, "streaming_unsupported", "stream"),
-        ({"n": 2}, "invalid_value", "n"),
-        ({"presence_penalty": 1}, "out_of_range", "presence_penalty"),
-        ({"logprobs": True}, "unknown_parameter", "logprobs"),
+        ({"n": 0}, "out_of_range", "n"),
+        ({"presence_penalty": 3}, "out_of_range", "presence_penalty"),
+        ({"best_of": 2}, "unsupported_parameter", "best_of"),
         ({"session_id": "s"}, "unknown_parameter", "session_id"),
     ],
 )
 def test_what_openai_clients_may_send_is_refused_unless_it_changes_nothing(
     changes: dict[str, Any], code: str, param: str
 ) -> None:
-    neutral = {"n": 1, "stream": False, "presence_penalty": 0, "user": "u"}
+    neutral = {"stream": False, "logit_bias": {}, "logprobs": False, "user": "u"}
 
     assert parse({**message(), **neutral}, CHAT)["sampling"] == {}
     assert refuse({**message(), **changes}, CHAT) == (code, param)

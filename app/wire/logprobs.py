@@ -1,0 +1,33 @@
+"""Stored log-probabilities as the endpoints write them."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+Entries = Sequence[dict[str, Any]]
+"""As in rows.Choice.logprobs."""
+
+
+def chat(entries: Entries | None) -> dict[str, Any] | None:
+    """The `logprobs` object of a choice of /v1/chat/completions."""
+    return None if entries is None else {"content": list(entries), "refusal": None}
+
+
+def text(entries: Entries | None) -> dict[str, Any] | None:
+    """The `logprobs` object of a choice of /v1/completions: four lists, an item for each token.
+    `text_offset` counts the characters that the tokens before it show."""
+    if entries is None:
+        return None
+    tops = [{top["token"]: top["logprob"] for top in entry["top_logprobs"]} for entry in entries]
+    return {
+        "tokens": [entry["token"] for entry in entries],
+        "token_logprobs": [entry["logprob"] for entry in entries],
+        "top_logprobs": tops,
+        "text_offset": _find_offsets(entries),
+    }
+
+
+def _find_offsets(entries: Entries) -> list[int]:
+    """A character counts where its first byte is."""
+    starts = [sum(byte & 0xC0 != 0x80 for byte in entry["bytes"]) for entry in entries]
+    return list(accumulate(starts, initial=0))[:-1]
