@@ -69,10 +69,11 @@ class Cache(Protocol):
 
 def build_cache(shape: Shape, num_blocks: int) -> Cache:
     """The fastest implementation that serves `shape` here."""
-    from app.inference import native, sdpa
+    from app.inference import native, sdpa, varlen
 
-    kind = native.Cache if native.is_fit(shape) else sdpa.Cache
-    return kind(shape, num_blocks)
+    if native.is_fit(shape):
+        return native.Cache(shape, num_blocks)
+    return (varlen if varlen.is_fit(shape) else sdpa).Cache(shape, num_blocks)
 
 
 def attend(  # noqa: PLR0913 - the signature is transformers'

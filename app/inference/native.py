@@ -79,7 +79,7 @@ class Layout:
         queries, keys, values = (
             x[0].transpose(0, 1).contiguous() for x in (query, key, value)
         )  # each (tokens, heads, size)
-        out = torch.empty_like(queries)
+        out = torch.zeros_like(queries)  # rows beyond the tokens stay so
         step = _Step(
             *(len(self.arrays[0]), len(self.slots), shape.num_heads, shape.num_shared),
             *(shape.head_size, shape.num_heads * shape.head_size),

@@ -10,6 +10,8 @@ from app.inference.sequences import Chunk
 
 logger = logging.getLogger(__name__)
 
+_FEW = 64  # tokens; the waste must stay small below it
+
 Outcome = int | str | None
 """Of a chunk: the chosen token, the code of its failure, or None while more chunks follow."""
 
@@ -50,7 +52,9 @@ class Runner:
         return list(zip(chunks, self._choose(chunks, hidden), strict=True))
 
     def _row(self, parts: Sequence[Sequence[int]]) -> torch.Tensor:
-        return torch.tensor([[x for part in parts for x in part]], device=self._device)
+        numbers = [x for part in parts for x in part]
+        numbers += [0] * (round_up(len(numbers)) - len(numbers))
+        return torch.tensor([numbers], device=self._device)
 
     def _choose(self, chunks: Sequence[Chunk], hidden: torch.Tensor) -> list[Outcome]:
         """Logits are made for the last row of each sequence's last chunk only."""
@@ -63,6 +67,13 @@ class Runner:
             for number, token in zip(last, tokens, strict=True):
                 outcomes[number] = token
         return outcomes
+
+
+def round_up(tokens: int) -> int:
+    """The rows of a step: a few sizes, since oneDNN keeps code for each that it has met, some
+    100 KiB and milliseconds of making. Rows beyond the tokens belong to nobody."""
+    unit = 4 if tokens <= _FEW else 16
+    return -(-tokens // unit) * unit
 
 
 def _rank(chunk: Chunk) -> tuple[bool, int]:

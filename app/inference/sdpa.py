@@ -28,7 +28,7 @@ class Cache:
 
     def arrange(self, chunks: Sequence[Chunk]) -> "Layout":
         """The layout of chunks, those of one token first. Clears what they newly begin."""
-        self._clear([block for chunk in chunks for block in _begun_blocks(chunk)])
+        self.clear([block for chunk in chunks for block in list_begun(chunk)])
         single = [chunk for chunk in chunks if chunk.length == 1]
         assert single == list(chunks[: len(single)]), "chunks of one token come first"
         slots = [slot for chunk in chunks for slot in chunk.slots()]
@@ -42,15 +42,20 @@ class Cache:
     def write(
         self, layer: int, slots: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> None:
-        """Stores (1, heads, tokens, size) each at token slots (tokens,)."""
-        self._keys[layer].flatten(0, 1).index_copy_(0, slots, key[0].transpose(0, 1))
-        self._values[layer].flatten(0, 1).index_copy_(0, slots, value[0].transpose(0, 1))
+        """Stores the first rows of (1, heads, rows, size) each at token slots (tokens,)."""
+        for pages, rows in ((self._keys, key), (self._values, value)):
+            found = rows[0, :, : len(slots)].transpose(0, 1)
+            pages[layer].flatten(0, 1).index_copy_(0, slots, found)
 
     def read(self, layer: int, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of blocks (sequences, blocks): (sequences, heads, tokens, size)."""
         return _gather(self._keys[layer], table), _gather(self._values[layer], table)
 
-    def _clear(self, blocks: Sequence[int]) -> None:
+    def pages(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of a layer, each (blocks, BLOCK_SIZE, heads, size)."""
+        return self._keys[layer], self._values[layer]
+
+    def clear(self, blocks: Sequence[int]) -> None:
         """Zeroes blocks, so that no NaN of an earlier holder is multiplied by a zero weight."""
         if blocks:
             index = torch.tensor(blocks, device=self.device)
@@ -103,7 +108,13 @@ class Layout:
             if span.table is not None:
                 keys, values = self.cache.read(layer, span.table)
             parts.append(_attend_span(span, query, keys, values, scaling))
-        return torch.cat(parts)[None]
+        return fill_up(torch.cat(parts), query)
+
+
+def fill_up(found: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """(tokens, heads, size) with zero rows up to the rows of the query, as a batch of one."""
+    missing = query.shape[2] - len(found)
+    return torch.nn.functional.pad(found, (0, 0, 0, 0, 0, missing))[None]
 
 
 def _gather(pages: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -111,7 +122,7 @@ def _gather(pages: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     return found.view(len(table), -1, *found.shape[2:]).transpose(1, 2)
 
 
-def _begun_blocks(chunk: Chunk) -> list[int]:
+def list_begun(chunk: Chunk) -> list[int]:
     """The block that this chunk is first to enter and leaves partly empty, if any."""
     last = (chunk.end - 1) // BLOCK_SIZE
     is_begun = last * BLOCK_SIZE >= chunk.start and chunk.end % BLOCK_SIZE != 0
@@ -133,7 +144,7 @@ def _group(chunks: Sequence[Chunk], cache: Cache) -> Iterator[Group]:
 
 def _build_group(chunks: Sequence[Chunk], first: int, cache: Cache) -> Group:
     width = count_blocks(chunks[-1].end)
-    table = [_pad(chunk, width, cache.padding) for chunk in chunks]
+    table = [pad_table(chunk, width, cache.padding) for chunk in chunks]
     lengths = torch.tensor([chunk.end for chunk in chunks], device=cache.device)
     keys = torch.arange(width * BLOCK_SIZE, device=cache.device)
     return Group(
@@ -144,7 +155,8 @@ def _build_group(chunks: Sequence[Chunk], first: int, cache: Cache) -> Group:
     )
 
 
-def _pad(chunk: Chunk, width: int, padding: int) -> list[int]:
+def pad_table(chunk: Chunk, width: int, padding: int) -> list[int]:
+    """The blocks that a chunk reads, and the padding block up to `width`."""
     used = chunk.sequence.blocks[: count_blocks(chunk.end)]
     return used + [padding] * (width - len(used))
 
@@ -155,7 +167,7 @@ def _span(chunks: Sequence[Chunk], first: int, cache: Cache) -> Iterator[Span]:
         if chunk.start == 0:
             yield Span(first, last)
         else:
-            table = torch.tensor([_pad(chunk, 0, cache.padding)], device=cache.device)
+            table = torch.tensor([pad_table(chunk, 0, cache.padding)], device=cache.device)
             keys = torch.arange(table.numel() * BLOCK_SIZE, device=cache.device)
             queries = torch.arange(chunk.start, chunk.end, device=cache.device)
             yield Span(first, last, table, keys <= queries[:, None])

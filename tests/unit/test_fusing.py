@@ -11,6 +11,15 @@ from app.inference import attention, checkpoint, fusing, kernels, randoms
 pytestmark = pytest.mark.skipif(kernels.load() is None, reason="there is no C++ compiler")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Threads that wait for each other are slow on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def _build(architecture, dtype=torch.float32):
     name = architecture.removesuffix("ForCausalLM")
     config = getattr(transformers, f"{name}Config")(**randoms.TINY)

@@ -13,6 +13,15 @@ DTYPES = (torch.float32, torch.bfloat16)
 pytestmark = pytest.mark.skipif(kernels.load() is None, reason="there is no C++ compiler")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Threads that wait for each other are slow on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def _random(*shape, dtype, seed=0):
     return torch.randn(*shape, generator=torch.manual_seed(seed)).to(dtype)
 
@@ -126,6 +135,17 @@ def test_a_nan_in_one_sequence_stays_there():
 
     assert found[1].isnan().any()
     assert found[3:].isfinite().all()
+
+
+def test_rows_beyond_the_tokens_are_zero():
+    shape = attention.Shape(1, HEADS, 1, SIZE, torch.float32, torch.device("cpu"))
+    x = _random(1, HEADS, 8, SIZE, dtype=torch.float32)
+
+    for kind in (native, sdpa):
+        cache = kind.Cache(shape, 1)
+        found = cache.arrange([Chunk(_sequence(3, [0]), 0, 3)]).attend(0, x, x, x, 1.0)[0]
+        assert found.shape == (8, HEADS, SIZE)
+        assert not found[3:].any()
 
 
 def test_without_a_compiler_torch_does_the_work(monkeypatch):

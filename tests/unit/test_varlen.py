@@ -1,0 +1,88 @@
+"""The layout for CUDA's paged attention, with a slow stand-in for torch's kernel.
+
+The kernel itself runs on a GPU only; the stand-in follows its documentation.
+"""
+
+import random
+
+import pytest
+import torch
+from torch.nn.attention import varlen as torch_varlen
+
+from app.inference import attention, sdpa, varlen
+from app.inference.sequences import Chunk, Sequence
+
+HEADS, SHARED, SIZE = 2, 3, 16
+
+
+def attend_plainly(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa,
+    seqused_k, block_table,
+):  # fmt: skip
+    """What the documentation of torch.nn.attention.varlen.varlen_attn says."""
+    assert cu_seq_k is None
+    assert enable_gqa
+    assert window_size == (-1, 0)
+    assert block_table.dtype == seqused_k.dtype == cu_seq_q.dtype == torch.int32
+    out = torch.empty_like(query)
+    for number, used in enumerate(seqused_k.tolist()):
+        first, last = cu_seq_q[number : number + 2].tolist()
+        assert last - first <= max_q
+        assert used <= max_k
+        keys, values = (
+            pages[block_table[number].long()].flatten(0, 1)[:used].repeat_interleave(SHARED, 1)
+            for pages in (key, value)
+        )
+        scores = torch.einsum("qhd,khd->hqk", query[first:last], keys) * scale
+        seen = torch.arange(used) <= torch.arange(used - (last - first), used)[:, None]
+        weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+        out[first:last] = torch.einsum("hqk,khd->qhd", weights, values)
+    return out
+
+
+def _sequence(blocks):
+    sequence = Sequence.__new__(Sequence)
+    sequence.blocks = blocks
+    return sequence
+
+
+def test_the_layout_gives_the_kernel_what_it_wants(monkeypatch):
+    monkeypatch.setattr(torch_varlen, "varlen_attn", attend_plainly)
+    shape = attention.Shape(1, HEADS, SHARED, SIZE, torch.float32, torch.device("cpu"))
+    caches = varlen.Cache(shape, 12), sdpa.Cache(shape, 12)
+    ids = random.Random(1).sample(range(12), 12)
+    one, two, three = (_sequence([ids.pop() for _ in range(count)]) for count in (1, 3, 4))
+    steps = [
+        [Chunk(one, 0, 5), Chunk(two, 0, 33)],
+        [Chunk(one, 5, 1), Chunk(two, 33, 7), Chunk(three, 0, 50)],
+        [Chunk(one, 6, 1), Chunk(two, 40, 1), Chunk(three, 50, 1)],
+    ]
+
+    for number, chunks in enumerate(steps):
+        tokens = sum(chunk.length for chunk in chunks)
+        torch.manual_seed(number)
+        query = torch.randn(1, HEADS * SHARED, tokens + 2, SIZE)  # two rows belong to nobody
+        key, value = torch.randn(2, 1, HEADS, tokens + 2, SIZE)
+        found, expected = (
+            cache.arrange(chunks).attend(0, query, key, value, 0.3) for cache in caches
+        )
+        torch.testing.assert_close(found[:, :tokens], expected[:, :tokens])
+        assert found.shape == expected.shape == (1, tokens + 2, HEADS * SHARED, SIZE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_cpu_is_not_asked_for_it(dtype):
+    shape = attention.Shape(1, HEADS, SHARED, SIZE, dtype, torch.device("cpu"))
+
+    assert not varlen.is_fit(shape)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_kernel_is_tried_before_it_is_used(dtype):
+    shape = attention.Shape(2, 4, 4, 128, dtype, torch.device("cuda", 0))
+
+    cache = attention.build_cache(shape, 8)
+
+    assert isinstance(cache, varlen.Cache) == varlen.is_fit(shape)
