@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from bench import children, choices, loop, realistic, report, rounds, service, workloads
+from bench import children, choices, loop, offline, realistic, report, rounds, service, workloads
 
 
 @pytest.mark.parametrize(
@@ -217,3 +217,15 @@ def test_a_realistic_file_is_a_batch_file():
 
     assert len({record["custom_id"] for record in records}) == 10
     assert records[0]["body"]["prompt"] == lines[0].prompt
+
+
+def test_offline_variants_keep_all_lines_and_leave_out_copies_only():
+    lines = realistic.make(100)
+    names = [name for name, _ in offline.VARIANTS]
+
+    plain, _, sorted_, once = (offline.order(lines, name) for name in names)
+
+    assert [bytes(job.prompt).decode() for job in plain] == [line.prompt for line in lines]
+    assert sorted_ == sorted(plain, key=lambda job: job.prompt)
+    assert len(once) == 90
+    assert set(once) == set(plain)
