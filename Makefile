@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench bench-tune eval-demo eval-instructions eval-sessions faults mutants postgres lock sync clean
+.PHONY: demo up test check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults mutants postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -60,6 +60,9 @@ bench-tune: $(READY)
 
 eval-instructions: $(READY)
 	$(BIN)/python -m tools.instructions.evaluate --cases evals/instructions/final.jsonl
+
+transcripts: $(READY)
+	$(BIN)/python -m tools.sessions.transcripts
 
 eval-sessions: $(READY)
 	$(BIN)/python -m tools.sessions.evaluate --cases evals/sessions/final.jsonl
