@@ -21,9 +21,10 @@ from app.models.database import Database
 from app.stack import ports
 from tests.integration.workplace import MODEL, Program, Workplace, fake_model, opened, wait_for
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 Run = Callable[..., Result]
+START_SECONDS = 90.0
 
 
 class Service:
@@ -35,14 +36,14 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         server = settings.Server(port=self.port)
         place.settings = dataclasses.replace(place.settings, server=server)
-        place.start_control()
-        place.start_worker()
         self.api = self.start_api()
-        place.wait_ready()
+        place.start_worker()
+        wait_for(self.is_ready, "a ready worker", START_SECONDS)
+        place.start_control()
 
     def start_api(self) -> Program:
         program = self.place.start("api")
-        wait_for(self.is_up, "the API")
+        wait_for(self.is_up, "the API", START_SECONDS)
         return program
 
     def is_up(self) -> bool:
@@ -50,6 +51,10 @@ class Service:
             return httpx.get(f"{self.url}/health/live", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
+
+    def is_ready(self) -> bool:
+        row = self.place.row()
+        return row is not None and row.state == "ready"
 
     def restart_api(self, pause: float) -> None:
         """SIGKILL, nothing for a while, then a new one."""
@@ -143,7 +148,7 @@ def test_whoever_follows_a_batch_survives_a_restart_of_the_server(
     """`results`, `watch` and the stream of events at once: nobody misses a line or sees one twice."""
     batch = read_json(run("batches", "create", make(150), "--json"))
     out = tmp_path / "results.jsonl"
-    with ThreadPoolExecutor() as pool, client.Client(service.url) as api:
+    with client.Client(service.url) as api, ThreadPoolExecutor() as pool:
         killing = pool.submit(service.restart_api, 0.3)
         watching = pool.submit(follow.watch, api, progress.Silent(), batch["id"])
         streaming = pool.submit(follow_events, service.url, batch["id"])
