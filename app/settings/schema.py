@@ -150,6 +150,7 @@ class Worker(_Checked):
     step_timeout_seconds: Seconds = 300.0
     load_backoff_seconds: Annotated[float, Between(0)] = 5.0
     max_attempts: Count = 3
+    max_reasks: Annotated[int, Between(0, 10)] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

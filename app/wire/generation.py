@@ -55,7 +55,11 @@ def extract(body: bodies.Strict, limits: Limits) -> dict[str, Any]:
     if isinstance(body, responses.Body):
         return _extract_response(body, limits)
     assert isinstance(body, bodies.Sampling)
-    return {**_read_input(body), "sampling": _read_sampling(body, limits)}
+    return {**_read_input(body), "sampling": _read_sampling(body, limits), **_read_reasks(body)}
+
+
+def _read_reasks(body: bodies.Sampling) -> dict[str, int]:
+    return {} if body.max_reasks is None else {"max_reasks": body.max_reasks}
 
 
 def _extract_response(body: responses.Body, limits: Limits) -> dict[str, Any]:

@@ -16,6 +16,7 @@ SERVER_FAULTS = frozenset(
         "input_lost",
         "internal_error",
         "numerical",
+        "schema_violation",
         "out_of_memory",
         "worker_crashed",
     }
@@ -94,12 +95,14 @@ def _text_choice(number: int, choice: Choice) -> dict[str, Any]:
 
 def usage(result: Result) -> dict[str, Any]:
     """Tokens, with OpenAI's names."""
-    return {
+    counted = {
         "prompt_tokens": result.prompt_tokens,
         "completion_tokens": result.completion_tokens,
         "total_tokens": result.prompt_tokens + result.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": result.cached_tokens},
     }
+    asks = result.provenance.get("asks", 1)  # more than one: an answer broke its schema
+    return counted if asks == 1 else counted | {"asks": asks}
 
 
 def as_error(job: Job) -> BadRequest | Failed:
@@ -115,7 +118,16 @@ def failure(job: Job, explain: Explain) -> dict[str, Any]:
     code, param = problem["code"], problem.get("param")
     fault = "server_error" if code in SERVER_FAULTS else "invalid_request_error"
     message = explain(code, {"param": param, **(problem.get("values") or {})})
-    return {"message": message, "type": fault, "param": param, "code": code}
+    body = {"message": message, "type": fault, "param": param, "code": code}
+    return body | _show_last(problem) if code == "schema_violation" else body
+
+
+def _show_last(problem: dict[str, Any]) -> dict[str, Any]:
+    """The last text of a job whose answers all broke its schema, and what they cost."""
+    values = problem["values"]
+    spent = values["usage"]
+    whole = {**spent, "total_tokens": spent["prompt_tokens"] + spent["completion_tokens"]}
+    return {"text": values["text"], "usage": whole | {"asks": values["asks"]}}
 
 
 def _response(job: Job, status_code: int, body: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -134,6 +135,7 @@ class Child:
             capacity=max(4, engine.room // 4),
         )
         clerk.review = coder.review
+        clerk.judge = replace(clerk.judge, max_reasks=self._context.settings.worker.max_reasks)
         clerk.on_ended_batches = self._finalize
         clerk.start()
         return clerk

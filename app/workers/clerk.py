@@ -18,6 +18,7 @@ from app.models.states import JobState
 from app.wire.rows import Job, Outcome, Problem
 from app.workers import orders
 from app.workers.orders import Order
+from app.workers.reask import Judge
 from app.workers.tally import Tally
 from app.workers.tray import Ended, Tray
 
@@ -48,6 +49,8 @@ class Clerk:
         self._holder = holder
         self._model = model
         self._prepare = prepare
+        self._provenance = provenance
+        self.judge = Judge(prepare)
         self._wake = threading.Event()
         self._checked_at = 0.0
         self._streamed_at = 0.0
@@ -92,10 +95,22 @@ class Clerk:
 
     def _work(self) -> None:
         self._stream()
+        self._judge_answers()
         self._commit()
         self._check_cancelled()
         self._claim()
         self._prepare_claimed()
+
+    def _judge_answers(self) -> None:
+        for order, output in self.tray.unjudged():
+            try:
+                verdict = self.judge.decide(order, output, self._provenance)
+            except Unavailable:
+                raise  # the answer stays; the next round tries again
+            except Exception as error:  # one answer's fault must not stop the others
+                _logger.exception("answer cannot be judged", extra={"job_id": order.job.id})
+                verdict = _refuse(order.job, error)
+            self.tray.put_judged(order, verdict)
 
     def _stream(self) -> None:
         now = time.monotonic()
@@ -148,12 +163,10 @@ class Clerk:
         except Unavailable:
             raise
         except Exception as error:
-            job, outcome = ended
+            job, _ = ended
             extra = {"action": "settle_failed", "job_id": job.id, "trace_id": job.trace_id}
             _logger.exception("outcome cannot be stored", extra=extra)
-            problem = Problem("engine_failed", values={"reason": type(error).__name__})
-            failed = Outcome(job.id, outcome.attempt, JobState.FAILED, problem=problem)
-            self._settle([(job, failed)])
+            self._settle([(job, _refuse(job, error))])
             self.tray.drop_ended([ended])
 
     def _settle(self, pending: Sequence[Ended]) -> None:
@@ -240,12 +253,16 @@ class Clerk:
             self.tray.put_ended(job, orders.refuse(job, error))
         except Exception as error:  # one job's fault must not stop the others
             _logger.exception("job cannot be prepared", extra=extra)
-            problem = Problem("engine_failed", values={"reason": type(error).__name__})
-            outcome = Outcome(job.id, job.attempt, JobState.FAILED, problem=problem)
-            self.tray.put_ended(job, outcome)
+            self.tray.put_ended(job, _refuse(job, error))
         else:
             self.tray.put_ready(job, order)
 
 
 def _needs_review(job: Job, outcome: Outcome) -> bool:
     return job.kind == "code" and outcome.result is not None and outcome.result.coding is None
+
+
+def _refuse(job: Job, error: Exception) -> Outcome:
+    """The outcome of a job that our own code stumbled over."""
+    problem = Problem("engine_failed", values={"reason": type(error).__name__})
+    return Outcome(job.id, job.attempt, JobState.FAILED, problem=problem)

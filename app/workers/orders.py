@@ -29,11 +29,31 @@ _PAGE_TURNS = 1000
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Tokens of the earlier asks of one job, under the names of wire.rows.Result."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def plus(self, output: Output) -> "Spent":
+        """With those of this output, all its choices."""
+        others = getattr(output, "others", ())
+        return Spent(
+            self.prompt_tokens + output.prompt_tokens,
+            self.completion_tokens + sum(len(each.tokens) for each in (output, *others)),
+            self.cached_tokens + output.cached_tokens,
+        )
+
+
+@dataclass(frozen=True)
 class Order:
     """A claimed job as the engine will run it."""
 
     job: Job
     request: Request
+    asks: int = 1  # which time this is that the model is asked
+    spent: Spent = Spent()
 
     @property
     def key(self) -> tuple[int, int]:

@@ -13,9 +13,10 @@ from typing import Any
 from app.errors import AutoglmError
 from app.inference.engine import Delta, Output, Request
 from app.wire.rows import Chunk, Job, Outcome
-from app.workers import orders
+from app.workers import orders, reask
 from app.workers.orders import Order
 from app.workers.streams import Streams
+from app.workers.unjudged import Unjudged
 
 Ended = tuple[Job, Outcome]
 _MAX_OUTBOX = 1000
@@ -36,6 +37,7 @@ class Tray:
         self._doomed: set[str] = set()
         self._pushed: set[str] = set()  # in the engine beyond its room, being urgent
         self._streams = Streams()
+        self._unjudged = Unjudged()
         self._is_open = False
         self._room = 0
         self._events = 0  # advances whenever something may have become claimable
@@ -89,7 +91,9 @@ class Tray:
         with self._lock:
             for output in outputs:
                 order = self._pop_order(output.id)
-                if order is not None:
+                if order is not None and reask.is_due(order, output):
+                    self._unjudged.add(order, output)
+                elif order is not None:
                     outcome = orders.conclude(order, output, self._provenance)
                     self._outbox.append((order.job, outcome))
             self._events += 1
@@ -136,26 +140,31 @@ class Tray:
             return self._count()
 
     def _count(self) -> int:
-        return len(self._claimed) + len(self._orders) + len(self._outbox)
+        return len(self._claimed) + len(self._orders) + len(self._unjudged) + len(self._outbox)
 
     # The clerk's side.
+
+    def _is_isolating(self) -> bool:
+        """Whether a suspect is here: it must stay alone."""
+        jobs = [*self._unjudged.jobs, *(order.job for order in self._orders.values())]
+        return any(job.crashes for job in jobs)
 
     def want(self) -> tuple[int, int, bool]:
         """How many jobs to claim now (0: none), the moment this was asked, and whether a suspect
         may run (nothing else is here). While a suspect is here nothing is wanted."""
         with self._lock:
-            is_isolating = any(order.job.crashes for order in self._orders.values())
+            is_isolating = self._is_isolating()
             is_full = len(self._ready) >= self._capacity or len(self._outbox) >= _MAX_OUTBOX
             if not self._is_open or self._claimed or is_isolating or is_full:
                 return 0, self._events, False
             number = self._room + self._capacity - len(self._ready)
-            return number, self._events, not self._orders
+            return number, self._events, not self._orders and not self._unjudged
 
     def want_urgent(self) -> tuple[int, int]:
         """While nothing is wanted because all is full: how many jobs to claim nevertheless if
         their priority is above the second number, the lowest of those held."""
         with self._lock:
-            is_isolating = any(order.job.crashes for order in self._orders.values())
+            is_isolating = self._is_isolating()
             if not self._is_open or self._claimed or is_isolating or not self._orders:
                 return 0, 0
             number = self._capacity - len(self._pushed)
@@ -165,7 +174,7 @@ class Tray:
         """Takes in claimed jobs; no jobs means that the backlog was empty at `asked_at`."""
         with self._lock:
             self._claimed.extend(jobs)
-            if not jobs and not self._orders:
+            if not jobs and not self._orders and not self._unjudged:
                 self._quiet_at = asked_at
 
     def next_claimed(self) -> Job | None:
@@ -197,6 +206,23 @@ class Tray:
         """What streamed jobs gained since this was asked last."""
         with self._lock:
             return self._streams.take({order.job.id for order in self._orders.values()})
+
+    def unjudged(self) -> list[tuple[Order, Output]]:
+        """Answers that the clerk has to judge; they stay here until put_judged()."""
+        with self._lock:
+            return self._unjudged.list_all()
+
+    def put_judged(self, order: Order, verdict: Order | Outcome) -> None:
+        """What became of an answer: an outcome, or a request to be run again."""
+        with self._lock:
+            if not self._unjudged.pop(order):
+                return
+            self._events += 1
+            if isinstance(verdict, Outcome):
+                self._outbox.append((order.job, verdict))
+            else:
+                self._orders[verdict.request.id] = verdict
+                heapq.heappush(self._ready, (verdict.key, verdict.request.id))
 
     def ended(self) -> list[Ended]:
         """What waits to be committed."""
@@ -239,7 +265,8 @@ class Tray:
     def held(self) -> list[tuple[str, int]]:
         """(job id, attempt) of everything here."""
         with self._lock:
-            jobs = [*self._claimed, *(o.job for o in self._orders.values())]
+            jobs = [*self._claimed, *self._unjudged.jobs]
+            jobs += [order.job for order in self._orders.values()]
             jobs += [job for job, _ in self._outbox]
         return [(job.id, job.attempt) for job in jobs]
 
@@ -247,11 +274,13 @@ class Tray:
         """Drops every job that has not ended and returns their (id, attempt); what of them is in
         the engine is doomed."""
         with self._lock:
-            jobs = [*self._claimed, *(order.job for order in self._orders.values())]
+            jobs = [*self._claimed, *self._unjudged.jobs]
+            jobs += [order.job for order in self._orders.values()]
             self._doomed |= set(self._orders) - {key for _, key in self._ready}
             self._claimed.clear()
             self._orders.clear()
             self._ready.clear()
             self._pushed.clear()
+            self._unjudged.clear()
             self._events += 1
         return [(job.id, job.attempt) for job in jobs]

@@ -1,0 +1,85 @@
+"""Answers that must match a schema are judged, and asked for again with what was wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app import locales
+from app.errors import AutoglmError, Unavailable
+from app.inference.engine import FinishReason, Output
+from app.models.states import JobState
+from app.wire.rows import Job, Outcome, Problem
+from app.workers import orders, schemas
+from app.workers.orders import Order, Spent
+
+_LANGUAGE = "en-US"  # of what the model is told; the job's own language is not known
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`prepare` turns a job into an order, as for a first attempt; `max_reasks` is the default."""
+
+    prepare: Callable[[Job], Order]
+    max_reasks: int = 0
+
+    def decide(self, order: Order, output: Output, provenance: dict[str, Any]) -> Order | Outcome:
+        """The outcome of an answer, or the order that asks for it again."""
+        spent = order.spent.plus(output)
+        fault = self._find_fault(order.job, output)
+        if fault is None:
+            return _count(orders.conclude(order, output, provenance), order, spent)
+        limit = order.job.request.get("max_reasks", self.max_reasks)
+        if order.asks > limit:
+            return _give_up(order, output, fault, spent)
+        try:
+            return self._ask(order, output, fault, spent)
+        except Unavailable:
+            raise
+        except AutoglmError:  # what was wrong does not fit into the context any more
+            return _give_up(order, output, fault, spent)
+
+    def _find_fault(self, job: Job, output: Output) -> str | None:
+        schema = schemas.find_schema(job)
+        texts = [each.text for each in (output, *getattr(output, "others", ()))]
+        faults = (schemas.find_fault(schema, text) for text in texts)
+        return next((fault for fault in faults if fault), None)
+
+    def _ask(self, order: Order, output: Output, fault: str, spent: Spent) -> Order:
+        """The same request, followed by the answer and what is wrong with it. Only the last answer
+        is shown, so that the prompt does not grow."""
+        again = self.prepare(_extend(order.job, output.text, fault))
+        asks = order.asks + 1
+        name = f"{order.job.id}:{order.job.attempt}:ask{asks}"
+        request = replace(again.request, id=name)
+        return Order(order.job, request, asks, spent)
+
+
+def is_due(order: Order, output: Output) -> bool:
+    """Whether this output is an answer that has to be judged."""
+    is_answer = output.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+    return is_answer and schemas.find_schema(order.job) is not None
+
+
+def _extend(job: Job, text: str, fault: str) -> Job:
+    wish = locales.message("worker.ask_again", locale=_LANGUAGE, fault=fault)
+    request = dict(job.request)
+    if "messages" in request:
+        said = [{"role": "assistant", "content": text}, {"role": "user", "content": wish}]
+        request["messages"] = [*request["messages"], *said]
+    else:
+        request["prompt"] = f"{request['prompt']}{text}\n\n{wish}\n"
+    return replace(job, request=request)
+
+
+def _count(outcome: Outcome, order: Order, spent: Spent) -> Outcome:
+    """The tokens of every ask are the job's; how often it was asked stands in the provenance."""
+    if outcome.result is None or order.asks == 1:
+        return outcome
+    provenance = outcome.result.provenance | {"asks": order.asks}
+    return replace(outcome, result=replace(outcome.result, provenance=provenance, **vars(spent)))
+
+
+def _give_up(order: Order, output: Output, fault: str, spent: Spent) -> Outcome:
+    values = {"fault": fault, "asks": order.asks, "text": output.text, "usage": vars(spent)}
+    problem = Problem("schema_violation", "response_format", values)
+    return Outcome(order.job.id, order.job.attempt, JobState.FAILED, problem=problem)
