@@ -1,5 +1,6 @@
 """Asking again: with what was wrong, as often as allowed, with every token counted."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from app import text
 from app.inference.engine import FinishReason, Output
 from app.models.database import Database
-from app.wire.rows import Job, Outcome
+from app.wire.rows import Outcome
 from app.workers import orders
 from app.workers.orders import Order
 from app.workers.reask import Judge, is_due
@@ -17,20 +18,16 @@ GUIDED = {"kind": "json_schema", "text": '{"type": "integer"}'}
 
 
 @pytest.fixture
-def judge() -> Judge:
-    nowhere = Database("sqlite://")
+def judge(tmp_path: Path) -> Judge:
+    """Its database is asked only for jobs of a session."""
+    nowhere = Database(f"sqlite:///{tmp_path / 'none.db'}")
     return Judge(lambda job: orders.prepare(nowhere, text.Bytes(), job, 2000), max_reasks=2)
 
 
 def make_order(judge: Judge, **request: Any) -> Order:
     whole = {"messages": [{"role": "user", "content": "a number"}], "sampling": {"guided": GUIDED}}
     job = make_job(1, tenant_id="t", request=whole | request)
-    return Order(job, judge.prepare(_plain(job)).request)
-
-
-def _plain(job: Job) -> Job:
-    """The engine of this test holds nobody to a guide."""
-    return job
+    return judge.prepare(job)
 
 
 def answer(order: Order, said: str, tokens: int = 3) -> Output:
