@@ -133,3 +133,33 @@ def test_the_end_of_a_batch_is_told_to_its_webhook(stack: Stack, receiver: Recei
     assert (event.type, event.data.id) == ("batch.completed", batch["id"])
     (told,) = stack.http.get(f"/v1/batches/{batch['id']}/deliveries").json()["data"]
     assert told["id"] == event.id
+
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "list", "schema": {"type": "array"}}}
+
+
+def test_answers_are_checked_against_their_schema_and_asked_for_again(stack: Stack):
+    body: dict[str, Any] = {"model": "fake", "response_format": SCHEMA, "max_tokens": 50}
+    lines: list[dict[str, Any]] = [
+        {"prompt": '["[[echo]]"]'},
+        {"prompt": "no list"},
+        {"prompt": "never again", "max_reasks": 0},
+    ]
+    content = b"".join(make_completion(n, body | line) for n, line in enumerate(lines))
+
+    batch = finish(stack, submit(stack, content, endpoint="/v1/completions"))
+
+    (good,) = read(stack, batch["output_file_id"])
+    errors = [x["response"]["body"]["error"] for x in read(stack, batch["error_file_id"])]
+    assert good["response"]["body"]["choices"][0]["text"] == '["[[echo]]"]'
+    assert [(e["code"], e["usage"]["asks"]) for e in errors] == [
+        ("schema_violation", 3),
+        ("schema_violation", 1),
+    ]
+    assert all(error["text"] for error in errors)
+
+
+def make_completion(number: int, body: dict[str, Any]) -> bytes:
+    url = "/v1/completions"
+    record = {"custom_id": f"s{number}", "method": "POST", "url": url, "body": body}
+    return json.dumps(record).encode() + b"\n"
