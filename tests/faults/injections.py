@@ -155,6 +155,22 @@ def freeze_redis(stage: Stage, _dice: random.Random) -> Injection:
     return _around(stage, "F11", action)
 
 
+def fill_redis(stage: Stage, _dice: random.Random) -> Injection:
+    """F13: Redis is full and evicts nothing: every message is refused."""
+
+    def action() -> int:
+        client = stage.redis_client()
+        client.config_set("maxmemory", 1)
+        refused = int(client.info("stats")["total_error_replies"])
+        time.sleep(_PAUSE_SECONDS)
+        refused = int(client.info("stats")["total_error_replies"]) - refused
+        client.config_set("maxmemory", 0)
+        client.close()
+        return refused
+
+    return _around(stage, "F13", action)
+
+
 def kill_program(name: str, kind: str) -> Inject:
     """The API (F14) or the control process (F34) dies; a process manager starts it again."""
 
@@ -253,6 +269,7 @@ BOTH: dict[str, Inject] = {
     "F07": double_hints,
     "F09": kill_redis,
     "F11": freeze_redis,
+    "F13": fill_redis,
     "F14": kill_program("api", "F14"),
     "F21": terminate_worker,
     "F34": kill_program("control", "F34"),

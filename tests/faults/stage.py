@@ -110,6 +110,7 @@ class Stage:
         """API, Redis and every worker answer again."""
 
         def is_well() -> bool:
+            self._revive()
             try:
                 answer = httpx.get(f"{self.url}/health", trust_env=False, timeout=5)
             except httpx.TransportError:
@@ -119,6 +120,12 @@ class Stage:
             )
 
         wait_for(is_well, "a healthy service", seconds)
+
+    def _revive(self) -> None:
+        """What a process manager does: Celery ends a worker that Redis answers with an error."""
+        for name, program in list(self.programs.items()):
+            if program.process.poll() is not None:
+                self.start_program(name)
 
     def wait_busy(self, device: str, number: int) -> Worker:
         """The worker once it runs at least so many jobs."""

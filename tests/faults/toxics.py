@@ -83,7 +83,8 @@ class Proxy:
             _abort(writer, "down")
             return
         self._pairs |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        with contextlib.suppress(asyncio.CancelledError):  # by close()
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         if self.toxic == "slow_close":
             self.num_touched += 1
             await asyncio.sleep(_SLOW_CLOSE_SECONDS)
