@@ -47,6 +47,10 @@ def good(number: int | str, **changes: Any) -> bytes:
     return inputs.make_line(number, **({"body_model": "small"} | changes))
 
 
+def as_schema(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+
+
 def told(found: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(each["line"], each["scope"], each["code"]) for each in found["data"]]
 
@@ -68,6 +72,8 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
             good(10, body_nonsense=1),
             good(11, body_previous_response_id="custom_id:c1"),
             good(12, body_previous_response_id="custom_id:nobody"),
+            good(13, body_kind="code"),
+            good(14, body_response_format=as_schema({"type": "strin"})),
         ],
     )
 
@@ -81,9 +87,10 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
         (9, "batch", "mismatched_model"),
         (10, "line", "unknown_parameter"),
         (12, "line", "previous_line_not_found"),
+        (14, "line", "schema_invalid"),
     ]
     assert {each["severity"] for each in found["data"]} == {"error"}
-    assert (found["valid"], found["lines"], found["errors"]) == (False, 11, 9)
+    assert (found["valid"], found["lines"], found["errors"]) == (False, 13, 10)
 
 
 def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> None:
