@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults mutants postgres lock sync clean
+.PHONY: demo up test test-clients check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults mutants postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -79,6 +79,16 @@ faults: $(READY) postgres
 # Breaks the program on purpose and shows that the suite notices.
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants
+
+# OpenAI's clients of earlier years, laid over the installed one; each must pass the same tests.
+CLIENTS := 2.54.0 1.109.1
+test-clients: $(READY)
+	@for each in $(CLIENTS); do \
+		test -d var/clients/$$each || \
+			$(PIP) install --no-deps --target var/clients/$$each openai==$$each distro sniffio tqdm; \
+		echo "== openai $$each"; \
+		PYTHONPATH=var/clients/$$each $(BIN)/pytest -q tests/acceptance/test_openai_*.py || exit 1; \
+	done
 
 lock: $(READY)
 	$(BIN)/python -m tools.lock

@@ -182,6 +182,16 @@ class ResponseObject(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class PredictionObject(BaseModel):
+    """The likeliest next tokens, best first."""
+
+    object: Literal["prediction"]
+    model: str
+    predictions: list[dict[str, Any]]
+    usage: dict[str, Any]
+    provenance: dict[str, Any]
+
+
 class ListObject(BaseModel):
     """A page of a list."""
 

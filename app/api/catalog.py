@@ -109,5 +109,5 @@ def _limit(model: Model, tokenizer: text.Tokenizer | None) -> int | None:
 
 def _count(tokenizer: text.Tokenizer, request: Mapping[str, Any]) -> int:
     if "messages" in request:
-        return tokenizer.count(request["messages"])
+        return tokenizer.count(request["messages"], request.get("template"))
     return len(tokenizer.encode(request["prompt"]))

@@ -25,6 +25,7 @@ from app.api import (
     lines,
     manifests,
     ops,
+    predict,
     preflight,
     problems,
     request,
@@ -61,6 +62,7 @@ _INTERFACES = (
     explain.routes,
     preflight.routes,
     responses.routes,
+    predict.routes,
     ops.routes,
 )
 _BEARER: dict[str, SecurityScheme | dict[str, Any]] = {

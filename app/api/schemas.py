@@ -154,6 +154,14 @@ class JobBody(bodies.Native):
     webhook: Webhook | None = None
 
 
+class PredictBody(bodies.Strict):
+    """A raw text, and how many next tokens to name."""
+
+    text: str
+    top_k: Annotated[int, Field(ge=1, le=20)] = 5
+    model: bodies.ModelName | None = None
+
+
 class SessionBody(bodies.Strict):
     """A new conversation."""
 

@@ -11,7 +11,7 @@ from app.text import files
 from app.text import messages as chat
 from app.text.guard import Guard
 from app.text.template import Template
-from app.text.tokenizer import Messages
+from app.text.tokenizer import Messages, Options
 
 
 class Checkpoint:
@@ -48,31 +48,33 @@ class Checkpoint:
 
     def render(self, messages: Messages, add_generation_prompt: bool = True) -> str:
         """The conversation as the chat template writes it."""
-        rendered, mark = self._render(messages, add_generation_prompt)
+        rendered, mark = self._render(messages, add_generation_prompt, None)
         return rendered.replace(mark, "") if mark else rendered
 
-    def prompt(self, messages: Messages) -> list[int]:
+    def prompt(self, messages: Messages, options: Options | None = None) -> list[int]:
         """The ids of a conversation. The template writes BOS and its kind, so none is added."""
-        return [number for piece in self._encode(messages) for number in piece.ids]
+        return [number for piece in self._encode(messages, options) for number in piece.ids]
 
-    def count(self, messages: Messages) -> int:
-        """len(prompt(messages)), without making the list."""
-        return sum(len(piece) for piece in self._encode(messages))
+    def count(self, messages: Messages, options: Options | None = None) -> int:
+        """len(prompt(messages, options)), without making the list."""
+        return sum(len(piece) for piece in self._encode(messages, options))
 
     def least(self, num_bytes: int) -> int:
         """No token is longer than the longest in the vocabulary."""
         return num_bytes // self._longest if self._longest else 0
 
-    def _encode(self, messages: Messages) -> list[tokenizers.Encoding]:
-        rendered, mark = self._render(messages, True)
+    def _encode(self, messages: Messages, options: Options | None) -> list[tokenizers.Encoding]:
+        rendered, mark = self._render(messages, True, options)
         pieces = rendered.split(mark) if mark else [rendered]
         return self._tokenizer.encode_batch(pieces, add_special_tokens=False)  # lets the GIL go
 
-    def _render(self, conversation: Messages, add_generation_prompt: bool) -> tuple[str, str]:
+    def _render(
+        self, conversation: Messages, add_generation_prompt: bool, options: Options | None
+    ) -> tuple[str, str]:
         if self._template is None:
             raise BadRequest("no_chat_template", param="messages")
         protected, mark = self._guard.protect(chat.normalize(conversation))
-        return self._template.render(protected, add_generation_prompt), mark
+        return self._template.render(protected, add_generation_prompt, options), mark
 
 
 def load(path: str | Path) -> Checkpoint:

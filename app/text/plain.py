@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.text import messages as chat
-from app.text.tokenizer import Messages
+from app.text.tokenizer import Messages, Options
 
 
 class Bytes:
@@ -28,11 +28,11 @@ class Bytes:
         lines = [f"{each['role']}: {each['content']}\n" for each in chat.normalize(messages)]
         return "".join(lines) + ("assistant: " if add_generation_prompt else "")
 
-    def prompt(self, messages: Messages) -> list[int]:
-        """The bytes of the rendered conversation."""
+    def prompt(self, messages: Messages, options: Options | None = None) -> list[int]:
+        """The bytes of the rendered conversation; there is no template that had options."""
         return list(self.render(messages).encode())
 
-    def count(self, messages: Messages) -> int:
+    def count(self, messages: Messages, options: Options | None = None) -> int:
         """len(prompt(messages)), without making the list."""
         return len(self.render(messages).encode())
 

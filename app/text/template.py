@@ -33,15 +33,22 @@ class Template:
         self._template = _environment().from_string(source)
         self._tokens = dict(tokens)
 
-    def render(self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool) -> str:
-        """The conversation as one string; raises BadRequest("chat_template_failed")."""
-        pieces = self._template.generate(
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        add_generation_prompt: bool,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The conversation as one string; `options` are further variables of the template and
+        replace none of its own. Raises BadRequest("chat_template_failed")."""
+        own = {
             **self._tokens,
-            messages=messages,
-            add_generation_prompt=add_generation_prompt,
-            tools=None,
-            documents=None,
-        )
+            "messages": messages,
+            "add_generation_prompt": add_generation_prompt,
+            "tools": None,
+            "documents": None,
+        }
+        pieces = self._template.generate({**(options or {}), **own})
         try:
             return _join(pieces)
         except _FAILURES as error:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 Messages = Sequence[Mapping[str, Any]]
+Options = Mapping[str, Any]
 
 
 class Tokenizer(Protocol):
@@ -32,11 +33,12 @@ class Tokenizer(Protocol):
         Raises BadRequest (chat_template_failed, unsupported_content, ...).
         """
 
-    def prompt(self, messages: Messages) -> list[int]:
-        """The ids a model is given for a conversation; contents never become special tokens."""
+    def prompt(self, messages: Messages, options: Options | None = None) -> list[int]:
+        """The ids a model is given for a conversation; contents never become special tokens.
+        `options` are variables of the chat template, such as enable_thinking."""
 
-    def count(self, messages: Messages) -> int:
-        """len(prompt(messages))."""
+    def count(self, messages: Messages, options: Options | None = None) -> int:
+        """len(prompt(messages, options))."""
 
     def least(self, num_bytes: int) -> int:
         """How many tokens a text of this many UTF-8 bytes has at the very least: refuses what is

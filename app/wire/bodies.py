@@ -1,5 +1,6 @@
 """What a client may send to ask for a generation: strict models, one per endpoint."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from app.wire import dials, flaws
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_WORD = re.compile(r"[A-Za-z0-9_. -]{0,64}")
 _PART = {
     "type": "object",
     "required": ["type", "text"],
@@ -137,6 +140,19 @@ Metadata = Annotated[
 Label = Annotated[str, Field(max_length=512)]
 
 
+def _check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Plain values only: a text of any kind could write a special token into the prompt."""
+    for name, value in options.items():
+        is_plain = value is None or isinstance(value, bool | int | float)
+        is_word = isinstance(value, str) and _WORD.fullmatch(value)
+        if not _NAME.fullmatch(name) or not (is_plain or is_word):
+            raise PydanticCustomError("template_option", "option", {"name": name[:40]})
+    return options
+
+
+TemplateOptions = Annotated[dict[str, Any], Field(max_length=16), AfterValidator(_check_options)]
+
+
 class _OpenAI(Sampling):
     """Fields that OpenAI's clients send along; of some only the values that change nothing are
     served. Labels are accepted and have no effect here."""
@@ -165,6 +181,7 @@ class Chat(_OpenAI):
     reasoning_effort: Idle = None
     logprobs: bool | None = None
     top_logprobs: dials.NumTop | None = None
+    chat_template_kwargs: TemplateOptions | None = None
 
 
 class Completion(_OpenAI):

@@ -55,11 +55,22 @@ def extract(body: bodies.Strict, limits: Limits) -> dict[str, Any]:
     if isinstance(body, responses.Body):
         return _extract_response(body, limits)
     assert isinstance(body, bodies.Sampling)
-    return {**_read_input(body), "sampling": _read_sampling(body, limits), **_read_reasks(body)}
+    return {
+        **_read_input(body),
+        "sampling": _read_sampling(body, limits),
+        **_read_reasks(body),
+        **_read_template(body),
+    }
 
 
 def _read_reasks(body: bodies.Sampling) -> dict[str, int]:
     return {} if body.max_reasks is None else {"max_reasks": body.max_reasks}
+
+
+def _read_template(body: bodies.Sampling) -> dict[str, Any]:
+    """Variables of the chat template, where the endpoint takes them."""
+    given = getattr(body, "chat_template_kwargs", None)
+    return {"template": given} if given else {}
 
 
 def _extract_response(body: responses.Body, limits: Limits) -> dict[str, Any]:

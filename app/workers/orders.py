@@ -85,7 +85,8 @@ def make(
     if messages is None:
         prompt = tokenizer.encode(job.request["prompt"])
     else:
-        prompt = [*tokenizer.prompt(messages), *(tokenizer.encode(beginning) if beginning else ())]
+        prompt = tokenizer.prompt(messages, job.request.get("template"))
+        prompt += tokenizer.encode(beginning) if beginning else []
     sampling = _read_sampling(job)
     if max_context is not None:
         sampling = _fit(sampling, job, len(prompt), max_context)

@@ -452,6 +452,16 @@ def test_many_threads_count_the_same(write: Write) -> None:
         assert list(pool.map(tokenizer.count, conversations)) == expected
 
 
+def test_a_template_gets_its_options_and_keeps_its_own_variables(write: Write) -> None:
+    template = "{% if think is defined %}{{ think }}{% endif %}{{ messages[0].content }}"
+    ours = text.load(write(template=template))
+    talk = [{"role": "user", "content": "hi"}]
+
+    assert ours.decode(ours.prompt(talk, {"think": False, "messages": 1})) == "Falsehi"
+    assert ours.count(talk, {"think": False}) == len(ours.prompt(talk, {"think": False}))
+    assert ours.decode(ours.prompt(talk)) == "hi"
+
+
 def test_messages_are_never_changed(write: Write) -> None:
     conversation = user([{"type": "text", "text": FORGED}])
     before = json.dumps(conversation)

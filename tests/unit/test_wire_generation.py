@@ -252,3 +252,13 @@ def test_each_endpoint_takes_its_own_input_only() -> None:
 def test_no_field_of_a_body_has_two_types_that_blur() -> None:
     assert all(schema.model_config["strict"] for schema in generation.SCHEMAS.values())
     assert bodies.Message.model_config["extra"] == "forbid"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"a b": True}, {"x": "<|system|>"}, {"x": {"y": 1}}, {"x": ["y"]}, {"x": "y" * 65}],
+)
+def test_options_of_the_template_are_plain_values(options: dict[str, Any]) -> None:
+    assert refuse(message() | {"chat_template_kwargs": options}, CHAT)[0] == "template_option"
+    plain = {"enable_thinking": False, "budget": 2, "effort": "low", "none": None}
+    assert parse(message() | {"chat_template_kwargs": plain}, CHAT)["template"] == plain
