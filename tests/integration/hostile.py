@@ -29,7 +29,7 @@ LINES: list[tuple[bytes, str | None, str]] = [  # line, custom_id as far as it i
     (_bad("twice", b'"method"', b'"custom_id"'), "ctwice", "json_duplicate_key"),
     (_bad("again", b'"role"', b'"content"'), "cagain", "json_duplicate_key"),
     (make_line("true", body_max_tokens=True).strip(), "ctrue", "invalid_type"),
-    (make_line("n", body_n=16_385).strip(), "cn", "invalid_value"),
+    (make_line("n", body_n=16_385).strip(), "cn", "out_of_range"),
     (make_line("stop", body_stop=["x"] * 5).strip(), "cstop", "too_long"),
     (make_line("k", body_top_k=10**12).strip(), "ck", "out_of_range"),
     (make_line("seed", body_seed=2**64).strip(), "cseed", "out_of_range"),
