@@ -101,8 +101,8 @@ class Proxy:
                     self.num_touched += 1
                     break
                 await self._pass(content, writer)
-            with contextlib.suppress(OSError):
-                writer.write_eof()
+        with contextlib.suppress(OSError):  # also after a reset: the other side must hear of it
+            writer.write_eof()
 
     async def _pass(self, content: bytes, writer: asyncio.StreamWriter) -> None:
         toxic = self.toxic
