@@ -5,6 +5,7 @@ inverting the distribution's cumulative sum at that number.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ class Draw:
     position: int
     trail: Trail | None = None
 
+
+_LIKELIEST = 1024  # tokens that are looked at before a whole vocabulary is
 
 Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
@@ -75,18 +78,52 @@ def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
 
 
 def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-    """top_k first, then top_p over what is left, then min_p, as in Hugging Face's generate."""
-    probabilities, tokens = _soften(logits, draws).sort(dim=-1, descending=True, stable=True)
-    top_k = _column(logits, [draw.sampling.top_k or logits.shape[-1] for draw in draws])
-    rank = torch.arange(logits.shape[-1], device=logits.device)
-    probabilities = probabilities.masked_fill(rank >= top_k, 0.0)
-    before = probabilities.cumsum(-1, dtype=torch.float64) - probabilities
-    top_p = _column(logits, [draw.sampling.top_p for draw in draws])
-    mass = probabilities.sum(-1, keepdim=True, dtype=torch.float64)
-    min_p = _column(logits, [draw.sampling.min_p for draw in draws])
+    """top_k first, then top_p over what is left, then min_p, as in Hugging Face's generate.
+
+    Sorting the vocabulary costs more than all else, and the cut nearly always lies among the
+    likeliest: those alone are sorted where that provably gives the same."""
+    probabilities = _soften(logits, draws)
+    likeliest = _sort_likeliest(probabilities)
+    kept = _cut(likeliest[0], draws)
+    tokens = likeliest[1].gather(-1, _invert(kept, draws)[:, None])[:, 0]
+    if rows := _find_open(kept, likeliest[0], logits.shape[-1]):
+        wanted = [draws[row] for row in rows]
+        found, order = probabilities[rows].sort(dim=-1, descending=True, stable=True)
+        number = _invert(_cut(found, wanted), wanted)
+        tokens[rows] = order.gather(-1, number[:, None])[:, 0]
+    return tokens
+
+
+def _sort_likeliest(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The likeliest tokens of each row in the order of a stable sort: equals by their ids."""
+    ids = probabilities.topk(min(_LIKELIEST, probabilities.shape[-1]), sorted=False).indices
+    ids = ids.sort(dim=-1).values
+    found, order = probabilities.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
+    return found, ids.gather(-1, order)
+
+
+def _cut(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    """Rows of falling probabilities (rows, n) with 0 for what is cut off. Where top_k does not
+    limit them, the mass of all tokens is 1."""
+    count = probabilities.shape[-1]
+    top_k = _column(probabilities, [draw.sampling.top_k or math.inf for draw in draws])
+    top_p = _column(probabilities, [draw.sampling.top_p for draw in draws])
+    min_p = _column(probabilities, [draw.sampling.min_p for draw in draws])
+    rank = torch.arange(count, device=probabilities.device)
+    kept = probabilities.masked_fill(rank >= top_k, 0.0)
+    mass = kept.sum(-1, keepdim=True).masked_fill(top_k > count, 1.0)
+    before = kept.cumsum(-1) - kept
     is_rare = (before >= top_p * mass) | (probabilities < min_p * probabilities[:, :1])
-    probabilities = probabilities.masked_fill(is_rare, 0.0)
-    return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
+    return kept.masked_fill(is_rare, 0.0)
+
+
+def _find_open(kept: torch.Tensor, probabilities: torch.Tensor, vocabulary: int) -> list[int]:
+    """The rows that keep a token as unlikely as the last one seen: those not seen may be kept
+    too, or come before it."""
+    if probabilities.shape[-1] == vocabulary:
+        return []
+    is_open = ((kept > 0) & (probabilities <= probabilities[:, -1:])).any(-1)
+    return [row for row, each in enumerate(is_open.tolist()) if each]
 
 
 def _soften(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:

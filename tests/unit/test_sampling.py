@@ -98,3 +98,55 @@ def test_a_row_with_a_bad_number_yields_nothing_and_spares_the_others(bad, param
 
     assert tokens[1] == "numerical"
     assert tokens[0] == tokens[2] == sampling.choose(LOGITS[None], draws[:1])[0]
+
+
+def _choose_slowly(logits, draw):
+    """top_k, top_p and min_p token by token, as docs/sampling.md says."""
+    parameters = draw.sampling
+    weights = (logits.double() / parameters.temperature).softmax(-1)
+    order = sorted(range(len(logits)), key=lambda token: (-weights[token], token))
+    order = order[: parameters.top_k or None]
+    mass = sum(float(weights[token]) for token in order) if parameters.top_k else 1.0
+    kept, before = [], 0.0
+    for token in order:
+        if before < parameters.top_p * mass and (
+            weights[token] >= parameters.min_p * weights[order[0]]
+        ):
+            kept.append(token)
+        before += float(weights[token])
+    number = sampling.draw_uniform(parameters.seed, draw.position) * sum(
+        float(weights[token]) for token in kept
+    )
+    for token in kept:
+        number -= float(weights[token])
+        if number < 0:
+            return token
+    return kept[-1]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"top_p": 0.9},
+        {"top_p": 0.999},
+        {"top_k": 50},
+        {"top_k": 3000},
+        {"top_k": 1500, "top_p": 0.7},
+        {"min_p": 0.05},
+        {"min_p": 1e-9, "temperature": 3.0},
+        {"top_p": 0.5, "min_p": 0.2},
+    ],
+)
+@pytest.mark.parametrize("step", [0.0, 0.25])  # 0.25: many tokens are equally likely
+def test_a_large_vocabulary_is_cut_as_if_it_were_sorted_whole(parameters, step):
+    logits = 4 * torch.randn(6, 4000, generator=torch.manual_seed(3))
+    if step:
+        logits = (logits / step).round() * step
+    draws = [
+        sampling.Draw(Sampling(**{"seed": row, "temperature": 1.0} | parameters), row)
+        for row in range(len(logits))
+    ]
+
+    found = sampling.choose(logits.clone(), draws)
+
+    assert found == [_choose_slowly(row, draw) for row, draw in zip(logits, draws, strict=True)]
