@@ -29,7 +29,7 @@ def sign(manifest: Mapping[str, Any], private_key: str | Path) -> dict[str, Any]
         "key_id": keys.identify(private.public_key()),
         "value": base64.b64encode(private.sign(PREFIX + encode(manifest))).decode(),
     }
-    return manifest | {"signature": signature}
+    return dict(manifest) | {"signature": signature}
 
 
 def check(manifest: Mapping[str, Any], trusted: Sequence[str], *, file: str) -> str:
