@@ -16,7 +16,8 @@ from app.models.database import Database
 from tests.integration.apis import Api
 
 OPEN = {"/health", "/health/live", "/health/ready"}
-OWNED = {"job_id", "session_id", "file_id", "batch_id"}
+OWNED = {"job_id", "session_id", "file_id", "batch_id", "response_id"}
+WITHIN = {"number": "1", "line": "1", "name": "double"}  # in an owned object
 
 
 @pytest.fixture
@@ -37,7 +38,9 @@ def rules(api: Api) -> Iterator[tuple[str, Rule]]:
 def path_of(rule: Rule, ids: dict[str, str]) -> str:
     path = rule.rule.replace("<path:", "<")
     for name in rule.arguments:
-        path = path.replace(f"<{name}>", ids.get(name, "small")).replace("<filename>", "x.css")
+        path = path.replace(f"<{name}>", (WITHIN | ids).get(name, "small")).replace(
+            "<filename>", "x.css"
+        )
     return path
 
 
@@ -96,6 +99,7 @@ def make_objects(api: Api, headers: dict[str, str]) -> dict[str, str]:
         "session_id": post("/v1/sessions"),
         "file_id": file_id,
         "batch_id": post("/v1/batches", input_file_id=file_id, **window),
+        "response_id": post("/v1/responses", model="small", input="x", background=True),
     }
 
 
@@ -111,14 +115,19 @@ def test_another_tenants_ids_are_answered_exactly_like_unknown_ids_on_every_rout
     for method, rule in rules(api):
         if not rule.arguments & OWNED:
             continue
-        tried |= rule.arguments
-        foreign = api.client.open(path_of(rule, theirs), method=method, headers=mine)
-        absent = api.client.open(path_of(rule, unknown), method=method, headers=mine)
-        (name,) = rule.arguments
+        tried |= rule.arguments & OWNED
+        body = {"pinned": True} if rule.rule.endswith("/pin") else None
+        foreign, absent = (
+            api.client.open(path_of(rule, ids), method=method, headers=mine, json=body)
+            for ids in (theirs, unknown)
+        )
+        (name,) = rule.arguments & OWNED
         assert foreign.status_code == absent.status_code == 404, rule
         assert foreign.text.replace(theirs[name], unknown[name]) == absent.text
 
     assert tried == OWNED
+    scope = api.client.get("/v1/scopes/small/symbols", headers=mine)
+    assert scope.json["data"] == []  # a tenant's own, whatever its name
     still_there = api.client.get(f"/v1/sessions/{theirs['session_id']}", headers=other)
     assert still_there.status_code == 200
     cancelled = api.client.get(f"/v1/jobs/{theirs['job_id']}", headers=other)
@@ -126,7 +135,7 @@ def test_another_tenants_ids_are_answered_exactly_like_unknown_ids_on_every_rout
 
 
 def test_every_argument_of_every_route_is_known_to_the_tenant_test(api: Api) -> None:
-    known = OWNED | {"model", "filename"}
+    known = OWNED | WITHIN.keys() | {"model", "filename", "scope"}
 
     assert set().union(*(rule.arguments for _, rule in rules(api))) <= known
 
@@ -151,14 +160,23 @@ def test_ids_in_bodies_and_queries_cannot_reach_another_tenant(api: Api) -> None
     assert api.client.post("/v1/batches", json=body, headers=mine).json["status"] == "validating"
 
 
-@pytest.mark.parametrize("path", ["jobs", "sessions", "files", "batches"])
-def test_lists_show_the_tenants_own_objects_only(api: Api, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("jobs", "job_id"),
+        ("sessions", "session_id"),
+        ("files", "file_id"),
+        ("batches", "batch_id"),
+    ],
+)
+def test_lists_show_the_tenants_own_objects_only(api: Api, path: str, name: str) -> None:
     mine = bearer(keys.create(api.db, "a", "tenant-a")[1])
     other = bearer(keys.create(api.db, "b", "tenant-b")[1])
-    make_objects(api, other)
+    theirs = make_objects(api, other)
 
     assert api.client.get(f"/v1/{path}", headers=mine).json["data"] == []
-    assert len(api.client.get(f"/v1/{path}", headers=other).json["data"]) == 1
+    listed = api.client.get(f"/v1/{path}", headers=other).json["data"]
+    assert theirs[name] in {each["id"] for each in listed}
 
 
 def test_two_tenants_may_use_the_same_idempotency_key(api: Api) -> None:
