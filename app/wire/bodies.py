@@ -140,12 +140,22 @@ Metadata = Annotated[
 Label = Annotated[str, Field(max_length=512)]
 
 
+_RESERVED = frozenset(
+    (
+        *("messages", "tools", "documents", "add_generation_prompt", "continue_final_message"),
+        *("bos_token", "eos_token", "pad_token", "unk_token", "raise_exception", "strftime_now"),
+        *("range", "dict", "namespace", "lipsum", "cycler", "joiner", "loop", "self", "super"),
+    )
+)  # names that a chat template has a meaning for already
+
+
 def _check_options(options: dict[str, Any]) -> dict[str, Any]:
     """Plain values only: a text of any kind could write a special token into the prompt."""
     for name, value in options.items():
         is_plain = value is None or isinstance(value, bool | int | float)
         is_word = isinstance(value, str) and _WORD.fullmatch(value)
-        if not _NAME.fullmatch(name) or not (is_plain or is_word):
+        is_name = _NAME.fullmatch(name) and name not in _RESERVED
+        if not is_name or not (is_plain or is_word):
             raise PydanticCustomError("template_option", "option", {"name": name[:40]})
     return options
 

@@ -55,9 +55,10 @@ class Judge:
 
 
 def is_due(order: Order, output: Output) -> bool:
-    """Whether this output is an answer that has to be judged."""
-    is_answer = output.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
-    return is_answer and schemas.find_schema(order.job) is not None
+    """Whether this output is an answer that has to be judged. One that max_tokens cut off would be
+    cut off again: it is given out as it is, with finish_reason `length`."""
+    is_whole = output.finish_reason is FinishReason.STOP
+    return is_whole and schemas.find_schema(order.job) is not None
 
 
 def _extend(job: Job, text: str, fault: str) -> Job:

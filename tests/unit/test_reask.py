@@ -102,12 +102,13 @@ def test_what_does_not_fit_into_the_context_any_more_is_given_up(judge: Judge):
     assert outcome.problem.code == "schema_violation"
 
 
-def test_only_answers_are_judged(judge: Judge):
+def test_only_whole_answers_are_judged(judge: Judge):
     order = make_order(judge)
     output = answer(order, "x")
 
     assert is_due(order, output)
-    for reason in (FinishReason.CANCELLED, FinishReason.EXPIRED, FinishReason.ERROR):
+    cut = (FinishReason.LENGTH, FinishReason.CANCELLED, FinishReason.EXPIRED, FinishReason.ERROR)
+    for reason in cut:
         assert not is_due(order, Output(order.request.id, (), "", reason, 1))
 
 

@@ -256,7 +256,15 @@ def test_no_field_of_a_body_has_two_types_that_blur() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"a b": True}, {"x": "<|system|>"}, {"x": {"y": 1}}, {"x": ["y"]}, {"x": "y" * 65}],
+    [
+        {"a b": True},
+        {"x": "<|system|>"},
+        {"x": {"y": 1}},
+        {"x": ["y"]},
+        {"x": "y" * 65},
+        {"messages": "x"},
+        {"add_generation_prompt": False},
+    ],
 )
 def test_options_of_the_template_are_plain_values(options: dict[str, Any]) -> None:
     assert refuse(message() | {"chat_template_kwargs": options}, CHAT)[0] == "template_option"
