@@ -20,7 +20,7 @@ from app.inference import (
     trails,
 )
 from app.inference.engine import FinishReason
-from app.inference.sequences import Chunk, Sequence
+from app.inference.sequences import UNKNOWN, Chunk, Sequence
 from app.inference.transcripts import Transcript
 from app.settings import schema
 
@@ -69,6 +69,11 @@ def find_device(name: str) -> torch.device:
     return torch.device("cpu")
 
 
+def works_beside(device: torch.device) -> bool:
+    """Whether `device` computes while this CPU plans: then steps overlap."""
+    return device.type != "cpu"
+
+
 class Local:
     """Runs requests together, one packed forward pass per step. See engine.Engine."""
 
@@ -90,6 +95,8 @@ class Local:
         self._runner = runner.Runner(loaded.model, attention.build_cache(shape, num_blocks))
         pool = blocks.Pool(num_blocks)
         self._scheduler = scheduler.Scheduler(pool, limits, is_sharing=share_prefixes)
+        self._overlaps = works_beside(shape.device)
+        self._flight: runner.Flight | None = None
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()
         self._deltas = deltas.Deltas()
@@ -125,15 +132,20 @@ class Local:
             self._cancelled.add(request_id)
 
     def step(self) -> list[engine.Output]:
-        """See engine.Engine.step."""
-        outputs = self._drop_cancelled() + self._drop_expired() + self._start_guided()
-        if chunks := self._scheduler.plan():
+        """See engine.Engine.step. Where steps overlap, it gives the device the next step before it
+        reads what came of the last one."""
+        outputs = self._settle() if self._is_awaited() else []
+        outputs += self._drop_cancelled() + self._drop_expired() + self._start_guided()
+        chunks = self._scheduler.plan()
+        flight = self._runner.launch(chunks, self._flight) if chunks else None
+        if flight:
             self._steps += 1
-            ended = (self._advance(*result) for result in self._runner.run(chunks))
-            outputs += [output for output in ended if output]
-        elif not outputs:
+            outputs += self._advance(chunks, flight)
+        elif not outputs and not self._flight:
             self._compiler.wait(NAP_SECONDS)
-        return outputs
+        outputs += self._settle()
+        self._flight = flight
+        return outputs if self._overlaps else outputs + self._settle()
 
     def deltas(self) -> list[engine.Delta]:
         """See engine.Engine.deltas."""
@@ -164,21 +176,42 @@ class Local:
             blocks_free=self._scheduler.pool.num_free,
         )
 
-    def _advance(self, chunk: Chunk, outcome: runner.Outcome) -> engine.Output | None:
-        sequence = chunk.sequence
-        if isinstance(outcome, str):
-            self._scheduler.discard(sequence)
-            return self._close(sequence, FinishReason.ERROR, outcome)
-        self._scheduler.advance(chunk)
-        reason = None if outcome is None else self._accept(sequence, outcome)
-        return self._close(sequence, reason) if reason else None
+    def _advance(self, chunks: list[Chunk], flight: runner.Flight) -> list[engine.Output]:
+        """Notes what the device was given; ends the requests that could not be."""
+        failed = {chunk.sequence for chunk, _ in flight.failed}
+        for chunk in chunks:
+            if chunk.sequence not in failed:
+                self._scheduler.advance(chunk)
+        for chunk in flight.chosen:
+            chunk.sequence.tokens.append(UNKNOWN)
+        return [self._fail(chunk.sequence, code) for chunk, code in flight.failed]
 
-    def _accept(self, sequence: Sequence, token: int) -> FinishReason | None:
-        """Adds a token; returns why the sequence ends with it, if it does."""
+    def _settle(self) -> list[engine.Output]:
+        """Reads what came of the step in flight; returns those that ended with it."""
+        flight, self._flight = self._flight, None
+        outputs = []
+        for chunk, token in flight.read() if flight else ():
+            sequence = chunk.sequence
+            if self._live.get(sequence.request.id) is not sequence:
+                continue  # it ended while the device still worked for it
+            if isinstance(token, str):
+                outputs.append(self._fail(sequence, token))
+            elif reason := self._accept(sequence, chunk.end, token):
+                outputs.append(self._close(sequence, reason))
+        return outputs
+
+    def _fail(self, sequence: Sequence, code: str) -> engine.Output:
+        self._scheduler.discard(sequence)
+        return self._close(sequence, FinishReason.ERROR, code)
+
+    def _accept(self, sequence: Sequence, place: int, token: int) -> FinishReason | None:
+        """Puts the token in its place; returns why the sequence ends with it, if it does."""
         sampling = sequence.request.sampling
         if token in self._loaded.eos and not sampling.ignore_eos:
+            del sequence.tokens[place:]
             return FinishReason.STOP
-        sequence.tokens.append(token)
+        sequence.tokens[place] = token
+        self._scheduler.seal(sequence)
         is_complete = sequence.trail is not None and sequence.trail.add(token)
         self._generated_tokens += 1
         if sampling.stop or sequence.request.stream:
@@ -187,7 +220,7 @@ class Local:
             self._deltas.add(sequence.request.id, sequence.transcript.take(), 1)
         if is_complete or sequence.transcript.is_stopped:
             return FinishReason.STOP
-        is_full = sequence.num_generated == sampling.max_tokens
+        is_full = place + 1 - len(sequence.request.prompt) == sampling.max_tokens
         return FinishReason.LENGTH if is_full else None
 
     def _start_guided(self) -> list[engine.Output]:
@@ -204,18 +237,28 @@ class Local:
                 sequence.trail.matcher = found
         return outputs
 
+    def _is_awaited(self) -> bool:
+        """Whether the tokens in flight are needed before the next step is planned: for a choice
+        that depends on them, or for a request that ends now and shall have them."""
+        chosen = self._flight.chosen if self._flight else []
+        has_trails = any(chunk.sequence.trail for chunk in chosen)
+        return has_trails or bool(chosen and (self._cancelled or self._list_late()))
+
     def _drop_cancelled(self) -> list[engine.Output]:
         ids, self._cancelled = self._cancelled, set()
-        return [self._close(self._live[id], FinishReason.CANCELLED) for id in ids]
+        live = [self._live[id] for id in ids if id in self._live]
+        return [self._close(sequence, FinishReason.CANCELLED) for sequence in live]
 
     def _drop_expired(self) -> list[engine.Output]:
+        return [self._close(sequence, FinishReason.EXPIRED) for sequence in self._list_late()]
+
+    def _list_late(self) -> list[Sequence]:
         now = time.monotonic()
-        late = [
+        return [
             sequence
             for sequence in self._live.values()
             if sequence.request.deadline is not None and sequence.request.deadline <= now
         ]
-        return [self._close(sequence, FinishReason.EXPIRED) for sequence in late]
 
     def _close(
         self,
@@ -229,7 +272,7 @@ class Local:
             self._scheduler.drop(sequence)
         del self._live[request.id]
         self._cached_tokens += sequence.cached
-        tokens = tuple(sequence.tokens[len(request.prompt) :])
+        tokens = tuple(sequence.tokens[len(request.prompt) : sequence.num_known])
         transcript.finish(tokens)
         if request.stream:
             self._deltas.add(request.id, transcript.take(), 0, is_last=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.inference import scoring, shaping
+from app.inference import scoring, shaping, transfers
 from app.inference.engine import Sampling
 from app.inference.trails import Trail
 
@@ -31,9 +31,32 @@ _LIKELIEST = 1024  # tokens that are looked at before a whole vocabulary is
 Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
 
-def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | str]:
-    """A token for each row of `logits` (rows, vocabulary), or the code `numerical` where the model
-    gave NaN or Inf, `grammar_failed` where a guide allows no token. May change `logits`. Scores go to the trails of draws that ask for them."""
+@dataclass(frozen=True)
+class Choice:
+    """The tokens of a step's rows: `tokens` (rows,) on the device, -1 where the model gave NaN or
+    Inf. `read` is for the host, and once."""
+
+    tokens: torch.Tensor
+    copy: transfers.Download
+    scores: scoring.Scores | None
+    stuck: Sequence[int]
+
+    def read(self) -> list[int | str]:
+        """A token for each row, or the code `numerical` where there is none, `grammar_failed`
+        where a guide allowed none. Scores go to the trails of draws that ask for them."""
+        tokens = self.copy.read()
+        if self.scores:
+            self.scores.record(tokens)
+        answers = ["numerical" if token < 0 else token for token in tokens]
+        return (
+            ["grammar_failed" if row in self.stuck else each for row, each in enumerate(answers)]
+            if self.stuck
+            else answers
+        )
+
+
+def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> Choice:
+    """A token for each row of `logits` (rows, vocabulary), which may be changed."""
     logits = logits.float()
     is_finite = logits.sum(-1).isfinite()
     wishes = [(row, each.sampling, each.trail) for row, each in enumerate(draws) if each.trail]
@@ -42,17 +65,10 @@ def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | str]:
     tokens = logits.argmax(-1)
     for rows, pick in _split(draws):
         if rows:
-            index = torch.tensor(rows, device=logits.device)
+            index = transfers.upload(rows, logits.device)
             tokens[index] = pick(logits[index], [draws[row] for row in rows])
-    answers = torch.where(is_finite, tokens, -1).tolist()
-    if scores:
-        scores.record(answers)
-    answers = ["numerical" if token < 0 else token for token in answers]
-    return (
-        ["grammar_failed" if row in stuck else answer for row, answer in enumerate(answers)]
-        if stuck
-        else answers
-    )
+    tokens = torch.where(is_finite, tokens, -1)
+    return Choice(tokens, transfers.Download(tokens), scores, stuck)
 
 
 def draw_uniform(seed: int, position: int) -> float:
@@ -141,4 +157,4 @@ def _invert(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
 
 
 def _column(like: torch.Tensor, values: Sequence[float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64, device=like.device)[:, None]
+    return transfers.upload(values, like.device, torch.float64)[:, None]

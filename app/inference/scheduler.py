@@ -67,14 +67,18 @@ class Scheduler:
         return self._cut_chunks()
 
     def advance(self, chunk: Chunk) -> None:
-        """Notes that a step has computed `chunk`: the blocks that it filled are known now."""
-        sequence = chunk.sequence
-        sequence.computed = chunk.end
-        if self._is_sharing:
-            full = chunk.end // BLOCK_SIZE
+        """Notes that a step computes `chunk`: whatever is run after it finds it in the cache."""
+        chunk.sequence.computed = chunk.end
+        self.seal(chunk.sequence)
+
+    def seal(self, sequence: Sequence) -> None:
+        """Makes the full blocks known whose tokens are, so that others may share them."""
+        full = min(sequence.computed, sequence.num_known) // BLOCK_SIZE
+        if self._is_sharing and full > sequence.sealed:
             keys = sequence.name_blocks(full)
-            for number in range(chunk.start // BLOCK_SIZE, full):
+            for number in range(sequence.sealed, full):
                 self.pool.seal(sequence.blocks[number], keys[number])
+            sequence.sealed = full
 
     def _grow_running(self) -> None:
         for sequence in sorted(self._running, key=lambda sequence: sequence.rank):
@@ -115,6 +119,7 @@ class Scheduler:
     def _start(self, sequence: Sequence, found: list[int]) -> None:
         self.pool.share(found)
         sequence.blocks = found
+        sequence.sealed = len(found)
         sequence.computed = len(found) * BLOCK_SIZE
         if not sequence.num_generated:
             sequence.cached = sequence.computed
@@ -132,7 +137,7 @@ class Scheduler:
 
     def _list_coming(self, sequence: Sequence) -> list[Key]:
         """The keys of the blocks that a running sequence has yet to fill."""
-        if sequence.pending == 1:
+        if sequence.pending <= 1:
             return []
         return self._name_blocks(sequence)[sequence.computed // BLOCK_SIZE :]
 
@@ -162,7 +167,7 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
         sequence.blocks = []
-        sequence.computed = 0
+        sequence.computed = sequence.sealed = 0
 
     def _cut_chunks(self) -> list[Chunk]:
         budget = self._limits.token_budget

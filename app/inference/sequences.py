@@ -6,14 +6,16 @@ from app.inference import engine, trails, transcripts
 from app.inference.blocks import BLOCK_SIZE, Key, make_key
 from app.inference.spelling import Score
 
+UNKNOWN = -1  # a token that a step in flight is about to choose
 _WINDOW = 128  # arrivals among which patient requests may change places
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """`tokens` is the prompt and what was generated; `blocks` hold keys and values of the first
-    `computed` of them, of which `cached` came from others. `order` counts arrivals; `keys` name
-    the full blocks of `tokens`, as far as they were asked for."""
+    """`tokens` is the prompt and what was generated, at its end perhaps UNKNOWN; `blocks` hold keys
+    and values of the first `computed` of them (or a step in flight puts them there), of which
+    `cached` came from others. `order` counts arrivals; `keys` name the full blocks of `tokens`, as
+    far as they were asked for; the first `sealed` of `blocks` can be found by them."""
 
     request: engine.Request
     order: int
@@ -23,6 +25,7 @@ class Sequence:
     computed: int = 0
     cached: int = 0
     keys: list[Key] = field(default_factory=list)
+    sealed: int = 0
     trail: trails.Trail | None = None
 
     @property
@@ -58,8 +61,18 @@ class Sequence:
 
     @property
     def pending(self) -> int:
-        """Tokens not yet in the cache: 1 while decoding, more before and after pre-emption."""
-        return len(self.tokens) - self.computed
+        """Tokens not yet in the cache: 1 while decoding, more before and after pre-emption; none
+        while a step in flight makes the last token that was asked for."""
+        is_full = self.num_generated >= self.request.sampling.max_tokens
+        return 0 if is_full else len(self.tokens) - self.computed
+
+    @property
+    def num_known(self) -> int:
+        """Tokens before the first that a step in flight has yet to choose."""
+        unknown = 0
+        while self.tokens[-1 - unknown] == UNKNOWN:
+            unknown += 1
+        return len(self.tokens) - unknown
 
 
 @dataclass(frozen=True, slots=True)

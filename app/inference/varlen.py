@@ -7,9 +7,10 @@ and card in the page sizes and heads that they take: where it fails, sdpa.py ser
 
 import inspect
 import logging
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import accumulate
 
 import torch
 
@@ -17,6 +18,7 @@ from app.inference import sdpa
 from app.inference.attention import Shape
 from app.inference.blocks import BLOCK_SIZE, count_blocks
 from app.inference.sequences import Chunk
+from app.inference.transfers import upload
 
 logger = logging.getLogger(__name__)
 
@@ -65,36 +67,68 @@ class Cache(sdpa.Cache):
 
     def arrange(self, chunks: Sequence[Chunk]) -> "Layout":  # type: ignore[override]
         """The layout of a step whose tokens lie in the order of `chunks`; two copies to the device."""
-        self.clear([block for chunk in chunks for block in sdpa.list_begun(chunk)])
+        rows = len(chunks)
         width = max(count_blocks(chunk.end) for chunk in chunks)
-        counts = [chunk.length for chunk in chunks]
-        ends = [chunk.end for chunk in chunks]
-        table = [sdpa.pad_table(chunk, width, self.padding) for chunk in chunks]
+        longest = max(chunk.length for chunk in chunks), max(chunk.end for chunk in chunks)
+        return Layout.cut(self, *self.upload(chunks, rows, width), rows, longest)
+
+    def reserve(self, rows: int, width: int) -> "Layout":
+        """A layout for `rows` sequences of one token each and at most `width` blocks, whose tensors
+        stay where they are: `fill` writes into them."""
+        numbers = torch.zeros(2 * rows + 1 + rows * width, dtype=torch.int32, device=self.device)
+        slots = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        return Layout.cut(self, numbers, slots, rows, (1, width * BLOCK_SIZE))
+
+    def fill(self, layout: "Layout", chunks: Sequence[Chunk]) -> None:
+        """Makes a reserved layout that of a step; rows without a chunk read and write padding."""
+        numbers, slots = self.upload(chunks, len(layout.ends), layout.table.shape[1])
+        layout.numbers.copy_(numbers, non_blocking=True)
+        layout.slots.copy_(slots, non_blocking=True)
+
+    def upload(
+        self, chunks: Sequence[Chunk], rows: int, width: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What Layout.cut takes, for `chunks` and, up to `rows`, rows of one padding token."""
+        self.clear([block for chunk in chunks for block in sdpa.list_begun(chunk)])
+        missing = rows - len(chunks)
+        counts = [*(chunk.length for chunk in chunks), *[1] * missing]
+        ends = [*(chunk.end for chunk in chunks), *[1] * missing]
+        table = array("i")
+        for chunk in chunks:
+            table.extend(sdpa.pad_table(chunk, width, self.padding))
+        table.extend([self.padding] * (missing * width))
         slots = [slot for chunk in chunks for slot in chunk.slots()]
-        numbers = torch.tensor([*accumulate(counts, initial=0), *ends, *chain.from_iterable(table)])
-        numbers = numbers.int().to(self.device, non_blocking=True)
-        edge = len(chunks) + 1
-        return Layout(
-            cache=self,
-            slots=torch.tensor(slots).to(self.device, non_blocking=True),
-            starts=numbers[:edge],
-            ends=numbers[edge : edge + len(chunks)],
-            table=numbers[edge + len(chunks) :].view(len(chunks), width),
-            longest=(max(counts), max(ends)),
-        )
+        slots += [self.padding * BLOCK_SIZE] * missing
+        numbers = array("i", [*accumulate(counts, initial=0), *ends]) + table
+        return upload(numbers, self.device, torch.int32), upload(slots, self.device)
 
 
 @dataclass(frozen=True)
 class Layout:
     """starts (chunks + 1,): first row of each chunk and the end; ends (chunks,): keys that count;
-    table (chunks, blocks); longest: rows of a chunk and keys of a sequence."""
+    table (chunks, blocks); all three are parts of `numbers`. longest: rows of a chunk and keys of
+    a sequence, at most."""
 
     cache: Cache
+    numbers: torch.Tensor
     slots: torch.Tensor
     starts: torch.Tensor
     ends: torch.Tensor
     table: torch.Tensor
     longest: tuple[int, int]
+
+    @classmethod
+    def cut(
+        cls,
+        cache: Cache,
+        numbers: torch.Tensor,
+        slots: torch.Tensor,
+        chunks: int,
+        longest: tuple[int, int],
+    ) -> "Layout":
+        """Finds the parts of `numbers`, int32."""
+        starts, ends, table = numbers.tensor_split([chunks + 1, 2 * chunks + 1])
+        return cls(cache, numbers, slots, starts, ends, table.view(chunks, -1), longest)
 
     def attend(
         self,

@@ -19,6 +19,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def overlapping(monkeypatch):
+    """Steps overlap, as on a GPU."""
+    monkeypatch.setattr(local, "works_beside", lambda device: True)
+
+
 @pytest.fixture(scope="module", params=checkpoint.ARCHITECTURES)
 def path(request, tmp_path_factory):
     return randoms.write(tmp_path_factory.mktemp("model"), request.param)
@@ -120,6 +126,30 @@ def test_cancelled_neighbours_change_nothing(path):
 
     assert 0 < len(kept) < 50
     _agree(kept, path)
+    assert subject.stats.blocks_free == subject.stats.blocks_total
+
+
+@pytest.mark.usefixtures("overlapping")
+def test_overlapping_steps_match_generate_through_preemption_and_cancellation(path):
+    subject = _build(path, cache_tokens=TIGHT, token_budget=50)
+    for request in _requests():
+        subject.add(request)
+    rng = random.Random(3)
+    outputs: dict[str, Output] = {}
+    while subject.num_unfinished:
+        outputs |= {output.id: output for output in subject.step()}
+        if rng.random() < 0.1:
+            subject.cancel(str(rng.randrange(50)))
+    kept = {
+        name: output
+        for name, output in outputs.items()
+        if output.finish_reason is not FinishReason.CANCELLED
+    }
+
+    assert len(outputs) == 50
+    assert 0 < len(kept) < 50
+    _agree(kept, path)
+    assert subject.stats.preemptions > 0
     assert subject.stats.blocks_free == subject.stats.blocks_total
 
 

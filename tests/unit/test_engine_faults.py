@@ -12,6 +12,12 @@ from app.settings import schema
 POISON = 300  # a token of the model that the byte tokenizer never makes
 
 
+@pytest.fixture(params=[False, True], ids=["in turn", "overlapping"], autouse=True)
+def _overlap(request, monkeypatch):
+    """Steps overlap on a GPU; what they compute is the same on any device."""
+    monkeypatch.setattr(local, "works_beside", lambda device: request.param)
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     torch.set_num_threads(1)

@@ -20,6 +20,12 @@ KINDS = [
 ]
 
 
+@pytest.fixture(params=[False, True], ids=["in turn", "overlapping"], autouse=True)
+def _overlap(request, monkeypatch):
+    """Steps overlap on a GPU; what they compute is the same on any device."""
+    monkeypatch.setattr(local, "works_beside", lambda device: request.param)
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     torch.set_num_threads(1)

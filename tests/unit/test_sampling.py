@@ -11,7 +11,7 @@ LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
 
 def _draw_many(parameters, count=20_000):
     draws = [sampling.Draw(parameters, position) for position in range(count)]
-    tokens = sampling.choose(LOGITS.expand(count, -1), draws)
+    tokens = sampling.choose(LOGITS.expand(count, -1), draws).read()
     return torch.bincount(torch.tensor(tokens), minlength=len(LOGITS)).double() / count
 
 
@@ -57,11 +57,13 @@ def test_only_likely_tokens_are_drawn_and_in_proportion(parameters, kept):
 
 
 def test_temperature_zero_takes_the_likeliest():
-    assert sampling.choose(LOGITS[None], [sampling.Draw(Sampling(temperature=0), 0)]) == [0]
+    assert sampling.choose(LOGITS[None], [sampling.Draw(Sampling(temperature=0), 0)]).read() == [0]
 
 
 def test_a_tiny_temperature_does_not_overflow():
-    assert sampling.choose(LOGITS[None], [sampling.Draw(Sampling(temperature=1e-30), 0)]) == [0]
+    assert sampling.choose(
+        LOGITS[None], [sampling.Draw(Sampling(temperature=1e-30), 0)]
+    ).read() == [0]
 
 
 def test_a_draw_does_not_depend_on_the_rows_beside_it():
@@ -74,9 +76,9 @@ def test_a_draw_does_not_depend_on_the_rows_beside_it():
     ]
     draws = [sampling.Draw(kinds[row % 4], row // 2) for row in range(32)]
 
-    together = sampling.choose(logits, draws)
+    together = sampling.choose(logits, draws).read()
 
-    alone = [sampling.choose(logits[row : row + 1], [draws[row]])[0] for row in range(32)]
+    alone = [sampling.choose(logits[row : row + 1], [draws[row]]).read()[0] for row in range(32)]
     assert together == alone
 
 
@@ -94,10 +96,10 @@ def test_a_row_with_a_bad_number_yields_nothing_and_spares_the_others(bad, param
     logits[1, 4] = bad
     draws = [sampling.Draw(parameters, 0)] * 3
 
-    tokens = sampling.choose(logits, draws)
+    tokens = sampling.choose(logits, draws).read()
 
     assert tokens[1] == "numerical"
-    assert tokens[0] == tokens[2] == sampling.choose(LOGITS[None], draws[:1])[0]
+    assert tokens[0] == tokens[2] == sampling.choose(LOGITS[None], draws[:1]).read()[0]
 
 
 def _choose_slowly(logits, draw):
@@ -147,6 +149,6 @@ def test_a_large_vocabulary_is_cut_as_if_it_were_sorted_whole(parameters, step):
         for row in range(len(logits))
     ]
 
-    found = sampling.choose(logits.clone(), draws)
+    found = sampling.choose(logits.clone(), draws).read()
 
     assert found == [_choose_slowly(row, draw) for row, draw in zip(logits, draws, strict=True)]

@@ -97,7 +97,7 @@ def test_an_equal_priority_does_not_pre_empt():
 
 def test_the_youngest_gives_its_blocks_back_when_they_run_out():
     subject = _scheduler(num_blocks=6)
-    old, young = _sequence(1, 16), _sequence(2, 16)
+    old, young = _sequence(1, 16, max_tokens=99), _sequence(2, 16, max_tokens=99)
     subject.add(old)
     subject.add(young)
     while subject.preemptions == 0:

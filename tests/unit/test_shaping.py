@@ -60,12 +60,12 @@ def test_a_mixed_batch_is_shaped_row_by_row_as_defined():
         sampling.Draw(Sampling(temperature=parameters.temperature, seed=parameters.seed), len(a))
         for parameters, _, a in cases
     ]
-    expected = sampling.choose(slow, plain)
+    expected = sampling.choose(slow, plain).read()
 
-    seen = sampling.choose(logits.clone(), [_draw(*case) for case in cases])
+    seen = sampling.choose(logits.clone(), [_draw(*case) for case in cases]).read()
 
     assert seen == expected
-    assert seen != sampling.choose(logits.clone(), plain)
+    assert seen != sampling.choose(logits.clone(), plain).read()
 
 
 @pytest.mark.parametrize("parameters", [Sampling(temperature=0), Sampling(temperature=2.0, seed=3)])
@@ -75,8 +75,8 @@ def test_bias_can_force_and_forbid_a_token(parameters):
     best = int(logits.argmax())
     barred = Sampling(temperature=parameters.temperature, logit_bias=((best, -100.0),))
 
-    assert sampling.choose(logits.clone(), [_draw(forced, [1], [])]) == [7]
-    assert sampling.choose(logits.clone(), [_draw(barred, [1], [])]) != [best]
+    assert sampling.choose(logits.clone(), [_draw(forced, [1], [])]).read() == [7]
+    assert sampling.choose(logits.clone(), [_draw(barred, [1], [])]).read() != [best]
 
 
 def test_log_probabilities_are_the_models_own_whatever_shapes_the_choice():
@@ -89,7 +89,7 @@ def test_log_probabilities_are_the_models_own_whatever_shapes_the_choice():
     ]
     draws = [_draw(each, [1, 2], [3]) for each in wanted]
 
-    tokens = sampling.choose(logits.clone(), draws)
+    tokens = sampling.choose(logits.clone(), draws).read()
 
     truth = logits.double().log_softmax(-1)
     assert draws[1].trail is None
@@ -107,7 +107,7 @@ def test_log_probabilities_are_the_models_own_whatever_shapes_the_choice():
 def test_more_likely_tokens_than_the_vocabulary_has_are_all_of_it():
     draw = _draw(Sampling(temperature=0, logprobs=20), [1], [])
 
-    sampling.choose(torch.randn(1, 5), [draw])
+    sampling.choose(torch.randn(1, 5), [draw]).read()
 
     assert len(draw.trail.scores[0][2]) == 5
 
@@ -125,11 +125,11 @@ def test_more_likely_tokens_than_the_vocabulary_has_are_all_of_it():
 )
 def test_a_row_of_bad_numbers_fails_alone_with_every_option(bad, parameters):
     logits = torch.randn(3, VOCABULARY, generator=torch.Generator().manual_seed(1))
-    expected = sampling.choose(logits.clone(), [_draw(parameters, [4], [4, 5])] * 3)
+    expected = sampling.choose(logits.clone(), [_draw(parameters, [4], [4, 5])] * 3).read()
     logits[1, 4] = bad
     draws = [_draw(parameters, [4], [4, 5]) for _ in range(3)]
 
-    tokens = sampling.choose(logits, draws)
+    tokens = sampling.choose(logits, draws).read()
 
     assert tokens == [expected[0], "numerical", expected[2]]
     if parameters.logprobs is not None:
@@ -146,4 +146,4 @@ def test_the_strongest_penalties_leave_numbers_finite():
     )
     draw = _draw(parameters, [1], [1] * 5000)
 
-    assert sampling.choose(1000 * torch.ones(1, 5), [draw]) == [1]
+    assert sampling.choose(1000 * torch.ones(1, 5), [draw]).read() == [1]

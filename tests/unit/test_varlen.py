@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.nn.attention import varlen as torch_varlen
 
-from app.inference import attention, sdpa, varlen
+from app.inference import attention, checkpoint, graphs, local, randoms, scheduler, sdpa, varlen
+from app.inference.engine import Request, Sampling
 from app.inference.sequences import Chunk, Sequence
+from app.settings import schema
 
 HEADS, SHARED, SIZE = 2, 3, 16
 
@@ -30,9 +32,12 @@ def attend_plainly(
         assert last - first <= max_q
         assert used <= max_k
         keys, values = (
-            pages[block_table[number].long()].flatten(0, 1)[:used].repeat_interleave(SHARED, 1)
+            pages[block_table[number].long()]
+            .flatten(0, 1)[:used]
+            .repeat_interleave(query.shape[1] // key.shape[2], 1)
             for pages in (key, value)
         )
+        assert keys.isfinite().all()
         scores = torch.einsum("qhd,khd->hqk", query[first:last], keys) * scale
         seen = torch.arange(used) <= torch.arange(used - (last - first), used)[:, None]
         weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
@@ -68,6 +73,82 @@ def test_the_layout_gives_the_kernel_what_it_wants(monkeypatch):
         )
         torch.testing.assert_close(found[:, :tokens], expected[:, :tokens])
         assert found.shape == expected.shape == (1, tokens + 2, HEADS * SHARED, SIZE)
+
+
+class _Tape:
+    """Stands in for a CUDA graph: replays a pass over the tensors that it was recorded with."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def record(self, run):
+        self.recorded += 1
+
+        def replay():
+            self.replayed += 1
+            return run()
+
+        return replay
+
+
+def _generate(loaded, requests):
+    model = schema.Model(name="m", path="unused", cache_tokens=2048)
+    subject = local.Local(loaded, model, scheduler.Limits(16, 64), {})
+    for request in requests:
+        subject.add(request)
+    found: dict[str, tuple[int, ...]] = {}
+    while subject.num_unfinished:
+        found |= {output.id: output.tokens for output in subject.step()}
+    return found
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_recorded_steps_give_the_tokens_of_plain_ones(monkeypatch, tmp_path, overlaps):
+    path = randoms.write(tmp_path, "GlmForCausalLM")
+    model = schema.Model(name="m", path=str(path), dtype="float32")
+    loaded = checkpoint.load(model, torch.device("cpu"))
+    requests = [
+        Request(
+            id=str(number),
+            prompt=tuple(range(number, 5 + 9 * number)),
+            sampling=Sampling(max_tokens=3 + 5 * number, temperature=number % 2, ignore_eos=True),
+        )
+        for number in range(11)
+    ]
+    expected = _generate(loaded, requests)
+    tape = _Tape()
+    monkeypatch.setattr(torch_varlen, "varlen_attn", attend_plainly)
+    monkeypatch.setattr(attention, "build_cache", varlen.Cache)
+    monkeypatch.setattr(
+        graphs, "build", lambda model, cache: graphs.Graphs(model, cache, tape.record)
+    )
+    monkeypatch.setattr(local, "works_beside", lambda device: overlaps)
+
+    assert _generate(loaded, requests) == expected
+    assert 1 < tape.recorded < tape.replayed / 3
+
+
+def test_where_nothing_can_be_recorded_steps_run_plainly(monkeypatch):
+    def refuse(run):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch_varlen, "varlen_attn", attend_plainly)
+    shape = attention.Shape(1, HEADS, SHARED, SIZE, torch.float32, torch.device("cpu"))
+    subject = graphs.Graphs(torch.nn.Identity(), varlen.Cache(shape, 4), refuse)
+    ids = torch.zeros(1, 4, dtype=torch.int64)
+
+    assert subject.run(ids, ids, [Chunk(_sequence([1]), 3, 1)]) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(1, 1), (2, 2), (3, 4), (8, 8), (9, 16), (17, 24), (64, 64)]
+)
+def test_rows_are_rounded_to_few_sizes(rows, expected):
+    assert graphs.round_rows(rows) == expected
+
+
+def test_widths_are_rounded_to_powers_of_four():
+    assert [graphs.round_width(blocks) for blocks in (1, 16, 17, 65)] == [16, 16, 64, 256]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
