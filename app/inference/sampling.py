@@ -1,17 +1,19 @@
 """Chooses the next token of each row of logits, the same whoever shares the batch.
 
-A row's random number depends on its seed and the token's position alone; the token is found by
-inverting the distribution's cumulative sum at that number.
+Tokens race: each gets an exponentially distributed time that depends on the row's seed, the
+position and the token's id alone, divided by its probability; the first one home is chosen. So a
+token is drawn with its probability, and a rounding error in the logits, which neighbours in the
+batch cause, changes the choice only if the first two come in that close. (A cumulative sum,
+inverted at one random number, adds up the errors of all tokens before.)
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from app.inference import scoring, shaping, transfers
+from app.inference import noise, scoring, shaping, transfers
 from app.inference.engine import Sampling
 from app.inference.trails import Trail
 
@@ -27,6 +29,7 @@ class Draw:
 
 
 _LIKELIEST = 1024  # tokens that are looked at before a whole vocabulary is
+_AT_ONCE = 1 << 18  # tokens that race at once on a CPU, so that its cache holds them
 
 Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
@@ -71,12 +74,6 @@ def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> Choice:
     return Choice(tokens, transfers.Download(tokens), scores, stuck)
 
 
-def draw_uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) with 53 random bits, a function of its arguments alone."""
-    digest = hashlib.blake2b(b"%d:%d" % (seed, position), digest_size=8).digest()
-    return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
-
-
 def _split(draws: Sequence[Draw]) -> tuple[tuple[list[int], Pick], ...]:
     """Rows that sample from every token, and those that cut the unlikely ones off first."""
     warm = [row for row, draw in enumerate(draws) if draw.sampling.temperature > 0]
@@ -90,7 +87,7 @@ def _cuts(sampling: Sampling) -> bool:
 
 
 def _pick_plain(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-    return _invert(_soften(logits, draws), draws)
+    return _race(_heat(logits, draws), draws)[:, 0]
 
 
 def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
@@ -98,15 +95,15 @@ def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
 
     Sorting the vocabulary costs more than all else, and the cut nearly always lies among the
     likeliest: those alone are sorted where that provably gives the same."""
-    probabilities = _soften(logits, draws)
-    likeliest = _sort_likeliest(probabilities)
-    kept = _cut(likeliest[0], draws)
-    tokens = likeliest[1].gather(-1, _invert(kept, draws)[:, None])[:, 0]
-    if rows := _find_open(kept, likeliest[0], logits.shape[-1]):
+    probabilities = _heat(logits, draws).softmax(-1)
+    found, ids = _sort_likeliest(probabilities)
+    kept = _cut(found, draws)
+    tokens = ids.gather(-1, _race(kept.log(), draws, ids))[:, 0]
+    if rows := _find_open(kept, found, logits.shape[-1]):
         wanted = [draws[row] for row in rows]
-        found, order = probabilities[rows].sort(dim=-1, descending=True, stable=True)
-        number = _invert(_cut(found, wanted), wanted)
-        tokens[rows] = order.gather(-1, number[:, None])[:, 0]
+        found, ids = probabilities[rows].sort(dim=-1, descending=True, stable=True)
+        first = _race(_cut(found, wanted).log(), wanted, ids)
+        tokens[rows] = ids.gather(-1, first)[:, 0]
     return tokens
 
 
@@ -142,18 +139,29 @@ def _find_open(kept: torch.Tensor, probabilities: torch.Tensor, vocabulary: int)
     return [row for row, each in enumerate(is_open.tolist()) if each]
 
 
-def _soften(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+def _heat(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+    """Logits over temperature, float64; the likeliest token of each row has 0."""
     temperature = _column(logits, [draw.sampling.temperature for draw in draws])
-    shifted = (logits - logits.amax(-1, keepdim=True)).double() / temperature
-    return shifted.softmax(-1)
+    return (logits - logits.amax(-1, keepdim=True)).double() / temperature
 
 
-def _invert(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-    """The first index whose cumulative sum exceeds the row's uniform number."""
-    sums = probabilities.cumsum(-1, dtype=torch.float64)
-    uniform = _column(sums, [draw_uniform(d.sampling.seed, d.position) for d in draws])
-    found = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)[:, 0]
-    return found.clamp(max=probabilities.shape[-1] - 1)
+def _race(
+    weights: torch.Tensor, draws: Sequence[Draw], ids: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Where the first one home stands in each row (rows, 1). `weights` (rows, n) are logarithms of
+    probabilities up to a constant, -inf for those that do not run; `ids` (rows, n) their tokens, by
+    default 0 to n - 1."""
+    keys = [noise.make_key(draw.sampling.seed, draw.position) for draw in draws]
+    key = transfers.upload(keys, weights.device)[:, None]
+    if ids is None:
+        ids = torch.arange(weights.shape[-1], device=weights.device)[None]
+    is_cpu = weights.device.type == "cpu"
+    size = max(1, _AT_ONCE // weights.shape[-1]) if is_cpu else len(weights)
+    parts = zip(
+        weights.split(size), key.split(size), ids.expand_as(weights).split(size), strict=True
+    )
+    found = [(part - noise.draw(*at).log_()).argmax(-1, keepdim=True) for part, *at in parts]
+    return torch.cat(found)
 
 
 def _column(like: torch.Tensor, values: Sequence[float]) -> torch.Tensor:

@@ -130,7 +130,7 @@ def test_a_guided_text_is_the_same_alone_in_company_and_after_preemption(plain):
     requests = [
         replace(_request(str(at), guides[at % 4], at), stream=at % 3 == 0) for at in range(24)
     ]
-    requests = [each if each.sampling.guided else _limit(each, max_tokens=20) for each in requests]
+    requests = [each if each.sampling.guided else _limit(each, max_tokens=60) for each in requests]
     crowded = _engine(plain, cache_tokens=560)
 
     alone = {each.id: _run(_engine(plain), [each])[each.id] for each in requests}

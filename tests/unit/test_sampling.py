@@ -1,9 +1,11 @@
 """Sampling: the right distribution, and the same draw whoever shares the batch."""
 
+import math
+
 import pytest
 import torch
 
-from app.inference import sampling
+from app.inference import noise, sampling
 from app.inference.engine import Sampling
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
@@ -82,11 +84,51 @@ def test_a_draw_does_not_depend_on_the_rows_beside_it():
     assert together == alone
 
 
-def test_seed_and_position_both_change_the_number():
-    numbers = {sampling.draw_uniform(seed, at) for seed in (-1, 0, 1, 11) for at in (0, 1, 10)}
+def _draw_noise(seed, position, ids):
+    key = torch.tensor([[noise.make_key(seed, position)]])
+    return noise.draw(key, torch.tensor([ids]))[0].tolist()
 
-    assert len(numbers) == 12
-    assert all(0 <= number < 1 for number in numbers)
+
+def test_seed_position_and_token_all_change_the_number():
+    numbers = {
+        number
+        for seed in (-1, 0, 1, 11)
+        for at in (0, 1, 10)
+        for number in _draw_noise(seed, at, [0, 1, 2, 150_000])
+    }
+
+    assert len(numbers) == 48
+    assert all(0 < number < 40 for number in numbers)
+
+
+def _split_mix(state, count):
+    """The published generator, with Python's integers."""
+    state = (state + (count + 1) * 0x9E3779B97F4A7C15) % 2**64
+    state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
+    return state ^ (state >> 31)
+
+
+def test_the_bits_are_those_of_the_published_generator():
+    assert _split_mix(1234567, 0) == 6457827717110365317  # the reference program's first number
+    ids = [0, 1, 7, 151_935]
+    for seed in range(5):
+        start = noise.make_key(seed, 3) % 2**64
+        uniform = [((_split_mix(start, each) >> 11) + 0.5) * 2.0**-53 for each in ids]
+
+        expected = [-math.log(each) for each in uniform]
+        assert _draw_noise(seed, 3, ids) == pytest.approx(expected, rel=1e-12)
+
+
+def test_small_errors_hardly_ever_change_a_choice():
+    logits = 2 * torch.randn(2000, 2000, generator=torch.manual_seed(5))
+    errors = 1e-3 * torch.randn(2000, 2000, generator=torch.manual_seed(6))
+    draws = [sampling.Draw(Sampling(seed=row), 0) for row in range(2000)]
+
+    plain = sampling.choose(logits.clone(), draws).tokens
+    disturbed = sampling.choose(logits + errors, draws).tokens
+
+    assert int((plain != disturbed).sum()) <= 4  # inverting a cumulative sum changes 89
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -116,14 +158,8 @@ def _choose_slowly(logits, draw):
         ):
             kept.append(token)
         before += float(weights[token])
-    number = sampling.draw_uniform(parameters.seed, draw.position) * sum(
-        float(weights[token]) for token in kept
-    )
-    for token in kept:
-        number -= float(weights[token])
-        if number < 0:
-            return token
-    return kept[-1]
+    times = dict(zip(kept, _draw_noise(parameters.seed, draw.position, kept), strict=True))
+    return min(kept, key=lambda token: times[token] / float(weights[token]))
 
 
 @pytest.mark.parametrize(
