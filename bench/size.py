@@ -1,24 +1,30 @@
 """A file of 200 MB and 50,000 lines through the whole service: times, memory, polls, pre-emption.
 
-`python -m bench.size [LINES [BYTES]]` prints one JSON object and writes it to var/bench/size.json.
+`python -m bench.size [--lines N] [--bytes N] [--only sqlite|postgresql]` does it on SQLite and then
+on a PostgreSQL of its own, prints one JSON object and writes it to var/bench/size.json.
 The fake engine costs nothing, so every second is the service's own.
 """
 
+import argparse
+import contextlib
 import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from app.models import batches, jobs
 from app.models.database import Database
-from bench import polls, rss, stack
+from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Batch
+from bench import calls, polls, rss, stack
+from tests.postgres import running_postgres
 
 LINES, BYTES = 50_000, 200 * 1024 * 1024
+STORES = ("sqlite", "postgresql")
 _TARGET = Path("var/bench/size.json")
 _STEP_SECONDS = 0.05  # of the model that an interactive job has to push its way into
 _MODELS = {
@@ -27,50 +33,84 @@ _MODELS = {
 }
 
 
-def measure(folder: Path, *, lines: int = LINES, size: int = BYTES) -> dict[str, Any]:
-    """Everything that issue and docs promise about large files, in one run of one service."""
-    big, small = folder / "big.jsonl", folder / "small.jsonl"
-    write(big, lines, size, model="fast")
-    write(small, lines, 0, model="fast")
-    with stack.running(folder, {"fast": _MODELS["fast"]}, workers=2) as client:
-        report = {"intake": measure_intake(client, folder, big, lines)}
-        report["jobs"] = measure_jobs(client, folder, small, lines)
-    other = folder / "busy"
-    other.mkdir()
-    write(other / "busy.jsonl", lines, 0, model="busy")
-    with stack.running(other, {"busy": _MODELS["busy"]}) as client:
-        report["interactive"] = measure_interactive(client, other, other / "busy.jsonl")
+def measure(folder: Path, *, lines: int, size: int, stores: Sequence[str]) -> dict[str, Any]:
+    """Everything that issue and docs promise about large files, on each store in turn."""
+    report = {}
+    for name in stores:
+        report[name] = measure_jobs(folder / name, name, lines, size)
+        report[name]["interactive"] = measure_interactive(folder / f"{name}-busy", name, lines)
     return report
 
 
-def write(path: Path, lines: int, size: int, *, model: str) -> None:
-    """A batch file of so many lines, padded to `size` bytes in all."""
-    with path.open("w") as file:
-        for number in range(lines):
-            bare = _line(number, model, "")
-            file.write(_line(number, model, "x" * max(0, size // lines - len(bare))))
+@contextlib.contextmanager
+def serving(folder: Path, store: str, model: str, *, workers: int) -> Iterator["Service"]:
+    """One service with an empty database, and the database beside it: its own clock, without
+    asking it anything."""
+    folder.mkdir()
+    models = {model: _MODELS[model]}
+    with contextlib.ExitStack() as exits:
+        url = exits.enter_context(_opening(store, folder))
+        client = exits.enter_context(stack.running(folder, models, workers=workers, database=url))
+        yield Service(client, exits.enter_context(contextlib.closing(Database(url))), folder)
 
 
-def _line(number: int, model: str, padding: str) -> str:
-    body = {"model": model, "prompt": f"line {number} {padding}", "max_tokens": 1000}
-    url = "/v1/completions"
-    record = {"custom_id": f"line-{number}", "method": "POST", "url": url, "body": body}
-    return json.dumps(record) + "\n"
+@contextlib.contextmanager
+def _opening(store: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty database; PostgreSQL with the settings of a server that nobody tuned."""
+    if store == "sqlite":
+        yield f"sqlite:///{folder / 'data' / 'autoglm.db'}"
+        return
+    with running_postgres() as server:
+        yield server.create("size")
 
 
-def measure_intake(client: httpx.Client, folder: Path, path: Path, lines: int) -> dict[str, Any]:
+class Service:
+    """A running service, its database and its folder."""
+
+    def __init__(self, client: httpx.Client, db: Database, folder: Path) -> None:
+        self.client = client
+        self.folder = folder
+        self._db = db
+
+    def row(self, batch_id: str) -> Batch:
+        """The batch as it is stored."""
+        found = batches.find(self._db, batch_id)
+        assert found is not None
+        return found
+
+    def delay(self, job_id: str) -> float:
+        """Seconds from the creation of a job to its claim."""
+        job = jobs.get(self._db, DEFAULT_TENANT, job_id)
+        assert job.started_at is not None
+        return job.started_at - job.created_at
+
+
+def measure_jobs(folder: Path, store: str, lines: int, size: int) -> dict[str, Any]:
+    """The large file, and then as many short lines."""
+    with serving(folder, store, "fast", workers=2) as service:
+        big, small = folder / "big.jsonl", folder / "small.jsonl"
+        calls.write(big, lines, size, model="fast")
+        calls.write(small, lines, 0, model="fast")
+        return {
+            "intake": measure_intake(service, big, lines),
+            "jobs": measure_rate(service, small, lines),
+        }
+
+
+def measure_intake(service: Service, path: Path, lines: int) -> dict[str, Any]:
     """Upload, validation and ingest of the large file, with polls and memory watched meanwhile;
     then the time to the output file's first byte."""
-    with rss.watching(folder) as memory, polls.polling(str(client.base_url)) as poller:
+    client = service.client
+    with rss.watching(service.folder) as memory, polls.polling(str(client.base_url)) as poller:
         started = time.perf_counter()
-        file_id = upload(client, path)
+        file_id = calls.upload(client, path)
         uploaded = time.perf_counter()
-        batch_id = create(client, file_id)
+        batch_id = calls.create(client, file_id)
         poller.follow(f"/v1/batches/{batch_id}")
-        validated = _wait(lambda: _row(folder, batch_id)["status"] != "validating")
-        ingested = _wait(lambda: _row(folder, batch_id)["lines_ingested"] >= lines)
+        validated = calls.wait(lambda: service.row(batch_id).status != "validating")
+        ingested = calls.wait(lambda: service.row(batch_id).lines_ingested >= lines)
         peaks = memory.grown()
-    done = _finish(client, batch_id)
+    done = calls.finish(client, batch_id)
     return {
         "bytes": path.stat().st_size,
         "lines": lines,
@@ -80,123 +120,72 @@ def measure_intake(client: httpx.Client, folder: Path, path: Path, lines: int) -
         "total_seconds": round(ingested - started, 2),
         "grown_megabytes": peaks,
         "polls": poller.summary,
-        "finished": _summarize(folder, batch_id),
-        "first_byte_seconds": first_byte(client, done["output_file_id"]),
+        "finished": _summarize(service.row(batch_id)),
+        "first_byte_seconds": calls.first_byte(client, done["output_file_id"]),
     }
 
 
-def measure_jobs(client: httpx.Client, folder: Path, path: Path, lines: int) -> dict[str, Any]:
+def measure_rate(service: Service, path: Path, lines: int) -> dict[str, Any]:
     """Jobs per second from in_progress to completed, and whether memory grows on the way."""
-    with rss.watching(folder) as memory:
-        batch_id = create(client, upload(client, path))
-        _finish(client, batch_id)
+    with rss.watching(service.folder) as memory:
+        batch_id = calls.create(service.client, calls.upload(service.client, path))
+        calls.finish(service.client, batch_id)
         series = memory.series()
-    return _summarize(folder, batch_id) | {"lines": lines, "megabytes": series}
+    return _summarize(service.row(batch_id)) | {"lines": lines, "megabytes": series}
 
 
-def measure_interactive(client: httpx.Client, folder: Path, path: Path) -> dict[str, Any]:
+def _summarize(row: Batch) -> dict[str, Any]:
+    assert row.completed_at and row.in_progress_at
+    assert row.finalizing_at
+    seconds = row.completed_at - row.in_progress_at
+    return {
+        "seconds": round(seconds, 2),
+        "finalizing_seconds": round(row.completed_at - row.finalizing_at, 2),
+        "jobs_per_second": round(row.total / seconds),
+    }
+
+
+def measure_interactive(folder: Path, store: str, lines: int) -> dict[str, Any]:
     """Milliseconds until an interactive job of one token has started and ended, while a batch
     keeps the engine full; the engine is in the middle of a step when it comes."""
-    batch_id = create(client, upload(client, path))
-    _wait(lambda: _row(folder, batch_id)["status"] == "in_progress")
-    time.sleep(5.0)
-    starts, ends = [], []
-    for number in range(20):
-        began = time.perf_counter()
-        body = {"model": "busy", "prompt": f"quick {number}", "max_tokens": 1}
-        job = client.post("/v1/jobs", json=body).raise_for_status().json()
-        ended = client.get(f"/v1/jobs/{job['id']}", params={"wait": 30}).json()
-        assert ended["status"] == "succeeded", ended
-        ends.append(1000 * (time.perf_counter() - began))
-        starts.append(1000 * _delay(folder, job["id"]))
-    client.post(f"/v1/batches/{batch_id}/cancel").raise_for_status()
+    with serving(folder, store, "busy", workers=1) as service:
+        client, path = service.client, folder / "busy.jsonl"
+        calls.write(path, lines, 0, model="busy")
+        batch_id = calls.create(client, calls.upload(client, path))
+        calls.wait(lambda: service.row(batch_id).status == "in_progress")
+        time.sleep(5.0)
+        asked = [_ask_quick(service, number) for number in range(20)]
+        client.post(f"/v1/batches/{batch_id}/cancel").raise_for_status()
+    starts, ends = (sorted(times) for times in zip(*asked, strict=True))
     step = 1000 * _STEP_SECONDS
     return {
         "step_ms": step,
-        "claimed_ms": {"median": round(sorted(starts)[10], 1), "worst": round(max(starts), 1)},
-        "answered_ms": {"median": round(sorted(ends)[10], 1), "worst": round(max(ends), 1)},
-        "started_ms_at_most": round(max(ends) - step, 1),
+        "claimed_ms": {"median": round(starts[10], 1), "worst": round(starts[-1], 1)},
+        "answered_ms": {"median": round(ends[10], 1), "worst": round(ends[-1], 1)},
+        "started_ms_at_most": round(ends[-1] - step, 1),
     }
 
 
-def upload(client: httpx.Client, path: Path) -> str:
-    with path.open("rb") as file:
-        form = {"file": (path.name, file)}
-        answer = client.post("/v1/files", data={"purpose": "batch"}, files=form, timeout=120)
-    return str(answer.raise_for_status().json()["id"])
-
-
-def create(client: httpx.Client, file_id: str) -> str:
-    order = {"input_file_id": file_id, "endpoint": "/v1/completions", "completion_window": "24h"}
-    return str(client.post("/v1/batches", json=order).raise_for_status().json()["id"])
-
-
-def first_byte(client: httpx.Client, file_id: str) -> float:
-    """Seconds until the content begins to arrive."""
-    started = time.perf_counter()
-    with client.stream("GET", f"/v1/files/{file_id}/content") as answer:
-        next(answer.iter_bytes(1))
-        return round(time.perf_counter() - started, 4)
-
-
-def _finish(client: httpx.Client, batch_id: str) -> dict[str, Any]:
-    while True:
-        batch = client.get(f"/v1/batches/{batch_id}").raise_for_status().json()
-        if batch["status"] in ("completed", "failed", "expired", "cancelled"):
-            assert batch["status"] == "completed", batch
-            assert batch["request_counts"]["completed"] == batch["request_counts"]["total"], batch
-            return dict(batch)
-        time.sleep(0.2)
-
-
-def _wait(is_true: Any) -> float:
-    """The moment at which it became true."""
-    until = time.monotonic() + 240
-    while not is_true():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return time.perf_counter()
-
-
-@contextmanager
-def _store(folder: Path) -> Iterator[Any]:
-    """The service's database, read beside it: its own clock, without asking it anything."""
-    db = Database(f"sqlite:///{folder / 'data' / 'autoglm.db'}")
-    try:
-        with db.read() as tx:
-            yield tx
-    finally:
-        db.close()
-
-
-def _row(folder: Path, batch_id: str) -> dict[str, Any]:
-    with _store(folder) as tx:
-        found = tx.exec_driver_sql("SELECT * FROM batches WHERE id = ?", (batch_id,))
-        return dict(found.mappings().one())
-
-
-def _delay(folder: Path, job_id: str) -> float:
-    with _store(folder) as tx:
-        asked = "SELECT started_at - created_at FROM jobs WHERE id = ?"
-        return float(tx.exec_driver_sql(asked, (job_id,)).scalar_one())
-
-
-def _summarize(folder: Path, batch_id: str) -> dict[str, Any]:
-    row = _row(folder, batch_id)
-    seconds = row["completed_at"] - row["in_progress_at"]
-    finalizing = row["completed_at"] - row["finalizing_at"]
-    return {
-        "seconds": round(seconds, 2),
-        "finalizing_seconds": round(finalizing, 2),
-        "jobs_per_second": round(row["total"] / seconds),
-    }
+def _ask_quick(service: Service, number: int) -> tuple[float, float]:
+    """Milliseconds until one job was claimed, and until its answer was here."""
+    began = time.perf_counter()
+    body = {"model": "busy", "prompt": f"quick {number}", "max_tokens": 1}
+    job = service.client.post("/v1/jobs", json=body).raise_for_status().json()
+    ended = service.client.get(f"/v1/jobs/{job['id']}", params={"wait": 30}).json()
+    assert ended["status"] == "succeeded", ended
+    took = 1000 * (time.perf_counter() - began)
+    return 1000 * service.delay(job["id"]), took
 
 
 def main() -> None:
-    numbers = [int(each) for each in sys.argv[1:]]
-    options = dict(zip(("lines", "size"), numbers, strict=False))
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--lines", type=int, default=LINES)
+    asked.add_argument("--bytes", type=int, default=BYTES)
+    asked.add_argument("--only", choices=STORES)
+    given = asked.parse_args()
+    stores = [given.only] if given.only else STORES
     with tempfile.TemporaryDirectory() as folder:
-        report = measure(Path(folder), **options)
+        report = measure(Path(folder), lines=given.lines, size=given.bytes, stores=stores)
     _TARGET.parent.mkdir(parents=True, exist_ok=True)
     _TARGET.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))

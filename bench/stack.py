@@ -21,10 +21,14 @@ _POLL_SECONDS = 0.1  # every poll takes time from the engine on a small machine
 
 
 @contextlib.contextmanager
-def running(folder: Path, models: dict[str, Any], *, workers: int = 1) -> Iterator[httpx.Client]:
-    """`autoglm up` with these models, without Flower; yields a client of it."""
+def running(
+    folder: Path, models: dict[str, Any], *, workers: int = 1, database: str | None = None
+) -> Iterator[httpx.Client]:
+    """`autoglm up` with these models, without Flower, on SQLite or the database of this URL;
+    yields a client of it."""
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump({"models": models}))
+    chosen = {"database": {"url": database}} if database else {}
+    config.write_text(yaml.safe_dump({"models": models} | chosen))
     port = ports.find_free()
     where = ("--port", str(port), "--data-dir", str(folder / "data"), "--no-flower")
     devices = ("--devices", "cpu", "--workers", str(workers))

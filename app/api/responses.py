@@ -6,7 +6,17 @@ from typing import Any
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
-from app.api import answers, context, idempotency, interactive, language, schemas, streams
+from app.api import (
+    answers,
+    context,
+    hooks,
+    idempotency,
+    interactive,
+    language,
+    replays,
+    schemas,
+    streams,
+)
 from app.errors import BadRequest, NotFound
 from app.models import chains, jobs
 from app.wire import beats, generation, objects, render, replies, responses
@@ -25,11 +35,9 @@ def create(query: schemas.NoQuery, body: responses.Body) -> flask.Response:
     """Answer an input: at once, with `stream` while it is generated, or with `background` later."""
     if body.background and body.store is False:
         raise BadRequest("background_not_stored", param="store")
-    if body.background and body.stream:
-        raise BadRequest("unsupported_parameter", param="stream")
     job = _start(body)
     if body.background:
-        return flask.jsonify(_show(job))
+        return replays.answer(job) if body.stream else flask.jsonify(_show(job))
     if body.stream:
         return streams.answer(job, beats.Response(job))
     return flask.jsonify(_show(interactive.finish(job)))
@@ -59,7 +67,7 @@ def _check_length(body: responses.Body, request: dict[str, Any]) -> None:
     first = [] if told is None else [{"role": "system", "content": told}]
     catalog = context.current().catalog
     try:
-        messages = {"messages": [*first, *request["messages"]]}
+        messages = {"messages": [*first, *responses.find_least(request)["messages"]]}
         catalog.check_length(catalog.find(body.model), request | messages)
     except BadRequest as error:
         raise responses.rename(error) from error
@@ -79,6 +87,8 @@ def _read_job(body: responses.Body, model: str, request: dict[str, Any]) -> NewJ
         metadata=body.metadata,
         trace_id=flask.g.trace_id,
         expires_at=None if body.background else time.time() + wait_seconds,
+        webhook=hooks.read(body.webhook),
+        is_announced=bool(body.background),
     )
 
 
@@ -92,12 +102,20 @@ def _show(job: Job) -> dict[str, Any]:
 
 
 @routes.get(f"{PATH}/<response_id>", responses={"200": answers.ResponseObject})
-def read(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
-    """One response."""
-    return flask.jsonify(_show(_find(path.response_id)))
+def read(path: schemas.ResponsePath, query: schemas.ResponseQuery) -> flask.Response:
+    """One response; with `stream` its events, from the first on or after `starting_after`."""
+    job = find(path.response_id)
+    if not query.stream:
+        if query.starting_after is not None:
+            raise BadRequest("stream_options_alone", param="starting_after")
+        return flask.jsonify(_show(job))
+    if not job.request.get("stream"):
+        raise BadRequest("response_not_streamed", param="stream", id=path.response_id)
+    return replays.answer(job, after=-1 if query.starting_after is None else query.starting_after)
 
 
-def _find(response_id: str) -> Job:
+def find(response_id: str) -> Job:
+    """The tenant's stored response; NotFound("response_not_found") otherwise."""
     tenant_id = context.caller().tenant_id
     try:
         job = jobs.get(context.current().db, tenant_id, replies.find_job_id(response_id))
@@ -111,18 +129,24 @@ def _find(response_id: str) -> Job:
 @routes.post(f"{PATH}/<response_id>/cancel", responses={"200": answers.ResponseObject})
 def cancel(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
     """Cancel a background response; one that has ended is returned as it is."""
-    job = _find(path.response_id)
+    job = find(path.response_id)
     if not job.request["response"].get("background"):
         raise BadRequest("response_not_background", param="response_id", id=path.response_id)
     current = context.current()
     jobs.cancel(current.db, job.tenant_id, job.id)
     current.notifier.wait(job.id, _CANCEL_SECONDS)
-    return flask.jsonify(_show(_find(path.response_id)))
+    return flask.jsonify(_show(find(path.response_id)))
 
 
 @routes.delete(f"{PATH}/<response_id>", responses={"200": answers.DeletedObject})
 def delete(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
     """Delete a response; if it is not finished, its generation ends."""
-    job = _find(path.response_id)
+    job = find(path.response_id)
     chains.delete(context.current().db, job.tenant_id, job.id)
     return flask.jsonify(objects.show_deleted("response", path.response_id))
+
+
+@routes.get(f"{PATH}/<response_id>/deliveries", responses={"200": answers.ListObject})
+def list_deliveries(path: schemas.ResponsePath, query: schemas.NoQuery) -> flask.Response:
+    """What was told about a response, to whom, and how that went."""
+    return hooks.show(find(path.response_id).id)

@@ -118,6 +118,14 @@ class ResponsePath(BaseModel):
     response_id: str
 
 
+class ResponseQuery(_Query):
+    """Whether to follow a streamed response's events, and after which number."""
+
+    stream: bool = False
+    starting_after: Annotated[int, Field(ge=0, le=2**62)] | None = None
+    include_obfuscation: Literal["false"] | None = None
+
+
 class BatchPath(BaseModel):
     batch_id: str
 
@@ -137,12 +145,6 @@ class ModelPath(BaseModel):
     model: str
 
 
-class Webhook(bodies.Strict):
-    """Where to tell that it has ended."""
-
-    url: Annotated[str, Field(min_length=1, max_length=2048)]
-
-
 class JobBody(bodies.Native):
     """A generation job: `prompt` (one user message) or `messages`, and how to sample."""
 
@@ -151,7 +153,7 @@ class JobBody(bodies.Native):
     kind: Literal["text", "code"] = "text"
     scope: ScopeName | None = None
     metadata: Metadata | None = None
-    webhook: Webhook | None = None
+    webhook: bodies.Webhook | None = None
 
 
 class PredictBody(bodies.Strict):
@@ -195,7 +197,7 @@ class BatchBody(bodies.Strict):
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: Expiry | None = None
-    webhook: Webhook | None = None
+    webhook: bodies.Webhook | None = None
 
 
 class ValidateBody(BatchBody):

@@ -9,7 +9,7 @@ import flask
 
 from app.api import context, hangup, interactive, problems
 from app.api.pieces import Piece, Pieces
-from app.errors import AutoglmError, ClientGone
+from app.errors import AutoglmError, BadRequest, ClientGone, Failed, Overdue
 from app.models import jobs
 from app.wire.rows import Job
 
@@ -23,11 +23,14 @@ class Shape(Protocol):
     def begin(self) -> Iterator[Frame]:
         """Before any text."""
 
-    def add(self, choice: int, text: str) -> Iterator[Frame]:
-        """More text of a choice."""
+    def add(self, choice: int, text: str, logprobs: list[dict[str, Any]] | None) -> Iterator[Frame]:
+        """More text of a choice, and the log-probabilities of its tokens, if asked for."""
 
     def end(self, job: Job) -> Iterator[Frame]:
         """After all text, of the succeeded job."""
+
+    def fail(self, error: dict[str, Any], *, is_final: bool) -> Iterator[Frame]:
+        """Instead of an end: the error's envelope, and whether the job itself came to this."""
 
     @property
     def last(self) -> str:
@@ -39,7 +42,12 @@ def answer(job: Job, shape: Shape) -> flask.Response:
     fails at once is answered with its proper status."""
     steps = _follow(job, hangup.make_probe())
     first = next(steps)
-    body = flask.stream_with_context(_write(job, shape, first, steps))
+    return respond(_write(job, shape, first, steps))
+
+
+def respond(events: Iterator[bytes]) -> flask.Response:
+    """Events as an answer."""
+    body = flask.stream_with_context(events)
     response = flask.Response(body, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"  # nginx passes each event on at once
@@ -66,33 +74,39 @@ def _write(
     """The events. Whatever ends them early ends the job, too."""
     try:
         for frame in _frames(shape, first, rest):
-            yield _encode(frame)
+            yield encode(frame)
         yield shape.last.encode()
     except AutoglmError as error:
         jobs.cancel(context.current().db, job.tenant_id, job.id)
-        yield _encode(_describe(error))
+        yield from map(encode, describe(shape, error))
     except GeneratorExit:  # the server could not write any more
         jobs.cancel(context.current().db, job.tenant_id, job.id)
         raise
     except Exception:  # the status line is sent: only an event can tell
         _logger.exception("stream failed", extra={"action": "failed", "job_id": job.id})
-        yield _encode(problems.envelope(AutoglmError("internal_error"), "server_error"))
+        yield from map(encode, describe(shape, AutoglmError("internal_error")))
 
 
 def _frames(shape: Shape, first: Piece | Job, rest: Iterator[Piece | Job]) -> Iterator[Frame]:
     yield from shape.begin()
     for step in itertools.chain([first], rest):
-        yield from _show(shape, step)
+        yield from show(shape, step)
 
 
-def _show(shape: Shape, step: Piece | Job) -> Iterator[Frame]:
-    return shape.add(step.choice, step.text) if isinstance(step, Piece) else shape.end(step)
+def show(shape: Shape, step: Piece | Job) -> Iterator[Frame]:
+    """A piece of the text, or the end."""
+    if isinstance(step, Piece):
+        return shape.add(step.choice, step.text, step.logprobs)
+    return shape.end(step)
 
 
-def _encode(frame: Frame) -> bytes:
+def encode(frame: Frame) -> bytes:
+    """One event; a frame that has a type is named by it."""
     name = f"event: {frame['type']}\n" if "type" in frame else ""
     return f"{name}data: {flask.json.dumps(frame)}\n\n".encode()
 
 
-def _describe(error: AutoglmError) -> Frame:
-    return problems.envelope(error, error.type)
+def describe(shape: Shape, error: AutoglmError) -> Iterator[Frame]:
+    """An error after the status line is out."""
+    is_final = isinstance(error, BadRequest | Failed | Overdue)
+    return shape.fail(problems.envelope(error, error.type), is_final=is_final)

@@ -121,12 +121,14 @@ class Output:
 @dataclass(frozen=True)
 class Delta:
     """What became certain of a streamed request since the last: whole characters that no stop
-    string can take back, and how many tokens were chosen meanwhile. `choice` counts from 0."""
+    string can take back, and how many tokens were chosen meanwhile, with their log-probabilities
+    if those were asked for. `choice` counts from 0."""
 
     id: str
     text: str
     tokens: int
     choice: int = 0
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -217,11 +217,16 @@ class Local:
         if sampling.stop or sequence.request.stream:
             sequence.transcript.read([token])
         if sequence.request.stream:
-            self._deltas.add(sequence.request.id, sequence.transcript.take(), 1)
+            self._report(sequence, 1)
         if is_complete or sequence.transcript.is_stopped:
             return FinishReason.STOP
         is_full = place + 1 - len(sequence.request.prompt) == sampling.max_tokens
         return FinishReason.LENGTH if is_full else None
+
+    def _report(self, sequence: Sequence, tokens: int, *, is_last: bool = False) -> None:
+        scores = self._loaded.spelling.describe_all(sequence.take_scores()) or ()
+        text = sequence.transcript.take()
+        self._deltas.add(sequence.request.id, text, tokens, scores, is_last=is_last)
 
     def _start_guided(self) -> list[engine.Output]:
         """Lets sequences whose grammar is ready wait for their turn; ends those that have none."""
@@ -275,7 +280,7 @@ class Local:
         tokens = tuple(sequence.tokens[len(request.prompt) : sequence.num_known])
         transcript.finish(tokens)
         if request.stream:
-            self._deltas.add(request.id, transcript.take(), 0, is_last=True)
+            self._report(sequence, 0, is_last=True)
         return engine.Output(
             id=request.id,
             tokens=tokens,

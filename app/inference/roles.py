@@ -24,15 +24,21 @@ class Role:
         """Its marker's."""
         return self.marker.name if self.marker else ""
 
-    def grow(self, made: int) -> tuple[str, int]:
-        """The text and the number of tokens that `made` tokens have more than those shown."""
+    def grow(self, made: int) -> tuple[str, int, tuple[engine.Logprob, ...]]:
+        """The text, the number of tokens and their scores that `made` tokens have more than those
+        shown."""
         assert self.transcript
         fresh = words.choose(self.request, made)[self.shown :]
         self.transcript.read(fresh)
-        text = self.transcript.take()
+        text, scores = self.transcript.take(), self._score(fresh)
         self.shown, self.sent = made, self.sent + len(text)
-        return text, len(fresh)
+        return text, len(fresh), scores
 
-    def rest(self, text: str, made: int) -> tuple[str, int]:
+    def rest(self, text: str, made: int) -> tuple[str, int, tuple[engine.Logprob, ...]]:
         """The same at the end, when all `text` is known."""
-        return text[self.sent :], made - self.shown
+        fresh = words.choose(self.request, made)[self.shown :]
+        return text[self.sent :], len(fresh), self._score(fresh)
+
+    def _score(self, fresh: tuple[int, ...]) -> tuple[engine.Logprob, ...]:
+        top = self.request.sampling.logprobs
+        return () if top is None else words.score(fresh, top, first=self.shown)

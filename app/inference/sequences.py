@@ -27,6 +27,7 @@ class Sequence:
     keys: list[Key] = field(default_factory=list)
     sealed: int = 0
     trail: trails.Trail | None = None
+    told: int = 0  # scores that a stream was told
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
@@ -58,6 +59,14 @@ class Sequence:
         if self.trail is None or self.request.sampling.logprobs is None:
             return None
         return self.trail.scores[: self.num_generated]
+
+    def take_scores(self) -> list[Score]:
+        """The scores that this has not returned yet."""
+        if self.trail is None or self.request.sampling.logprobs is None:
+            return []
+        fresh = self.trail.scores[self.told : self.num_generated]
+        self.told += len(fresh)
+        return fresh
 
     @property
     def pending(self) -> int:

@@ -20,10 +20,10 @@ def write(tokens: Sequence[int]) -> str:
     return " ".join(_WORDS[token % len(_WORDS)] for token in tokens)
 
 
-def score(tokens: Sequence[int], top: int) -> tuple[Logprob, ...]:
+def score(tokens: Sequence[int], top: int, *, first: int = 0) -> tuple[Logprob, ...]:
     """Log-probabilities of an answer: made up, and the same every time. Each token's alternatives
-    are the words after it in the list."""
-    return tuple(_score(token, " " if at else "", top) for at, token in enumerate(tokens))
+    are the words after it in the list. `first` tokens come before these."""
+    return tuple(_score(token, " " if at else "", top) for at, token in enumerate(tokens, first))
 
 
 def _score(token: int, space: str, top: int) -> Logprob:

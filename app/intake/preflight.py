@@ -14,7 +14,7 @@ import orjson
 from app import locales
 from app.errors import AutoglmError, BadRequest
 from app.intake import kinds, lines, links, schemas
-from app.wire import generation
+from app.wire import generation, responses
 
 DEFAULT_ANSWER_TOKENS = 256  # the engine's, where a line does not say max_tokens
 
@@ -99,7 +99,7 @@ class Preflight:
         rest, _ = links.split(plain, self.rules.endpoint, self._index)
         request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
         schemas.check(body)
-        self.prompt_tokens += self.measure(model, request) or 0
+        self.prompt_tokens += self.measure(model, responses.find_least(request)) or 0
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
 
     def _compare(self, number: int, body: dict[str, Any]) -> Finding | None:

@@ -13,7 +13,8 @@ from app.models.states import JobState
 from app.models.tables import chunks, jobs
 from app.wire.rows import Chunk
 
-_FIELDS = ("job_id", "attempt", "choice", "start", "text")
+KEPT_SECONDS = 3600.0  # after the job's end, for listeners who come back
+_FIELDS = ("job_id", "attempt", "choice", "start", "text", "logprobs")
 _COLUMNS = tuple(column for column in chunks.c if column.name != "created_at")
 
 
@@ -55,7 +56,8 @@ def read(db: Database, cursors: Mapping[str, int]) -> list[Chunk]:
 
 @retries.repeat
 def forget(db: Database, *, before: float, limit: int = 10_000) -> int:
-    """Deletes chunks older than `before`, whose streams have long read them; returns how many."""
-    old = sa.select(chunks.c.id).where(chunks.c.created_at < before).limit(limit)
+    """Deletes chunks older than `before` of jobs that ended before it; returns how many."""
+    over = sa.exists().where(jobs.c.id == chunks.c.job_id, jobs.c.finished_at < before)
+    old = sa.select(chunks.c.id).where(chunks.c.created_at < before, over).limit(limit)
     with db.write() as tx:
         return tx.execute(sa.delete(chunks).where(chunks.c.id.in_(old))).rowcount

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from app.models import retries
 from app.models.database import Database
 from app.models.states import ENDED, TERMINAL
-from app.models.tables import batches, deliveries, jobs, webhooks
-from app.wire import ids
+from app.models.tables import batches, deliveries, jobs, results, webhooks
+from app.wire import ids, replies, responses
 from app.wire.rows import Delivery
 
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
@@ -20,15 +20,17 @@ _NEWS = (batches.c.announced_at.is_(None), batches.c.status.in_([s.value for s i
 _JOB_NEWS = (webhooks.c.announced_at.is_(None), jobs.c.state.in_([s.value for s in TERMINAL]))
 
 
-def subscribe(tx: Connection, tenant_id: str, object_id: str, url: str) -> None:
-    """Part of the transaction that creates a batch or job: its client wants to be told."""
-    row = {"object_id": object_id, "tenant_id": tenant_id, "url": url, "created_at": time.time()}
+def subscribe(tx: Connection, tenant_id: str, object_id: str, url: str | None) -> None:
+    """Part of the transaction that creates a batch or job: its client wants to be told, or (without
+    a URL) the configured endpoints do."""
+    now = time.time()
+    row = {"object_id": object_id, "tenant_id": tenant_id, "url": url or "", "created_at": now}
     tx.execute(sa.insert(webhooks), [row])
 
 
 def announce(db: Database, endpoints: Sequence[str], *, is_on: bool = True) -> int:
     """Makes deliveries of what has ended and was not announced yet; returns how many objects.
-    `endpoints` hear of every batch. Off, it only marks, so that switching on tells no old news."""
+    `endpoints` hear of every batch and background response. Off, it only marks, so that switching on tells no old news."""
     with db.read() as tx:
         batch_ids = list(tx.execute(sa.select(batches.c.id).where(*_NEWS).limit(_PIECE)).scalars())
         job_ids = list(tx.execute(_select_jobs(jobs.c.id).limit(_PIECE)).scalars())
@@ -79,16 +81,25 @@ def _read_batches(tx: Connection, batch_ids: Sequence[str]) -> list[Any]:
 
 
 def _read_jobs(tx: Connection, job_ids: Sequence[str]) -> list[Any]:
-    asked = _select_jobs(jobs.c.id, jobs.c.tenant_id, jobs.c.state, webhooks.c.url)
+    columns = (jobs.c.id, jobs.c.tenant_id, jobs.c.state, jobs.c.endpoint, webhooks.c.url)
+    reason = sa.select(results.c.finish_reason).where(results.c.job_id == jobs.c.id)
+    asked = _select_jobs(*columns, reason.scalar_subquery().label("finish_reason"))
     rows = tx.execute(asked.where(jobs.c.id.in_(job_ids))).all()
-    return [(row.id, row.tenant_id, f"job.{row.state}", row.url) for row in rows]
+    return [(row.id, row.tenant_id, _name_event(row), row.url) for row in rows]
+
+
+def _name_event(row: Any) -> str:
+    """A response is called what OpenAI calls it."""
+    if row.endpoint != responses.ENDPOINT:
+        return f"job.{row.state}"
+    return f"response.{replies.name_status(row.state, row.finish_reason)}"
 
 
 def _insert(tx: Connection, news: Sequence[Any], endpoints: Sequence[str]) -> None:
     now = time.time()
     rows = []
     for object_id, tenant_id, kind, url in news:
-        general = endpoints if kind.startswith("batch.") else ()
+        general = () if kind.startswith("job.") else endpoints
         rows += [
             {
                 "id": ids.make_delivery(),

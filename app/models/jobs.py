@@ -19,6 +19,7 @@ from app.wire.rows import Job, NewJob, Result
 
 _POSITION_LIMIT = 10_000
 _REPEATED = ("response", "instructions")
+_ASIDE = {"webhook", "is_announced"}  # of a new job, but not in its row
 _HIDDEN = {
     "key_id",
     "idempotency_key",
@@ -96,14 +97,14 @@ def _require_room(tx: Connection, limit: int) -> None:
 
 def _insert(tx: Connection, new: NewJob) -> Job:
     now = time.time()
-    values = {name: value for name, value in vars(new).items() if name != "webhook"} | {
+    values = {name: value for name, value in vars(new).items() if name not in _ASIDE} | {
         "id": ids.make_job(),
         "state": JobState.QUEUED.value,
         "created_at": now,
         "queued_at": now,
     }
     row = tx.execute(sa.insert(jobs).values(**values).returning(*JOB_COLUMNS)).mappings().one()
-    if new.webhook:
+    if new.webhook or new.is_announced:
         deliveries.subscribe(tx, new.tenant_id, row["id"], new.webhook)
     return Job(**row)
 

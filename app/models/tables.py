@@ -218,6 +218,7 @@ chunks = Table(
     Column("start", Integer, nullable=False),  # characters of this choice before the chunk
     Column("text", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("logprobs", JSON(none_as_null=True)),  # of the chunk's tokens, if they were asked for
     Index("ix_chunks_job", "job_id", "id"),
     Index("ix_chunks_age", "created_at"),
     sqlite_autoincrement=True,
@@ -279,7 +280,7 @@ webhooks = Table(
     metadata,
     Column("object_id", String(64), primary_key=True),  # of a batch or job
     Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
-    Column("url", Text, nullable=False),
+    Column("url", Text, nullable=False),  # empty: of interest to the configured endpoints alone
     Column("created_at", Float, nullable=False),
     Column("announced_at", Float),
     Index("ix_webhooks_announced", "announced_at"),

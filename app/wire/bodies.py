@@ -116,6 +116,12 @@ class Sampling(Strict):
     max_reasks: Annotated[int, Field(ge=0, le=10)] | None = None
 
 
+class Webhook(Strict):
+    """Where to tell that it has ended."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
 class StreamOptions(Strict):
     """What a stream tells beside its text."""
 

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from app.errors import BadRequest
 from app.settings.schema import Webhooks
+from app.wire import replies
 
 MAX_URL = 2048
 _PORTS = {"https": 443, "http": 80}
@@ -37,6 +38,11 @@ def _split(url: str) -> SplitResult | None:
     is_bare = parts.username is None and parts.password is None and not parts.fragment
     has_target = parts.scheme in _PORTS and bool(parts.hostname) and port != 0
     return parts if is_plain and is_bare and has_target else None
+
+
+def name_object(kind: str, object_id: str) -> str:
+    """What an event of this kind calls its object: a response is stored as a job."""
+    return replies.find_id(object_id) if kind.startswith("response.") else object_id
 
 
 def find_port(parts: SplitResult) -> int:

@@ -42,7 +42,7 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
 
 def _refuse_calls(body: bodies.Strict) -> None:
     """What makes sense in a call of its own only, not in a line of a batch."""
-    names = ["background", "previous_response_id"]
+    names = ["background", "previous_response_id", "webhook"]
     if not isinstance(body, responses.Body):
         names.append("metadata")  # a line of this kind has no place to keep it
     for name in names:

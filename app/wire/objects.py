@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.wire import render
+from app.wire import callbacks, render
 from app.wire.rows import Batch, Choice, Delivery, File, Job, Result, Session, Symbol, Turn
 
 _BATCH_TIMES = (
@@ -174,7 +174,7 @@ def show_delivery(delivery: Delivery) -> dict[str, Any]:
         "id": delivery.id,
         "object": "webhook.delivery",
         "event": delivery.type,
-        "data": {"id": delivery.object_id},
+        "data": {"id": callbacks.name_object(delivery.type, delivery.object_id)},
         "url": delivery.url,
         "status": delivery.state,
         "attempts": delivery.attempts,

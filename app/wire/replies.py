@@ -18,7 +18,12 @@ _NAMES = ("previous_response_id", "max_output_tokens", "user", "safety_identifie
 
 def name(job: Job) -> str:
     """The id of a job's response."""
-    return "resp_" + job.id.removeprefix("job_")
+    return find_id(job.id)
+
+
+def find_id(job_id: str) -> str:
+    """The id of the response that a job is."""
+    return "resp_" + job_id.removeprefix("job_")
 
 
 def find_job_id(response_id: str) -> str:
@@ -54,7 +59,7 @@ def show(job: Job, error: dict[str, Any] | None = None) -> dict[str, Any]:
         "tool_choice": "auto",
         "tools": [],
         "top_p": asked.get("top_p", 1.0),
-        "truncation": "disabled",
+        "truncation": asked.get("truncation", "disabled"),
         "usage": _show_usage(job.result) if job.result else None,
         **{name: asked.get(name) for name in _NAMES},
         **({"provenance": job.result.provenance} if job.result else {}),
@@ -62,11 +67,16 @@ def show(job: Job, error: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _is_cut(job: Job) -> bool:
-    return job.result is not None and job.result.finish_reason == "length"
+    return _status(job) == "incomplete"
 
 
 def _status(job: Job) -> str:
-    return "incomplete" if _is_cut(job) else _STATUSES[job.state]
+    return name_status(job.state, job.result.finish_reason if job.result else None)
+
+
+def name_status(state: str, finish_reason: str | None) -> str:
+    """OpenAI's word for a job's state; a succeeded job has a finish reason."""
+    return "incomplete" if finish_reason == "length" else _STATUSES[state]
 
 
 def _completed_at(job: Job) -> float | None:

@@ -1,5 +1,6 @@
 """The body of /v1/responses, and the same request as a chat."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -93,12 +94,13 @@ class Body(bodies.Strict):
     safety_identifier: bodies.Label | None = None
     prompt_cache_key: bodies.Label | None = None
     parallel_tool_calls: bool | None = None
-    truncation: Literal["disabled"] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     service_tier: bodies.Idle = None
     tools: bodies.Idle = None
     tool_choice: bodies.Idle = None
     include: bodies.Idle = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+    webhook: bodies.Webhook | None = None
 
 
 def as_chat(body: Body) -> dict[str, Any]:
@@ -136,8 +138,21 @@ def keep(body: Body) -> dict[str, Any]:
     """What is stored beside the chat: `instructions`, which precede everything and are said in
     this turn alone, and what the response object repeats of its request."""
     asked = body.model_dump(
-        by_alias=True, exclude_none=True, exclude={"model", "input", "instructions", "stream"}
+        by_alias=True,
+        exclude_none=True,
+        exclude={"model", "input", "instructions", "stream", "webhook"},
     )
     own = {"store": True} | asked
     said = {} if body.instructions is None else {"instructions": body.instructions}
     return {"response": own, **said}
+
+
+def may_shorten(request: Mapping[str, Any]) -> bool:
+    """Whether the beginning of this request's conversation may be dropped to make it fit."""
+    kept: Mapping[str, Any] = request.get("response", {})
+    return kept.get("truncation") == "auto"
+
+
+def find_least(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request without what may be dropped of it: at least this must fit into the context."""
+    return {**request, "messages": request["messages"][-1:]} if may_shorten(request) else request

@@ -148,6 +148,7 @@ class NewJob:
     trace_id: str | None = None
     expires_at: float | None = None
     webhook: str | None = None  # the URL to tell when it has ended
+    is_announced: bool = False  # to the configured endpoints
 
 
 @dataclass(frozen=True)
@@ -350,7 +351,8 @@ class Worker:
 @dataclass(frozen=True)
 class Chunk:
     """A piece of a streamed job's text: what its attempt added to a choice after `start`
-    characters. `id` grows; a chunk that is not stored yet has 0."""
+    characters, and the log-probabilities of its tokens as in `Choice.logprobs`, None if they were not
+    asked for. `id` grows; a chunk that is not stored yet has 0."""
 
     job_id: str
     attempt: int
@@ -358,6 +360,7 @@ class Chunk:
     start: int
     text: str
     id: int = 0
+    logprobs: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

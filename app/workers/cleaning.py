@@ -11,7 +11,6 @@ from app.workers.context import Context
 
 _DAY_SECONDS = 86_400
 _ORPHAN_SECONDS = 3600
-_CHUNK_SECONDS = 600.0  # a stream has read its chunks long before
 _MAX_PIECES = 20
 _logger = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ _logger = logging.getLogger(__name__)
 def run(context: Context) -> None:
     """One round; what is left of a large backlog waits for the next."""
     rows = _forget_rows(context)
-    chunks.forget(context.db, before=time.time() - _CHUNK_SECONDS)
+    chunks.forget(context.db, before=time.time() - chunks.KEPT_SECONDS)
     expired = _delete_files(context)
     orphans = _remove_partials(context.files) + _remove_pins(context)
     if rows or expired or orphans:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,10 +22,15 @@ from app.models import lineage, sessions
 from app.models.database import Database
 from app.models.states import JobState
 from app.text import Tokenizer
+from app.wire import responses
 from app.wire.rows import Job, Outcome, Problem, Result, Turn
+from app.workers import shortening
 
 Messages = list[dict[str, Any]]
 _PAGE_TURNS = 1000
+_ANSWER_SHARE = (
+    4  # at most this part of the context is kept free for an answer whose length nobody set
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,32 @@ class Order:
 def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | None) -> Order:
     """Renders and tokenizes a job, its session's earlier turns first. Raises AutoglmError when
     the job itself cannot run (too long, a template that refuses it)."""
-    text.refuse_huge(tokenizer, job.request, max_context)
+    text.refuse_huge(tokenizer, responses.find_least(job.request), max_context)
     if "prompt" in job.request:
         return make(tokenizer, job, max_context, None)
-    history = [message for turn in read_turns(db, job) for message in _repeat(turn)]
-    return make(
-        tokenizer, job, max_context, [*_read_instructions(job), *history, *job.request["messages"]]
-    )
+    said = [message for turn in read_turns(db, job) for message in _repeat(turn)]
+    said += job.request["messages"]
+    fixed = _read_instructions(job)
+
+    def compose(kept: Messages) -> Order:
+        text.refuse_huge(tokenizer, {"messages": kept}, max_context)
+        return make(tokenizer, job, max_context, [*fixed, *kept])
+
+    if max_context is not None and responses.may_shorten(job.request):
+        said = shortening.shorten(said, lambda kept: _fits(job, kept, compose, max_context))
+    return compose(said)
+
+
+def _fits(job: Job, said: Messages, compose: Callable[[Messages], Order], max_context: int) -> bool:
+    """Whether the conversation leaves room for the answer: as long as it may be, or a share."""
+    try:
+        order = compose(said)
+    except AutoglmError as error:
+        if error.code != "context_length_exceeded":
+            raise
+        return False
+    wanted = min(_read_sampling(job).max_tokens, max_context // _ANSWER_SHARE)
+    return order.request.sampling.max_tokens >= wanted
 
 
 def make(
@@ -237,14 +261,14 @@ def _show_details(output: Output) -> dict[str, Any] | None:
     """What app.wire.rows.Result keeps as `details`."""
     found: dict[str, Any] = {}
     if output.logprobs is not None:
-        found["logprobs"] = list(map(_show_logprob, output.logprobs))
+        found["logprobs"] = list(map(show_logprob, output.logprobs))
     if output.others:
         found["others"] = list(map(_show_choice, output.others))
     return found or None
 
 
 def _show_choice(output: Output) -> dict[str, Any]:
-    logprobs = None if output.logprobs is None else list(map(_show_logprob, output.logprobs))
+    logprobs = None if output.logprobs is None else list(map(show_logprob, output.logprobs))
     return {
         "text": output.text,
         "finish_reason": output.finish_reason.value,
@@ -252,7 +276,8 @@ def _show_choice(output: Output) -> dict[str, Any]:
     }
 
 
-def _show_logprob(entry: Logprob) -> dict[str, Any]:
+def show_logprob(entry: Logprob) -> dict[str, Any]:
+    """As app.wire.rows.Choice keeps it."""
     return {**_show_likely(entry), "top_logprobs": list(map(_show_likely, entry.top))}
 
 

@@ -132,6 +132,6 @@ def make_body(delivery: Delivery) -> str:
         "object": "event",
         "created_at": int(delivery.created_at),
         "type": delivery.type,
-        "data": {"id": delivery.object_id},
+        "data": {"id": callbacks.name_object(delivery.type, delivery.object_id)},
     }
     return json.dumps(event)

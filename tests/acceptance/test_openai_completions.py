@@ -92,18 +92,37 @@ def test_a_stream_of_several_choices_brings_the_text_of_each(client: OpenAI) -> 
     asked |= {"logprobs": True}
     whole = client.chat.completions.create(**asked)
 
-    texts, reasons, entries = {0: "", 1: ""}, {}, {}
+    texts: dict[int, str] = {0: "", 1: ""}
+    entries: dict[int, list[Any]] = {0: [], 1: []}
+    reasons = {}
     for chunk in client.chat.completions.create(**asked, stream=True):
         for choice in chunk.choices:
             texts[choice.index] += choice.delta.content or ""
             reasons[choice.index] = choice.finish_reason
-            entries[choice.index] = choice.logprobs and choice.logprobs.content
+            told = choice.logprobs.content or [] if choice.logprobs else []
+            entries[choice.index] += told
+            spelled = "".join(entry.token for entry in told)
+            assert spelled == (choice.delta.content or "")  # each with the text it belongs to
 
     assert texts == {choice.index: choice.message.content for choice in whole.choices}
     assert reasons == {0: "length", 1: "length"}
     assert entries == {
         choice.index: choice.logprobs and choice.logprobs.content for choice in whole.choices
     }
+
+
+def test_a_streamed_text_has_the_log_probabilities_of_each_piece(service: Stack) -> None:
+    asked = {"model": "fake", "prompt": "hello", "max_tokens": 30, "seed": 3, "logprobs": 1}
+    whole = service.post("/v1/completions", asked).json()["choices"][0]
+
+    with service.http.stream("POST", "/v1/completions", json=asked | {"stream": True}) as answer:
+        pieces = [event["choices"][0] for event in read_events(answer)[:-1]]
+
+    told = [piece["logprobs"] for piece in pieces if piece["logprobs"]]
+    assert len(told) >= 2
+    assert {name: [x for each in told for x in each[name]] for name in told[0]} == (
+        whole["logprobs"]
+    )
 
 
 def test_a_stream_brings_the_same_text_in_pieces_while_it_is_generated(client: OpenAI) -> None:

@@ -201,6 +201,108 @@ def test_a_streamed_response_tells_its_events_in_order(client: OpenAI) -> None:
     assert client.responses.retrieve(events[-1].response.id) == events[-1].response
 
 
+LONG: Any = {"model": "fake", "input": "hello", "extra_body": {"max_output_tokens": 30}}
+
+
+def test_a_background_stream_goes_on_after_a_break(client: OpenAI) -> None:
+    seen: list[Any] = []
+    with client.responses.create(**LONG, background=True, stream=True) as stream:
+        for event in stream:
+            seen.append(event)
+            if event.type == "response.output_text.delta":
+                break
+    name = seen[0].response.id
+
+    rest: Any = list(
+        client.responses.retrieve(name, stream=True, starting_after=seen[-1].sequence_number)
+    )
+
+    kinds = [event.type for event in seen]
+    assert kinds == [
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+    ]
+    assert [seen[n].response.status for n in range(3)] == ["queued", "queued", "in_progress"]
+    assert [e.sequence_number for e in seen + rest] == list(range(len(seen) + len(rest)))
+    assert rest[-1].type == "response.incomplete"  # 30 tokens of 40
+    deltas = [e.delta for e in seen + rest if e.type == "response.output_text.delta"]
+    assert "".join(deltas) == rest[-1].response.output_text
+    assert client.responses.retrieve(name).output_text == rest[-1].response.output_text
+
+
+def test_events_are_the_same_whenever_they_are_told(service: Stack, client: OpenAI) -> None:
+    first = list(client.responses.create(**LONG, background=True, stream=True))
+    name = first[0].response.id
+
+    again = list(client.responses.retrieve(name, stream=True))
+
+    assert again == first
+    assert list(client.responses.retrieve(name, stream=True, starting_after=9)) == first[10:]
+    raw = service.http.get(f"/v1/responses/{name}", params={"stream": "true"})
+    assert raw.headers["Content-Type"].startswith("text/event-stream")
+    assert raw.text.startswith("event: response.created\ndata: {")
+
+
+def test_an_interactive_stream_can_be_told_again_too(client: OpenAI) -> None:
+    first = list(client.responses.create(**LONG, stream=True))
+
+    assert list(client.responses.retrieve(first[0].response.id, stream=True)) == first
+
+
+def test_the_clients_own_helper_resumes_a_stream(client: OpenAI) -> None:
+    events: Any = client.responses.create(**LONG, background=True, stream=True)
+    name = next(iter(events)).response.id
+    events.close()
+
+    with client.responses.stream(response_id=name, starting_after=5) as stream:
+        numbers = [event.sequence_number for event in stream]
+
+    assert numbers[0] == 6
+
+
+def test_a_background_stream_tells_how_a_failed_response_failed(client: OpenAI) -> None:
+    events: Any = list(
+        client.responses.create(model="fake", input="[[nan]]", background=True, stream=True)
+    )
+
+    assert [event.type for event in events] == [
+        "response.created",
+        "response.queued",
+        "response.failed",
+    ]
+    assert events[-1].response.status == "failed"
+    assert "NaN" in events[-1].response.error.message
+
+
+def test_a_background_stream_ends_when_its_response_is_cancelled(client: OpenAI) -> None:
+    seen: list[Any] = []
+    stream: Any = client.responses.create(
+        model="fake", input="[[slow:30]]", background=True, stream=True
+    )
+    for event in stream:
+        seen.append(event)
+        if event.type == "response.queued":
+            client.responses.cancel(event.response.id)
+
+    assert (seen[-1].type, seen[-1].code) == ("error", "job_cancelled")
+
+
+def test_only_streamed_responses_have_events(client: OpenAI) -> None:
+    whole = ask(client, max_output_tokens=1)
+
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.retrieve(whole.id, stream=True)
+    with pytest.raises(openai.BadRequestError) as alone:
+        client.responses.retrieve(whole.id, starting_after=3)
+
+    assert caught.value.code == "response_not_streamed"
+    assert (alone.value.code, alone.value.param) == ("stream_options_alone", "starting_after")
+
+
 @pytest.mark.parametrize(
     ("given", "code", "param"),
     [
@@ -210,13 +312,12 @@ def test_a_streamed_response_tells_its_events_in_order(client: OpenAI) -> None:
         ({"conversation": "conv_1"}, "unsupported_parameter", "conversation"),
         ({"include": ["file_search_call.results"]}, "unsupported_parameter", "include"),
         ({"prompt": {"id": "pmpt_1"}}, "unsupported_parameter", "prompt"),
-        ({"truncation": "auto"}, "invalid_value", "truncation"),
+        ({"truncation": "middle"}, "invalid_value", "truncation"),
         ({"max_tokens": 5}, "unknown_parameter", "max_tokens"),
         ({"max_output_tokens": 999_999}, "out_of_range", "max_output_tokens"),
         ({"input": []}, "too_short", "input"),
         ({"input": " "}, "empty_prompt", "input"),
         ({"background": True, "store": False}, "background_not_stored", "store"),
-        ({"background": True, "stream": True}, "unsupported_parameter", "stream"),
         ({"previous_response_id": "resp_x"}, "previous_response_not_found", ...),
         (
             {"input": [{"type": "function_call_output", "call_id": "c", "output": "o"}]},

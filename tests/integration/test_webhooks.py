@@ -16,7 +16,7 @@ import pytest
 
 from app import settings
 from app.errors import BadRequest
-from app.models import batches, claims, deliveries, keys
+from app.models import batches, claims, deliveries, jobs, keys
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import BatchState
@@ -157,6 +157,36 @@ def test_a_job_is_told_with_its_state(context: Context, receiver: Receiver):
     ((_, _, content),) = receiver.got
     assert b'"type": "job.succeeded"' in content
     assert job.id.encode() in content
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("stop", "completed"), ("length", "incomplete"), (None, "failed"), ("cancel", "cancelled")],
+)
+def test_a_background_response_is_told_in_openais_words(
+    context: Context, receiver: Receiver, reason: str | None, kind: str
+):
+    options = make_options(receiver, endpoints=(f"http://{receiver.host}/all",))
+    context = inputs.make_context(context.db, context.settings.data_dir, webhooks=options)
+    job = makers.add_job(context.db, endpoint="/v1/responses", is_announced=True)
+    if reason == "cancel":
+        jobs.cancel(context.db, DEFAULT_TENANT, job.id)
+    else:
+        (taken,) = makers.take(context.db, makers.add_worker(context.db))
+        done = makers.succeed(taken)
+        if reason and done.result:
+            done = dataclasses.replace(
+                done, result=dataclasses.replace(done.result, finish_reason=reason)
+            )
+        claims.settle(context.db, [done if reason else makers.fail(taken)])
+
+    work(context)
+
+    ((path, headers, content),) = receiver.got
+    event: Any = CLIENT.webhooks.unwrap(content, headers)
+    assert path == "/all"
+    assert event.type == f"response.{kind}"
+    assert event.data.id == job.id.replace("job_", "resp_")
 
 
 def test_a_delivery_that_fails_is_tried_again_with_the_same_event(

@@ -46,6 +46,41 @@ def test_a_plain_prompt_is_not_put_into_a_template(nowhere: Database):
     assert bytes(prepare(nowhere, request={"prompt": "abc"}).request.prompt) == b"abc"
 
 
+TALK = [
+    {"role": ("user", "assistant")[at % 2], "content": f"{at:03}".ljust(20, ".")} for at in range(9)
+]
+
+
+def shorten(nowhere: Database, context: int, **sampling: int) -> str:
+    request = {"messages": TALK, "response": {"truncation": "auto"}, "instructions": "Rule."}
+    order = prepare(nowhere, context, request=request | {"sampling": sampling})
+    return bytes(order.request.prompt).decode()
+
+
+@pytest.mark.parametrize(
+    ("context", "sampling", "first"),
+    [(10_000, {}, 0), (300, {"max_tokens": 40}, 2), (300, {}, 4), (300, {"max_tokens": 240}, 8)],
+)
+def test_a_conversation_that_may_be_cut_loses_its_beginning(
+    nowhere: Database, context: int, sampling: dict[str, int], first: int
+):
+    lines = shorten(nowhere, context, **sampling).splitlines()
+
+    assert lines[0] == "system: Rule."
+    assert lines[1].startswith(f"user: {first:03}")
+    assert lines[-2].startswith("user: 008")
+
+
+def test_what_was_said_last_is_never_cut(nowhere: Database):
+    with pytest.raises(AutoglmError, match="context_length_exceeded"):
+        shorten(nowhere, 40)
+
+
+def test_a_conversation_that_must_not_be_cut_is_refused(nowhere: Database):
+    with pytest.raises(AutoglmError, match="context_length_exceeded"):
+        prepare(nowhere, 150, request={"messages": TALK})
+
+
 def test_a_job_sees_every_turn_of_its_session_however_many(database: Database):
     session = sessions.create(database, "default", None)
     said = '[{"role": "user", "content": "."}]'

@@ -42,6 +42,34 @@ def test_another_attempt_ends_a_stream_that_has_begun() -> None:
         list(pieces.rest(replace(JOB, attempt=2)))
 
 
+def test_a_patient_reader_goes_on_with_another_attempt_that_says_the_same() -> None:
+    pieces = Pieces(is_patient=True)
+
+    shown = list(pieces.accept([chunk(0, "he"), chunk(0, "h", attempt=2), chunk(1, "ell", 2)]))
+
+    assert shown == [Piece(0, "he"), Piece(0, "ll")]
+    assert list(pieces.rest(replace(JOB, attempt=3))) == [Piece(0, "o")]
+
+
+def test_a_patient_reader_is_told_of_an_attempt_that_says_something_else() -> None:
+    pieces = Pieces(is_patient=True)
+
+    with pytest.raises(Unavailable, match="stream_broken"):
+        list(pieces.accept([chunk(0, "he"), chunk(0, "ha", attempt=2)]))
+
+
+def test_each_piece_has_the_scores_of_its_tokens_and_the_result_those_of_the_rest() -> None:
+    scores = [{"token": letter} for letter in "hello"]
+    assert JOB.result
+    result = replace(JOB.result, details={"logprobs": scores})
+    pieces = Pieces()
+
+    shown = list(pieces.accept([Chunk(JOB.id, 1, 0, 0, "he", logprobs=scores[:2])]))
+
+    assert shown == [Piece(0, "he", scores[:2])]
+    assert list(pieces.rest(replace(JOB, result=result))) == [Piece(0, "llo", scores[2:])]
+
+
 def test_another_attempt_before_any_text_is_no_matter() -> None:
     assert list(Pieces().accept([chunk(0, "he", attempt=2)])) == [Piece(0, "he")]
     assert list(Pieces().rest(replace(JOB, attempt=3))) == [Piece(0, "hello")]
