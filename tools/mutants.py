@@ -35,6 +35,8 @@ class Mutant:
 
 
 _CLAIMS = "app/models/claims.py"
+_PICKS = "app/models/picks.py"
+_TWINS = "app/models/twins.py"
 MUTANTS = (
     Mutant(
         "no attempt in the fenced commit",
@@ -123,7 +125,7 @@ MUTANTS = (
         "session order ignored",
         (
             (
-                _CLAIMS,
+                _PICKS,
                 "    in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)\n",
                 "    in_turn = sa.or_(jobs.c.session_id.is_(None), blocked, ~blocked)\n",
             ),
@@ -134,12 +136,12 @@ MUTANTS = (
         "poison not isolated",
         (
             (
-                _CLAIMS,
+                _PICKS,
                 "    if rows and rows[0].crashes:\n",
                 "    if rows and rows[0].crashes < 0:\n",
             ),
             (
-                _CLAIMS,
+                _PICKS,
                 "for i, row in enumerate(rows) if row.crashes)",
                 "for i, row in enumerate(rows) if row.crashes < 0)",
             ),
@@ -189,6 +191,21 @@ MUTANTS = (
             ),
         ),
         expected=("I10",),
+    ),
+    Mutant(
+        "nobody takes the place of a failed line",
+        ((_CLAIMS, "    twins.free(tx, groups)\n", ""),),
+        expected=("I16",),
+    ),
+    Mutant(
+        "identical lines run side by side",
+        ((_TWINS, "row.update(is_twin=True, held=True)", "row.update(is_twin=False)"),),
+        expected=("I16",),
+    ),
+    Mutant(
+        "twins are not counted in their batch",
+        ((_TWINS, '        "completed": count,\n', '        "completed": 0 * count,\n'),),
+        expected=("I6",),
     ),
 )
 

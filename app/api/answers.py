@@ -22,6 +22,14 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+class ReusedFrom(BaseModel):
+    """The line that was run in this one's place: see docs/batches.md."""
+
+    custom_id: str
+    job_id: str
+    request_id: str
+
+
 class JobObject(BaseModel):
     """A job: see docs/api.md."""
 
@@ -45,6 +53,7 @@ class JobObject(BaseModel):
     result: dict[str, Any] | None
     usage: dict[str, Any] | None
     provenance: dict[str, Any] | None
+    reused_from: ReusedFrom | None
     error: ErrorDetail | None
     trace_id: str | None
     metadata: dict[str, str] | None

@@ -101,6 +101,8 @@ def _find_queue(batch: Batch, facts: waits.Facts) -> Iterator[Reason]:
         yield "session_order", {"lines": facts.in_turn}
     if facts.suspects:
         yield "suspects", {"lines": facts.suspects}
+    if facts.twins:
+        yield "identical_lines", {"lines": facts.twins}
     if batch.lines_ingested < batch.total:
         yield "ingesting", {"stored": batch.lines_ingested, "total": batch.total}
     if facts.running:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims
+from app.models import picks
 from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
@@ -21,7 +21,7 @@ def fair_share(db: Database, model: str, wanted: int) -> int:
 
 def count_urgent(db: Database, model: str, *, above: int, limit: int) -> int:
     """How many jobs of `model` with a priority over `above` could be claimed now, up to `limit`."""
-    urgent = (*claims.is_claimable(model), jobs.c.priority > above)
+    urgent = (*picks.is_claimable(model), jobs.c.priority > above)
     with db.read() as tx:
         bounded = sa.select(jobs.c.seq).where(*urgent).limit(limit).subquery()
         return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
-from app.models import deliveries, lineage, retries
+from app.models import deliveries, lineage, picks, retries, twins
 from app.models import jobs as job_store
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
@@ -174,8 +174,8 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
     """Stores a piece of a batch's lines as jobs and remembers how far it came (`last_line`).
 
     Safe to repeat: a line that is there already is left as it is. A line with a problem is stored
-    as failed, every line of a batch that is being cancelled as cancelled; both are counted. False
-    if the batch takes no more lines.
+    as failed, every line of a batch that is being cancelled as cancelled; both are counted. A line
+    whose twin has been answered is answered too. False if the batch takes no more lines.
     """
     with db.write() as tx:
         locked = sa.select(
@@ -187,6 +187,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
         fresh = [line for line in lines if line.line_no > row.lines_ingested]
         fresh = lineage.check_sessions(tx, batch.tenant_id, fresh)
         rows = [_line_row(batch, line, row) for line in fresh]
+        answered = twins.place(tx, rows)
         if rows:
             tx.execute(sa.insert(jobs), rows)
         counting = sa.update(batches).where(batches.c.id == batch.id)
@@ -198,6 +199,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
                 failed=batches.c.failed + num_ended,
             )
         )
+        twins.answer(tx, answered)
         return True
 
 
@@ -226,6 +228,9 @@ def _line_row(batch: Batch, line: Line, current: Any) -> dict[str, Any]:
         "session_id": line.session_id,
         "parent_line": line.parent_line,
         "line_no": line.line_no,
+        "twin_no": line.twin_no,
+        "is_twin": False,
+        "place": picks.name_place(batch.seq, line.place_key),
         "error": failure,
         "trace_id": batch.trace_id,
         "created_at": now,

@@ -9,14 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import endings, lineage, retries, successes
+from app.models import endings, picks, retries, successes, twins
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
 from app.models.tables import attempts, batches, jobs, workers
 from app.wire.rows import Job, Outcome
-
-_EARLIER = jobs.alias("earlier")
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,13 @@ class Settlement:
 
 
 @retries.repeat
-def claim(db: Database, holder: Holder, model: str, *, limit: int, may_isolate: bool) -> list[Job]:
+def claim(
+    db: Database, holder: Holder, model: str, *, limit: int, may_isolate: bool, near: str = ""
+) -> list[Job]:
     """Gives up to `limit` queued jobs of `model` to `holder`, in the order of the policy alone
-    (priority, then arrival; a session's jobs one after another), each under a new attempt.
+    (priority, then arrival; a session's jobs one after another), each under a new attempt. Which
+    lines of the batch that is next, app.models.picks says; `near` is the place of the last one
+    that this worker got.
 
     A job that was in flight when a worker died is a suspect and must run alone: if the first in
     order is one, it is returned by itself when `may_isolate` (nothing else runs there), else
@@ -49,7 +51,7 @@ def claim(db: Database, holder: Holder, model: str, *, limit: int, may_isolate: 
     with db.write() as tx:
         if not _is_alive(tx, holder):
             return []
-        wanted = _choose(tx, model, limit, may_isolate)
+        wanted = picks.choose(tx, model, picks.Wish(holder.slot, limit, may_isolate, near))
         return _take(tx, holder, wanted) if wanted else []
 
 
@@ -61,32 +63,6 @@ def _is_alive(tx: Connection, holder: Holder) -> bool:
         workers.c.state.in_([state.value for state in ALIVE]),
     )
     return tx.execute(own.with_for_update(read=True)).one_or_none() is not None
-
-
-def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """The conditions under which a job of `model` may be claimed now."""
-    blocked = sa.exists().where(
-        _EARLIER.c.session_id == jobs.c.session_id,
-        _EARLIER.c.seq < jobs.c.seq,
-        _EARLIER.c.state.in_([JobState.QUEUED.value, JobState.RUNNING.value]),
-    )
-    in_turn = sa.or_(jobs.c.session_id.is_(None), ~blocked)
-    return (
-        jobs.c.model == model,
-        jobs.c.state == JobState.QUEUED,
-        jobs.c.held == sa.false(),
-        sa.and_(in_turn, ~lineage.is_waiting()),
-    )
-
-
-def _choose(tx: Connection, model: str, limit: int, may_isolate: bool) -> list[int]:
-    ordered = sa.select(jobs.c.seq, jobs.c.crashes).where(*is_claimable(model))
-    ordered = ordered.order_by(jobs.c.priority.desc(), jobs.c.seq).limit(limit)
-    rows = tx.execute(ordered.with_for_update(skip_locked=True)).all()
-    if rows and rows[0].crashes:
-        return [rows[0].seq] if may_isolate else []
-    first_suspect = next((i for i, row in enumerate(rows) if row.crashes), len(rows))
-    return [row.seq for row in rows[:first_suspect]]
 
 
 def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
@@ -102,7 +78,7 @@ def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
             started_at=sa.func.coalesce(jobs.c.started_at, now),
         ).returning(*JOB_COLUMNS)
     ).mappings()
-    return sorted((Job(**row) for row in rows), key=lambda job: (-job.priority, job.seq))
+    return sorted((Job(**row) for row in rows), key=lambda job: job.rank)
 
 
 @retries.repeat
@@ -138,7 +114,10 @@ def end(
     tx: Connection, job_ids: Sequence[str], state: JobState, error: dict[str, Any] | None
 ) -> None:
     """Moves open jobs to a terminal state that is not success, and counts them in their batches.
-    PostgreSQL: the caller has locked these jobs, so that everybody locks jobs before batches."""
+    Where others wait for their answers, the next of them may be claimed. PostgreSQL: the caller
+    has locked these jobs, so that everybody locks jobs before batches."""
+    groups = twins.find_groups(tx, job_ids)
+    twins.lock(tx, groups)
     endings.open_groups_of(tx, job_ids)
     moving = sa.update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.state.in_(sources(state)))
     moved = tx.execute(
@@ -150,6 +129,7 @@ def end(
         ).returning(jobs.c.batch_id)
     )
     count_failed(tx, Counter(row.batch_id for row in moved if row.batch_id))
+    twins.free(tx, groups)
 
 
 def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
@@ -164,6 +144,7 @@ def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
         jobs.c.batch_id,
         jobs.c.session_id,
         jobs.c.cancel_requested,
+        jobs.c.twin_no,
     )
     locked = sa.select(*columns).where(fence, jobs.c.state == JobState.RUNNING).with_for_update()
     return list(tx.execute(locked).all())
@@ -198,17 +179,21 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
     """Stores outcomes with their session turns, batch counts and usage in one transaction.
 
     An outcome counts only if its attempt still holds the job; otherwise it is dropped ("fenced").
-    A success whose cancellation was asked for in time ends cancelled.
+    A success whose cancellation was asked for in time ends cancelled. Lines that wait for the
+    answer of one of these jobs have it in the same transaction.
     """
     with db.write() as tx:
         offered = {(o.job_id, o.attempt): o for o in outcomes}
         rows = {row.id: row for row in _lock_held(tx, list(offered))}
         held = [offered[row.id, row.attempt] for row in rows.values()]
         done = [o for o in held if _succeeds(o, rows[o.job_id])]
+        answered = twins.name_groups(rows[o.job_id] for o in done)
+        twins.lock(tx, answered)
         successes.count_completed(tx, done, rows)
         successes.store_results(tx, done)
         successes.store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
         successes.store_symbols(tx, done)
+        twins.answer(tx, answered)
         for outcome in held:
             if not _succeeds(outcome, rows[outcome.job_id]):
                 _end_unsuccessful(tx, outcome, rows[outcome.job_id])

@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import deliveries, endings, retries
+from app.models import deliveries, endings, retries, twins
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -29,6 +29,7 @@ _HIDDEN = {
     "held",
     "claimed_at",
     "ended_no",
+    "twin_no",
 }
 JOB_COLUMNS = tuple(column for column in jobs.c if column.name not in _HIDDEN)
 _NAMES = frozenset(column.name for column in JOB_COLUMNS)
@@ -227,11 +228,14 @@ def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
 
 def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
     """Cancels the queued jobs that match, counted in their batches, and flags the running ones;
-    returns how many ended."""
+    returns how many ended. Where others wait for their answers, the next of them may be claimed."""
     is_queued = jobs.c.state == JobState.QUEUED
     to_ask = (*conditions, jobs.c.state.in_(sources(JobState.CANCELLED)))
-    locked = sa.select(jobs.c.batch_id).where(*to_ask).with_for_update()
-    endings.open_groups(tx, set(tx.execute(locked).scalars()))
+    locked = sa.select(jobs.c.batch_id, jobs.c.twin_no).where(*to_ask).with_for_update()
+    rows = tx.execute(locked).all()
+    groups = twins.name_groups(rows)
+    twins.lock(tx, groups)
+    endings.open_groups(tx, {row.batch_id for row in rows})
     asking = sa.update(jobs).where(*to_ask)
     asking = asking.values(  # one statement: no job can change sides between two
         state=sa.case((is_queued, JobState.CANCELLED.value), else_=jobs.c.state),
@@ -242,6 +246,7 @@ def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
     rows = tx.execute(asking.returning(jobs.c.state, jobs.c.batch_id)).all()
     ended = [row.batch_id for row in rows if row.state == JobState.CANCELLED]
     count_failed(tx, Counter(filter(None, ended)))
+    twins.free(tx, groups)
     return len(ended)
 
 
@@ -262,9 +267,11 @@ def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:
 
 def explain_wait(db: Database, job: Job) -> tuple[int, str]:
     """A queued job's place (1 = next; counted up to 10,000) and a reason code:
-    batch_paused, session_turn_pending, no_worker, worker_loading or workers_busy."""
+    batch_paused, twin_pending, session_turn_pending, no_worker, worker_loading or workers_busy."""
     with db.read() as tx:
         position = _count_ahead(tx, job) + 1
+        if job.is_twin:
+            return position, "twin_pending"
         held = sa.select(jobs.c.held).where(jobs.c.id == job.id)
         if tx.execute(held).scalar_one_or_none():
             return position, "batch_paused"
@@ -275,15 +282,19 @@ def explain_wait(db: Database, job: Job) -> tuple[int, str]:
 
 
 def _count_ahead(tx: Connection, job: Job) -> int:
-    """Two ranges of one index rather than one OR, which would walk the whole queue."""
+    """Ranges of one index rather than one OR, which would walk the whole queue."""
     more_urgent = (jobs.c.priority > job.priority,)
-    before = (jobs.c.priority == job.priority, jobs.c.seq < job.seq)
+    alike = jobs.c.priority == job.priority
+    before = (alike, jobs.c.place < job.place)
+    earlier = (alike, jobs.c.place == job.place, jobs.c.seq < job.seq)
     waiting = (
         jobs.c.model == job.model,
         jobs.c.state == JobState.QUEUED,
         jobs.c.held == sa.false(),
     )
-    number = sum(_count(tx, _POSITION_LIMIT, *waiting, *each) for each in (more_urgent, before))
+    number = sum(
+        _count(tx, _POSITION_LIMIT, *waiting, *each) for each in (more_urgent, before, earlier)
+    )
     return min(number, _POSITION_LIMIT)
 
 

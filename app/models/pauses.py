@@ -52,4 +52,4 @@ def _hold(tx: Connection, batch_id: str, *, held: bool) -> None:
     without reading them, however many there are."""
     waiting = jobs.c.state.in_([state.value for state in OPEN])
     moving = sa.update(jobs).where(jobs.c.batch_id == batch_id, jobs.c.held != held, waiting)
-    tx.execute(moving.values(held=held))
+    tx.execute(moving.where(~jobs.c.is_twin).values(held=held))  # twins are always held

@@ -16,7 +16,13 @@ class JobState(StrEnum):
 
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset(
-        {JobState.RUNNING, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+        {
+            JobState.RUNNING,
+            JobState.SUCCEEDED,  # with the answer of an identical line: app.models.twins
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.EXPIRED,
+        }
     ),
     JobState.RUNNING: frozenset(
         {

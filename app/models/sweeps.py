@@ -5,7 +5,7 @@ import time
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims, retries
+from app.models import claims, picks, retries
 from app.models.database import Database
 from app.models.states import ENDED, TERMINAL, JobState
 from app.models.tables import batches, jobs
@@ -18,8 +18,8 @@ def count_claimable(db: Database, *, limit: int = 1000) -> dict[str, list[str]]:
         names = tx.execute(queued).scalars().all()
         found = {}
         for name in names:
-            ordered = sa.select(jobs.c.id).where(*claims.is_claimable(name))
-            ordered = ordered.order_by(jobs.c.priority.desc(), jobs.c.seq).limit(limit)
+            ordered = sa.select(jobs.c.id).where(*picks.is_claimable(name))
+            ordered = ordered.order_by(*picks.POLICY).limit(limit)
             found[name] = list(tx.execute(ordered).scalars())
     return {name: job_ids for name, job_ids in found.items() if job_ids}
 

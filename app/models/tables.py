@@ -118,6 +118,8 @@ batches = Table(
     Column("announced_at", Float),  # when its end was handed to the webhooks
     Column("input_sha256", String(64)),
     Column("manifest", JSON),
+    Column("reused_lines", Integer, nullable=False, server_default="0"),  # see app.models.twins
+    Column("reused_tokens", BigInteger, nullable=False, server_default="0"),  # of their answers
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),
     Index("ix_batches_status", "status"),
@@ -172,9 +174,14 @@ jobs = Table(
     Column("held", Boolean, nullable=False, server_default=text("false")),  # its batch is paused
     Column("claimed_at", Float),  # when the current attempt began
     Column("ended_no", BigInteger),  # a batch's lines in the order they ended: app.models.endings
+    Column("place", String(64), nullable=False, server_default=text("''")),  # see app.models.picks
+    Column("twin_no", Integer),  # the first line with the same request: app.models.twins
+    Column(
+        "is_twin", Boolean, nullable=False, server_default=text("false")
+    ),  # waits for its answer
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
     UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
-    Index("ix_jobs_claim", "model", "state", "held", text("priority DESC"), "seq"),
+    Index("ix_jobs_claim", "model", "state", "held", text("priority DESC"), "place", "seq"),
     Index(
         "ix_jobs_ended",
         "batch_id",
@@ -182,6 +189,14 @@ jobs = Table(
         "line_no",
         sqlite_where=text("ended_no IS NOT NULL"),
         postgresql_where=text("ended_no IS NOT NULL"),
+    ),
+    Index(
+        "ix_jobs_twins",
+        "batch_id",
+        "twin_no",
+        "state",
+        sqlite_where=text("twin_no IS NOT NULL"),
+        postgresql_where=text("twin_no IS NOT NULL"),
     ),
     Index("ix_jobs_slot", "slot", "state"),
     Index("ix_jobs_session", "session_id", "seq"),
@@ -206,6 +221,7 @@ results = Table(
     Column("created_at", Float, nullable=False),
     Column("coding", JSON),  # of a code job: code, language, symbols, checks, instruction, context
     Column("details", JSON(none_as_null=True)),  # log-probabilities and further choices
+    Column("reused_from", JSON(none_as_null=True)),  # whose answer this is: {"job_id", "custom_id"}
 )
 
 chunks = Table(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import lineage
+from app.models import lineage, picks, twins
 from app.models.database import Database
 from app.models.states import JobState
 from app.models.tables import jobs, workers
@@ -21,7 +21,8 @@ class Facts:
     jobs of the model a worker takes before the batch's next line, by the batch they belong to
     (None: interactive ones); `is_bounded` when there may be more. `running`: the batch's lines that
     a worker has. `in_turn`: lines that wait for an earlier job of their conversation. `suspects`: lines
-    that run alone, since a worker died with them."""
+    that run alone, since a worker died with them. `twins`: lines that wait for the answer of an
+    identical one."""
 
     workers: list[tuple[str, str | None, int]] = field(default_factory=list)
     ahead: dict[str | None, int] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Facts:
     running: int = 0
     in_turn: int = 0
     suspects: int = 0
+    twins: int = 0
 
 
 def gather(db: Database, batch: Batch) -> Facts:
@@ -44,6 +46,7 @@ def gather(db: Database, batch: Batch) -> Facts:
             running=_count(tx, jobs.c.batch_id == batch.id, jobs.c.state == JobState.RUNNING),
             in_turn=_count(tx, *_queued(batch), sa.or_(_is_blocked(), lineage.is_waiting())),
             suspects=_count(tx, *_queued(batch), jobs.c.crashes > 0),
+            twins=twins.count_waiting(tx, batch.id, _LOOK),
         )
 
 
@@ -61,7 +64,7 @@ def _look_ahead(tx: Connection, batch: Batch, model: str) -> tuple[dict[str | No
         jobs.c.held == sa.false(),
     )
     ordered = sa.select(jobs.c.batch_id).where(*waiting)
-    ordered = ordered.order_by(jobs.c.priority.desc(), jobs.c.seq).limit(_LOOK)
+    ordered = ordered.order_by(*picks.POLICY).limit(_LOOK)
     ahead: Counter[str | None] = Counter()
     for owner in tx.execute(ordered).scalars():
         if owner == batch.id:

@@ -4,6 +4,7 @@ from app.settings.environ import child_environ, environment, set_variable, varia
 from app.settings.load import load
 from app.settings.schema import (
     LOCALES,
+    Batches,
     Database,
     Fake,
     Limits,
@@ -24,6 +25,7 @@ from app.settings.show import describe, redact
 
 __all__ = [
     "LOCALES",
+    "Batches",
     "Database",
     "Fake",
     "Limits",

@@ -179,6 +179,14 @@ class Limits(_Checked):
 
 
 @dataclass(frozen=True)
+class Batches(_Checked):
+    """How the lines of a batch are run: those that begin alike together, identical ones once."""
+
+    group_prefixes: bool = True
+    reuse_answers: bool = True
+
+
+@dataclass(frozen=True)
 class Retention(_Checked):
     """How long finished things are kept."""
 
@@ -242,6 +250,7 @@ class Settings(_Checked):
     devices: Annotated[tuple[Device, ...], NotEmpty()] = ("auto",)
     queue: Queue = field(default_factory=Queue)
     limits: Limits = field(default_factory=Limits)
+    batches: Batches = field(default_factory=Batches)
     retention: Retention = field(default_factory=Retention)
     webhooks: Webhooks = field(default_factory=Webhooks)
     manifests: Manifests = field(default_factory=Manifests)

@@ -55,7 +55,8 @@ def foresee(batch: Batch, pace: Pace | None, *, now: float) -> Forecast:
     if pace is None or not ended:
         return Forecast(at_risk=_is_late(batch, now))
     seconds = max(now - pace.began_at, 0.001)
-    tokens = batch.input_tokens - batch.cached_tokens + batch.output_tokens
+    computed = batch.output_tokens - batch.reused_tokens
+    tokens = batch.input_tokens - batch.cached_tokens + computed
     left = batch.total - ended
     remaining = round(left * tokens / ended)
     rate = pace.tokens / seconds

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from app.wire import render
+from app.wire import origins, render
 from app.wire.rows import Attempt, Job
 
 _OPEN = ("queued", "running")
@@ -23,6 +23,8 @@ def show_line(job: Job, attempts: Sequence[Attempt], explain: render.Explain) ->
         "queued_at": job.queued_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "waits_for_twin": job.is_twin and job.state == "queued",
+        **origins.show(job.result),
         "attempts": [_show_attempt(attempt, job) for attempt in attempts],
         "result": None if job.state in _OPEN else render.output_line(job, explain),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.wire import callbacks, render
+from app.wire import callbacks, origins, render
 from app.wire.rows import Batch, Choice, Delivery, File, Job, Result, Session, Symbol, Turn
 
 _BATCH_TIMES = (
@@ -55,6 +55,7 @@ def _show_outcome(job: Job, explain: render.Explain) -> dict[str, Any]:
         "result": _show_result(result) if result else None,
         "usage": render.usage(result) if result else None,
         "provenance": result.provenance if result else None,
+        "reused_from": origins.show(result).get("reused_from"),
         "error": render.failure(job, explain) if job.state == "failed" else None,
     }
 
@@ -155,6 +156,7 @@ def show_batch(batch: Batch) -> dict[str, Any]:
         "metadata": batch.metadata,
         "paused": batch.paused_at is not None and batch.status in _PAUSABLE,
         "retried_from": batch.retried_from,
+        "reused_lines": batch.reused_lines,
     }
 
 

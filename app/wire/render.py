@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.errors import BadRequest, Failed
-from app.wire import logprobs, replies, responses
+from app.wire import logprobs, origins, replies, responses
 from app.wire.rows import Choice, Job, Result
 
 Explain = Callable[[str, Mapping[str, Any]], str]
@@ -60,6 +60,7 @@ def completion(job: Job, result: Result) -> dict[str, Any]:
         "choices": [show(number, each) for number, each in enumerate(list_choices(result))],
         "usage": usage(result),
         "provenance": result.provenance,
+        **origins.show(result),
         **({} if result.coding is None else {"coding": result.coding}),
     }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.wire import origins
 from app.wire.rows import Job, Result
 
 _STATUSES = {
@@ -63,6 +64,7 @@ def show(job: Job, error: dict[str, Any] | None = None) -> dict[str, Any]:
         "usage": _show_usage(job.result) if job.result else None,
         **{name: asked.get(name) for name in _NAMES},
         **({"provenance": job.result.provenance} if job.result else {}),
+        **origins.show(job.result),
     }
 
 

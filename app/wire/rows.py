@@ -41,6 +41,7 @@ class Result:
     provenance: dict[str, Any]
     coding: dict[str, Any] | None = None  # of a code job: see app.coding.pipeline
     details: dict[str, Any] | None = None
+    reused_from: dict[str, str] | None = None  # the line that was run for it: job_id, custom_id
 
     @property
     def choices(self) -> list[Choice]:
@@ -127,7 +128,14 @@ class Job:
     finished_at: float | None
     expires_at: float | None
     parent_line: int | None = None  # the line of the same batch that this one follows on
+    place: str = ""  # among the jobs of its priority: see app.models.picks
+    is_twin: bool = False  # answered from an identical line, not run
     result: Result | None = None
+
+    @property
+    def rank(self) -> tuple[int, str, int]:
+        """The smaller is claimed first: priority, then place, then arrival."""
+        return -self.priority, self.place, self.seq
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,8 @@ class Batch:
     settles: int = 0
     paused_at: float | None = None
     retried_from: str | None = None
+    reused_lines: int = 0  # answered from identical lines
+    reused_tokens: int = 0  # of those answers: shown as output, but not computed again
 
 
 @dataclass(frozen=True)
@@ -267,6 +277,8 @@ class Line:
     kind: str = "text"
     session_id: str | None = None
     parent_line: int | None = None
+    place_key: str = ""  # see app.intake.places
+    twin_no: int | None = None  # the first line with the same request; see app.intake.twins
 
 
 @dataclass(frozen=True)

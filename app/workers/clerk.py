@@ -55,6 +55,7 @@ class Clerk:
         self._checked_at = 0.0
         self._streamed_at = 0.0
         self._claim_failed = False
+        self._near = ""  # the place of the last line that was claimed
         self.tray = Tray(capacity, provenance, self._wake.set)
         self.tally = Tally()
         self.review: Callable[[Job, Outcome], Outcome | Order] | None = None
@@ -224,11 +225,19 @@ class Clerk:
     def _take(self, number: int, asked_at: int, may_isolate: bool) -> None:
         holder = self._holder
         self._claim_failed = True  # until the answer is here, the commit may or may not have been
-        jobs = claims.claim(self._db, holder, self._model, limit=number, may_isolate=may_isolate)
+        jobs = claims.claim(
+            self._db,
+            holder,
+            self._model,
+            limit=number,
+            may_isolate=may_isolate,
+            near=self._near,
+        )
         self._claim_failed = False
         if holder != self._holder:
             return  # the lease was lost meanwhile: whoever has it now has these jobs too
         self.tally.claimed += len(jobs)
+        self._near = max((job.place for job in jobs), default="") or self._near
         self.tray.put_claimed(jobs, asked_at)
 
     def _return_unknown(self) -> None:

@@ -5,12 +5,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
-from app.intake import kinds, lines, links
+from app.intake import kinds, lines, links, places, twins
 from app.models import backlog, batches, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
@@ -145,11 +146,13 @@ def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list
     """The lines after those ingested, in lists of bounded length and size."""
     piece: list[Line] = []
     size = 0
-    index = links.Index()
+    index, alike = links.Index(), twins.Index()
     with path.open("rb") as file:
         for raw in lines.iterate(file, settings.limits.max_line_bytes):
             line = _make_line(raw, batch, settings, index)
             index.add(line.custom_id, raw.number)
+            if settings.batches.reuse_answers:
+                line = replace(line, twin_no=alike.find(line))
             if raw.number <= batch.lines_ingested:
                 continue  # an earlier run stored it; later lines may name it
             piece.append(line)
@@ -183,7 +186,14 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
         _logger.exception("line %d", raw.number, extra={"action": "ingest", "batch_id": batch.id})
         problem = Problem("internal_error")
     return Line(
-        raw.number, custom_id, batch.model or "", request, problem, kind=asked.kind, **vars(named)
+        raw.number,
+        custom_id,
+        batch.model or "",
+        request,
+        problem,
+        kind=asked.kind,
+        place_key=places.make_key(request) if settings.batches.group_prefixes else "",
+        **vars(named),
     )
 
 

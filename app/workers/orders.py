@@ -61,9 +61,9 @@ class Order:
     spent: Spent = Spent()
 
     @property
-    def key(self) -> tuple[int, int]:
-        """Sorts by the policy: priority first, then arrival."""
-        return (-self.job.priority, self.job.seq)
+    def key(self) -> tuple[int, str, int]:
+        """Sorts by the policy."""
+        return self.job.rank
 
 
 def prepare(db: Database, tokenizer: Tokenizer, job: Job, max_context: int | None) -> Order:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from app import queue
 from app.errors import Unavailable
-from app.models import batches, beats, sweeps, workers
+from app.models import batches, beats, sweeps, twins, workers
 from app.models.states import BatchState, WorkerState
 from app.wire.rows import Batch
 from app.workers import cleaning, finalize, foresight
@@ -126,6 +126,11 @@ class Sweeper:
             host = self._context.settings.worker.host or socket.gethostname()
             beats.beat(self._context.db, f"control@{host}")
             foresight.run(self._context)
+            self._mend_twins()
+
+    def _mend_twins(self) -> None:
+        if number := twins.mend(self._context.db):
+            _logger.warning("lines waited for nobody: %d", number, extra={"action": "mend_twins"})
 
     def _hint_models(self) -> None:
         """A hint for every model with claimable jobs, an idle live worker and an empty queue."""

@@ -32,7 +32,7 @@ class Tray:
         self._lock = threading.Lock()
         self._claimed: deque[Job] = deque()
         self._orders: dict[str, Order] = {}  # ready or in the engine, by request id
-        self._ready: list[tuple[tuple[int, int], str]] = []  # a heap
+        self._ready: list[tuple[tuple[int, str, int], str]] = []  # a heap
         self._outbox: list[Ended] = []
         self._doomed: set[str] = set()
         self._pushed: set[str] = set()  # in the engine beyond its room, being urgent

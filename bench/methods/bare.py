@@ -1,4 +1,5 @@
-"""Our engine without the service around it; settings are arguments of local.build()."""
+"""Our engine without the service around it; settings are arguments of local.build(), the priority
+of the requests, and the size of the cache."""
 
 from typing import Any
 
@@ -8,15 +9,17 @@ from bench import loop
 
 
 def start(path: str, dtype: str, settings: dict[str, Any]) -> loop.Run:
-    model = schema.Model(name="bench", path=path, dtype=dtype)
+    priority, cache_tokens = settings.pop("priority", 0), settings.pop("cache_tokens", None)
+    model = schema.Model(name="bench", path=path, dtype=dtype, cache_tokens=cache_tokens)
     ours = local.build(model, device="cpu", **settings)
-    return lambda jobs: _run(ours, jobs)
+    return lambda jobs: _run(ours, jobs, priority)
 
 
-def _run(ours: engine.Engine, jobs: loop.Pairs) -> list[tuple[int, ...]]:
+def _run(ours: engine.Engine, jobs: loop.Pairs, priority: int) -> list[tuple[int, ...]]:
     for number, (ids, length) in enumerate(jobs):
         sampling = engine.Sampling(max_tokens=length, temperature=0.0, ignore_eos=True)
-        ours.add(engine.Request(id=str(number), prompt=tuple(ids), sampling=sampling))
+        prompt = tuple(ids)
+        ours.add(engine.Request(str(number), prompt, sampling, priority=priority))
     answers: dict[str, tuple[int, ...]] = {}
     while ours.num_unfinished:
         answers |= {output.id: output.tokens for output in ours.step()}

@@ -69,6 +69,7 @@ def check(now: Snapshot, expected: Expected, *, max_attempts: int) -> None:
         _check_results(job, now.results.get(job_id, []))
         _check_attempts(job, now.attempts.get(job_id, []), max_attempts)
     _check_batches(now)
+    _check_twins(now)
     _check_sessions(now)
     _check_holders(now)
     _check_cancelled(now, expected)
@@ -100,6 +101,8 @@ def check_move(before: Snapshot, now: Snapshot) -> None:
         if old["state"] != new["state"]:
             legal = JobState(new["state"]) in MOVES[JobState(old["state"])]
             assert legal, f"I5: {job_id} went from {old['state']} to {new['state']}"
+            unrun = old["state"] == JobState.QUEUED and new["state"] == JobState.SUCCEEDED
+            assert not unrun or new["is_twin"], f"I5: {job_id} succeeded without being run"
         grown = new["attempt"] - old["attempt"]
         assert grown in (0, 1), f"I4: {job_id} lost count of its attempts"
 
@@ -131,6 +134,33 @@ def _check_batches(now: Snapshot) -> None:
         failed = sum(state in TERMINAL for state in states) - succeeded
         counted = (batch["completed"], batch["failed"])
         assert counted == (succeeded, failed), f"I6: {batch['id']} counts {counted}"
+
+
+def _check_twins(now: Snapshot) -> None:
+    """Of lines with one request one is run at a time, and the others wait for it or have its
+    answer."""
+    groups: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for job in now.jobs.values():
+        if job["twin_no"] is not None:
+            groups[job["batch_id"], job["twin_no"]].append(job)
+    for (batch_id, _), members in groups.items():
+        own = [job for job in members if not job["is_twin"]]
+        firsts = [j for j in own if j["state"] not in TERMINAL or j["state"] == JobState.SUCCEEDED]
+        assert len(firsts) <= 1, f"I16: {len(firsts)} lines of one request run in {batch_id}"
+        for twin in (job for job in members if job["is_twin"]):
+            _check_twin(now, twin, firsts)
+
+
+def _check_twin(now: Snapshot, twin: Row, firsts: Sequence[Row]) -> None:
+    if twin["state"] not in TERMINAL:
+        assert twin["state"] == JobState.QUEUED, f"I16: {twin['id']} runs beside its twin"
+        is_served = firsts and firsts[0]["state"] not in TERMINAL
+        assert is_served, f"I16: {twin['id']} waits for nobody"
+    if twin["state"] == JobState.SUCCEEDED:
+        assert firsts, f"I16: {twin['id']} has an answer that nobody made"
+        made, had = (now.results[job["id"]][0] for job in (firsts[0], twin))
+        assert had["text"] == made["text"], f"I16: {twin['id']} has another answer"
+        assert had["cached_tokens"] == had["prompt_tokens"], f"I16: {twin['id']} counts as run"
 
 
 def _check_sessions(now: Snapshot) -> None:

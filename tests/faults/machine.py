@@ -93,6 +93,7 @@ class Service(RuleBasedStateMachine):
         self.ever: list[Job] = []  # every claim there ever was: late attempts are offered too
         self.by_key: dict[tuple[str, str], tuple[str, str]] = {}
         self.batch_ids: list[str] = []
+        self.alike: set[str] = set()  # batches of one request
         self.overdue: set[str] = set()
         self.before: invariants.Snapshot | None = None
         self.lines_before: dict[str, bytes] = {}
@@ -187,13 +188,22 @@ class Service(RuleBasedStateMachine):
         rows = [job for job in every if job["state"] not in TERMINAL]
         return [job["id"] for job in sorted(rows, key=lambda job: job["state"], reverse=True)]
 
-    @rule(num_lines=st.integers(1, 3), num_stored=st.integers(0, 3), is_bad=st.booleans())
-    def submit_batch(self, num_lines: int, num_stored: int, is_bad: bool) -> None:
+    @rule(
+        num_lines=st.integers(1, 4),
+        num_stored=st.integers(0, 4),
+        is_bad=st.booleans(),
+        are_alike=st.booleans(),
+    )
+    def submit_batch(self, num_lines: int, num_stored: int, is_bad: bool, are_alike: bool) -> None:
+        """With `are_alike` its lines are one request, which is run once."""
         batch = makers.add_batch(self.db)
         batches.accept(self.db, batch.id, model=makers.MODEL, total=num_lines)
         stored = min(num_lines, num_stored)
         problem = Problem("out_of_range") if is_bad else None
         piece = [Line(n, f"c{n}", makers.MODEL, {}, problem) for n in range(1, stored + 1)]
+        if are_alike:
+            self.alike.add(batch.id)
+            piece = [replace(line, twin_no=None if is_bad else 1) for line in piece]
         batches.add_lines(self.db, batch, piece, last_line=stored)
         self.batch_ids.append(batch.id)
 
@@ -214,6 +224,8 @@ class Service(RuleBasedStateMachine):
         batch = batches.find(self.db, batch_id)
         assert batch is not None
         piece = makers.make_lines(range(1, batch.total + 1))
+        if batch_id in self.alike:
+            piece = [replace(line, twin_no=1) for line in piece]
         batches.add_lines(self.db, batch, piece, last_line=batch.total)
 
     def _cancel_batch(self, batch_id: str) -> None:

@@ -6,7 +6,18 @@ import statistics
 
 import pytest
 
-from bench import children, choices, loop, offline, realistic, report, rounds, service, workloads
+from bench import (
+    children,
+    choices,
+    counts,
+    loop,
+    offline,
+    realistic,
+    report,
+    rounds,
+    service,
+    workloads,
+)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +232,24 @@ def test_a_realistic_file_is_a_batch_file():
 
 def test_offline_variants_keep_all_lines_and_leave_out_copies_only():
     lines = realistic.make(100)
-    names = [name for name, _ in offline.VARIANTS]
 
-    plain, _, sorted_, once = (offline.order(lines, name) for name in names)
+    jobs = {variant.name: offline.order(lines, variant) for variant in offline.VARIANTS}
 
+    plain = jobs["file order, nothing shared"]
     assert [bytes(job.prompt).decode() for job in plain] == [line.prompt for line in lines]
-    assert sorted_ == sorted(plain, key=lambda job: job.prompt)
-    assert len(once) == 90
-    assert set(once) == set(plain)
+    assert sorted(jobs["lines that begin alike together"]) == sorted(plain)
+    assert len(jobs["identical lines once"]) == len(jobs["all"]) == 90
+    assert set(jobs["all"]) == set(plain)
+
+
+def test_each_idea_saves_what_it_is_for():
+    lines = realistic.make(300, tasks=60)
+
+    found = counts.measure(lines, cache_tokens=8_000)
+
+    plain, shared, mixed, ordered, once, whole = found.values()
+    assert plain["computed"] >= plain["prompt_tokens"]
+    assert ordered["computed"] < 0.8 * shared["computed"] < 0.8 * plain["computed"]
+    assert once["computed"] < shared["computed"]
+    assert mixed["steps"] <= shared["steps"]
+    assert whole["computed"] < ordered["computed"]

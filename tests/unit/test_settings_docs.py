@@ -88,13 +88,15 @@ def test_every_documented_variable_sets_its_key(tmp_path, row):
     file = tmp_path / "c.yaml"
     file.write_text("models: {m: {path: /m}}", encoding="utf-8")
     text = (
-        EXAMPLES.get(row[0]) or {"int": "7", "float": "0.75", "list": "a,b"}[row[1].split(",")[0]]
+        EXAMPLES.get(row[0])
+        or {"int": "7", "float": "0.75", "bool": "false", "list": "a,b"}[row[1].split(",")[0]]
     )
 
     loaded = settings.load(file, {row[3].replace("<NAME>", "M"): text})
 
     value = _look_up(show.plain(loaded), row[0])
-    assert (",".join(value) if isinstance(value, list) else str(value)) == text
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    assert (",".join(value) if isinstance(value, list) else written) == text
 
 
 def test_the_documented_problems_read_as_printed(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ def make_batch(**changes: Any) -> Batch:
         "input_tokens": 9_000,
         "cached_tokens": 4_000,
         "output_tokens": 5_000,
+        "reused_tokens": 0,
         "created_at": NOW - 3600,
         "expires_at": NOW + 3600,
     }
@@ -100,3 +101,13 @@ def test_a_busy_device_is_counted_once_and_its_pauses_not_at_all() -> None:
     measured = forecast.Throughput.over(spans, 190, 40)
     assert measured == forecast.Throughput(10.0, 10.0)
     assert forecast.Throughput.over([], 0, 0) is None
+
+
+def test_answers_that_were_not_computed_again_do_not_slow_the_forecast() -> None:
+    pace = Pace(50, 5_000, NOW - 100)
+    half = make_batch(cached_tokens=6_500, reused_tokens=2_500)  # of every second line
+
+    seen = forecast.foresee(half, pace, now=NOW)
+
+    assert seen.remaining_tokens == 45_000
+    assert seen.eta_at == NOW + 900
