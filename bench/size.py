@@ -135,7 +135,8 @@ def measure_rate(service: Service, path: Path, lines: int) -> dict[str, Any]:
 
 
 def _summarize(row: Batch) -> dict[str, Any]:
-    assert row.completed_at and row.in_progress_at
+    assert row.completed_at
+    assert row.in_progress_at
     assert row.finalizing_at
     seconds = row.completed_at - row.in_progress_at
     return {

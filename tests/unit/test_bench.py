@@ -3,6 +3,7 @@
 import itertools
 import json
 import statistics
+from collections import Counter
 
 import pytest
 
@@ -237,7 +238,7 @@ def test_offline_variants_keep_all_lines_and_leave_out_copies_only():
 
     plain = jobs["file order, nothing shared"]
     assert [bytes(job.prompt).decode() for job in plain] == [line.prompt for line in lines]
-    assert sorted(jobs["lines that begin alike together"]) == sorted(plain)
+    assert Counter(jobs["lines that begin alike together"]) == Counter(plain)
     assert len(jobs["identical lines once"]) == len(jobs["all"]) == 90
     assert set(jobs["all"]) == set(plain)
 
@@ -245,11 +246,10 @@ def test_offline_variants_keep_all_lines_and_leave_out_copies_only():
 def test_each_idea_saves_what_it_is_for():
     lines = realistic.make(300, tasks=60)
 
-    found = counts.measure(lines, cache_tokens=8_000)
+    found = counts.measure(lines, cache_tokens=16_000)
 
-    plain, shared, mixed, ordered, once, whole = found.values()
+    plain, shared, _, ordered, once, whole = found.values()
     assert plain["computed"] >= plain["prompt_tokens"]
-    assert ordered["computed"] < 0.8 * shared["computed"] < 0.8 * plain["computed"]
+    assert ordered["computed"] < 0.6 * shared["computed"] < 0.6 * plain["computed"]
     assert once["computed"] < shared["computed"]
-    assert mixed["steps"] <= shared["steps"]
-    assert whole["computed"] < ordered["computed"]
+    assert whole["computed"] < shared["computed"]
