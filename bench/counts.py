@@ -18,7 +18,7 @@ from bench.workloads import Job
 
 _TARGET = Path("var/bench/counts.json")
 _LIMITS = scheduler.Limits(max_sequences=64, token_budget=512)
-_LIVE = 2 * _LIMITS.max_sequences  # as app.inference.local has it
+_LIVE = 3 * _LIMITS.max_sequences  # as app.inference.local has it
 
 
 class Counter:

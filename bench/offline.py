@@ -23,7 +23,7 @@ _TARGET = Path("var/bench/offline.json")
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done: prefixes shared; long answers first among neighbours; lines that begin alike
+    """What is done: prefixes shared; long answers first at the end; lines that begin alike
     together; identical lines once."""
 
     name: str
@@ -36,7 +36,7 @@ class Variant:
 VARIANTS = (
     Variant("file order, nothing shared", is_sharing=False),
     Variant("file order, shared prefixes"),
-    Variant("long answers first among neighbours", is_mixed=True),
+    Variant("long answers first at the end", is_mixed=True),
     Variant("lines that begin alike together", is_ordered=True),
     Variant("identical lines once", is_once=True),
     Variant("all", is_mixed=True, is_ordered=True, is_once=True),

@@ -153,8 +153,8 @@ class Local:
 
     @property
     def room(self) -> int:
-        """See engine.Engine.room: as many may wait as may run."""
-        return max(0, 2 * self._limits.max_sequences - len(self._live))
+        """See engine.Engine.room: twice as many may wait as may run, see scheduler.Scheduler."""
+        return max(0, 3 * self._limits.max_sequences - len(self._live))
 
     @property
     def num_unfinished(self) -> int:

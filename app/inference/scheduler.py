@@ -2,7 +2,6 @@
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
 
 from app.inference import blocks
 from app.inference.blocks import BLOCK_SIZE, Key, count_blocks
@@ -22,14 +21,18 @@ class Scheduler:
 
     A sequence runs only with blocks for all its tokens; any sequence alone fits the pool, so the
     first in rank always advances. Blocks that a step has filled are known from then on, and a
-    sequence that begins with the same tokens shares them instead of computing them."""
+    sequence that begins with the same tokens shares them instead of computing them.
+
+    Sequences start in order of arrival, which keeps those together that begin alike. Once fewer
+    wait than a full queue holds, the end is near, and patient ones start by Sequence.final_rank."""
 
     def __init__(self, pool: blocks.Pool, limits: Limits, *, is_sharing: bool = True) -> None:
         self.pool = pool
         self._limits = limits
         self._is_sharing = is_sharing
-        self._waiting: list[tuple[tuple[Any, ...], Sequence]] = []
+        self._waiting: list[tuple[tuple[int, int, int], Sequence]] = []
         self._running: list[Sequence] = []
+        self._is_ending = False
         self.preemptions = 0
 
     @property
@@ -44,7 +47,10 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Lets a sequence wait for its turn."""
-        heapq.heappush(self._waiting, (sequence.rank, sequence))
+        heapq.heappush(self._waiting, self._enter(sequence))
+
+    def _enter(self, sequence: Sequence) -> tuple[tuple[int, int, int], Sequence]:
+        return sequence.final_rank if self._is_ending else sequence.rank, sequence
 
     def drop(self, sequence: Sequence) -> None:
         """Forgets a sequence and frees its blocks."""
@@ -52,7 +58,7 @@ class Scheduler:
             self._running.remove(sequence)
             self._release(sequence)
         else:
-            self._waiting.remove((sequence.rank, sequence))
+            self._waiting.remove(self._enter(sequence))
             heapq.heapify(self._waiting)
 
     def discard(self, sequence: Sequence) -> None:
@@ -63,6 +69,7 @@ class Scheduler:
         """The chunks of the next step: first one token of each decoding sequence, then prompts
         in rank order, until the token budget is spent. Takes the blocks they need."""
         self._grow_running()
+        self._mind_end()
         self._admit_waiting()
         return self._cut_chunks()
 
@@ -91,6 +98,14 @@ class Scheduler:
             return False
         sequence.blocks += self.pool.take(missing)
         return True
+
+    def _mind_end(self) -> None:
+        """Sorts those that wait anew when the end comes near, or is not so near after all."""
+        is_ending = 2 * len(self._waiting) < 3 * self._limits.max_sequences
+        if is_ending != self._is_ending:
+            self._is_ending = is_ending
+            self._waiting = [self._enter(sequence) for _, sequence in self._waiting]
+            heapq.heapify(self._waiting)
 
     def _admit_waiting(self) -> None:
         """Starts waiting sequences while the step has tokens left for them. One whose next block

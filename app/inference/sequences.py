@@ -7,7 +7,6 @@ from app.inference.blocks import BLOCK_SIZE, Key, make_key
 from app.inference.spelling import Score
 
 UNKNOWN = -1  # a token that a step in flight is about to choose
-_WINDOW = 128  # arrivals among which patient requests may change places
 
 
 @dataclass(slots=True, eq=False)
@@ -30,14 +29,17 @@ class Sequence:
     told: int = 0  # scores that a stream was told
 
     @property
-    def rank(self) -> tuple[int, int, int, int]:
-        """The smaller goes first: by priority, then by arrival. Among patient requests that came
-        close together the longest answer starts first, so that none is left to run alone."""
-        request = self.request
-        if request.priority >= 0:
-            return -request.priority, self.order, 0, 0
-        window = self.order // _WINDOW
-        return -request.priority, window, -request.sampling.max_tokens, self.order
+    def rank(self) -> tuple[int, int, int]:
+        """The smaller goes first: by priority, then by arrival."""
+        return -self.request.priority, 0, self.order
+
+    @property
+    def final_rank(self) -> tuple[int, int, int]:
+        """The same when nothing comes after those that wait: of patient requests the longest
+        answer goes first, so that none is left to run alone."""
+        if self.request.priority >= 0:
+            return self.rank
+        return -self.request.priority, -self.request.sampling.max_tokens, self.order
 
     def name_blocks(self, count: int) -> list[Key]:
         """The keys of the first `count` blocks, all full. Tenants never share one: the salt."""

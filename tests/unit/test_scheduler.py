@@ -180,18 +180,45 @@ def test_what_a_failed_sequence_computed_is_not_shared():
     assert _show(subject.plan()) == [(2, 0, 40)]
 
 
-def test_patient_requests_start_with_the_longest_answer_others_as_they_came():
+def test_while_many_wait_all_start_as_they_came():
     subject = _scheduler(max_sequences=2)
     for order, max_tokens in enumerate((5, 50, 20)):
         subject.add(_sequence(order, 4, priority=-10, max_tokens=max_tokens))
 
+    assert [chunk.sequence.order for chunk in subject.plan()] == [0, 1]
+
+
+def test_a_queue_that_fills_up_again_is_served_in_order_of_arrival_again():
+    subject = _scheduler(max_sequences=2)
+    answers = (5, 50, 20, 7, 90)
+    first, *others = (
+        _sequence(order, 4, priority=-10, max_tokens=max_tokens)
+        for order, max_tokens in enumerate(answers)
+    )
+    subject.add(first)
+    _advance(subject, subject.plan())
+    for sequence in others:
+        subject.add(sequence)
+    subject.drop(others[-1])
+
+    _advance(subject, subject.plan())
+    subject.drop(first)
+
     assert [chunk.sequence.order for chunk in subject.plan()] == [1, 2]
 
-    urgent = _scheduler(max_sequences=2)
+
+def test_when_few_wait_patient_ones_start_with_the_longest_answer_others_as_they_came():
+    subject = _scheduler(max_sequences=3, token_budget=8)
+    for order, max_tokens in enumerate((5, 50, 20)):
+        subject.add(_sequence(order, 4, priority=-10, max_tokens=max_tokens))
+
+    assert {chunk.sequence.order for chunk in subject.plan()} == {1, 2}
+
+    urgent = _scheduler(max_sequences=3, token_budget=8)
     for order, max_tokens in enumerate((5, 50, 20)):
         urgent.add(_sequence(order, 4, max_tokens=max_tokens))
 
-    assert [chunk.sequence.order for chunk in urgent.plan()] == [0, 1]
+    assert {chunk.sequence.order for chunk in urgent.plan()} == {0, 1}
 
 
 def test_a_pre_empted_sequence_finds_its_own_blocks_again():
