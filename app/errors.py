@@ -14,10 +14,12 @@
     |   |-- Busy                 429, with retry_after seconds
     |   |-- Failed               500, a job that the call waited for failed on our side
     |   |-- Unavailable          503, with retry_after seconds
-    |   |   `-- Contention       503: a transaction lost every race, though it was repeated
+    |   |   |-- Contention       503: a transaction lost every race, though it was repeated
+    |   |   `-- Full             507: the disk takes no more
     |   `-- Overdue              504, a job that the call waited for ran out of time
     |-- WeightsError             a model directory failed verification or cannot be loaded
     |-- EngineError              one generation request is refused or failed; neighbours go on
+    |-- StepTimeout              a forward pass took longer than worker.step_timeout_seconds
     `-- SlotTaken                another live worker owns this slot
 
 An error carries a `code` (stable, machine-readable, never translated) and the values that its
@@ -129,6 +131,12 @@ class Contention(Unavailable):
     """A transaction was rolled back in favour of another one; it may be repeated."""
 
 
+class Full(Unavailable):
+    """The disk of the database or of the files takes no more."""
+
+    status = 507
+
+
 class Failed(RequestError):
     """A job that the call waited for failed, and not by its request's fault."""
 
@@ -149,6 +157,10 @@ class WeightsError(AutoglmError):
 
 class EngineError(AutoglmError):
     """One generation request is refused or failed; its neighbours go on."""
+
+
+class StepTimeout(AutoglmError):
+    """A forward pass did not end in time and was cut; raised into the loop from outside of it."""
 
 
 class SlotTaken(AutoglmError):

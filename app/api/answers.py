@@ -47,6 +47,7 @@ class JobObject(BaseModel):
     started_at: int | None
     finished_at: int | None
     attempt: int
+    evidence: list[dict[str, Any]] | None = None
     cancel_requested: bool
     position: int | None
     reason: str | None

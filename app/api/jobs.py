@@ -7,9 +7,9 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, context, hooks, idempotency, language, schemas
 from app.errors import BadRequest
-from app.models import jobs
+from app.models import evidence, jobs
 from app.settings import Model
-from app.wire import generation, objects
+from app.wire import generation, history, objects
 from app.wire.rows import Job, NewJob
 
 ENDPOINT = "/v1/jobs"
@@ -141,7 +141,16 @@ def _show(job: Job) -> dict[str, Any]:
         position, reason = jobs.explain_wait(context.current().db, job)
         if reason in _HOPELESS and not _is_served(job.model):
             reason = "model_not_served"
-    return objects.show_job(job, language.explain, position=position, reason=reason)
+    shown = objects.show_job(job, language.explain, position=position, reason=reason)
+    return {**shown, "evidence": _show_evidence(job)}
+
+
+def _show_evidence(job: Job) -> list[dict[str, Any]]:
+    """What was left by each worker that died with this job."""
+    left = evidence.find(context.current().db, job.id) if job.crashes else {}
+    return [
+        {"attempt": number, **(history.show_evidence(each) or {})} for number, each in left.items()
+    ]
 
 
 def _is_served(model: str) -> bool:

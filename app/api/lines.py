@@ -5,7 +5,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, batches, context, events, schemas
 from app.models import batches as batch_store
-from app.models import lines
+from app.models import evidence, lines
 from app.wire import history
 
 routes = APIBlueprint(
@@ -19,4 +19,5 @@ def read_line(path: schemas.LinePath, query: schemas.LineQuery) -> flask.Respons
     db = context.current().db
     batch = batch_store.get(db, context.caller().tenant_id, path.batch_id)
     job, attempts = lines.find(db, batch.id, path.line, by=query.by)
-    return flask.jsonify(history.show_line(job, attempts, events.explainer(batch)))
+    left = evidence.find(db, job.id) if job.crashes else {}
+    return flask.jsonify(history.show_line(job, attempts, events.explainer(batch), left))

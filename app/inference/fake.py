@@ -1,7 +1,8 @@
 """A deterministic engine without a model, for load and fault tests; it never imports torch.
 
 Its text is a function of prompt and seed alone. A marker in the prompt's text makes it misbehave:
-[[crash]] kills the process, [[hang]] never returns from step, [[slow:SECONDS]] takes that long,
+[[crash]] kills the process, [[hang]] never returns from step (nor does [[spin]], which nothing can
+interrupt), [[slow:SECONDS]] takes that long,
 [[error]], [[nan]] and [[oom]] fail the request, [[echo]] answers with the prompt's own text. Of the
 sampling parameters it knows max_tokens, ignore_eos, seed, stop, logprobs and n; no guide holds it.
 """

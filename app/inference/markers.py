@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 FAILURES = {"error": "engine_failed", "nan": "numerical", "oom": "out_of_memory"}
 
-_PATTERN = re.compile(r"\[\[(crash|hang|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
+_PATTERN = re.compile(r"\[\[(crash|hang|spin|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +30,7 @@ def act(marker: Marker) -> None:
     """Does what cannot be undone: dies, or never returns."""
     if marker.name == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    while marker.name == "hang":
+    if marker.name == "spin":  # as native code: no signal handler of Python's runs meanwhile
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while marker.name in ("hang", "spin"):
         time.sleep(3600)

@@ -291,6 +291,17 @@ attempts = Table(
     UniqueConstraint("job_id", "attempt", name="uq_attempts"),
 )
 
+evidence = Table(  # what an incarnation left that died with jobs
+    "evidence",
+    metadata,
+    Column("slot", String(128), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("cause", String(16), nullable=False),
+    Column("stacks", Words, nullable=False),
+    Column("log", JSON, nullable=False),  # lines as objects
+    Column("made_at", Float, nullable=False),
+)
+
 webhooks = Table(
     "webhooks",
     metadata,

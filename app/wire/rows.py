@@ -242,6 +242,17 @@ class NewBatch:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a worker left that died. `cause`: `hang` (a step did not end), `fault` (the process
+    broke), `error` (the engine raised), `killed` (from outside: the system ran out of memory, or an
+    operator). `stacks` is text, `log` the last lines."""
+
+    cause: str
+    stacks: str
+    log: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One attempt at a job, by the worker that had it; `outcome` is `running` for the present one."""
 

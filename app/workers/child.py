@@ -5,7 +5,6 @@ tasks it never ran. So loading happens here, inside that signal, and is tried ag
 pause until it succeeds: until then the parent keeps its message and acknowledges nothing.
 """
 
-import faulthandler
 import logging
 import os
 import signal
@@ -16,10 +15,10 @@ from types import FrameType
 from typing import Any
 
 from app import locales, queue
-from app.errors import AutoglmError, Unavailable
-from app.models import claims, workers
+from app.errors import AutoglmError, StepTimeout, Unavailable
+from app.models import claims, evidence, workers
 from app.models.states import WorkerState
-from app.wire.rows import Job
+from app.wire.rows import Evidence, Job
 from app.workers import flower_events, loading, orders, slot
 from app.workers.clerk import Clerk
 from app.workers.coder import Bench, Coder
@@ -32,6 +31,7 @@ from app.workers.slot import Slot
 from app.workers.tally import Tally
 from app.workers.watch import STACKS_SIGNAL
 
+CUT_SIGNAL = signal.SIGUSR2
 _MIN_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 60.0
 _EXIT_AFTER_SECONDS = 1.0  # leaves the pool time to hand over the last result
@@ -48,7 +48,12 @@ class Child:
         self._stopping = threading.Event()
         self._shift_lock = threading.Lock()
         self._shifts = 0
+        self._shift: Shift | None = None
+        self._remains = slot.remains(place, context.settings.data_dir)
+        left = self._remains.read()
         self.holder = self._enroll()
+        self._keep(left)
+        self._remains.begin(self.holder.epoch)
         self.pulse = Pulse(context, self)
         self.pulse.start()
         self._loaded = self._load()
@@ -78,6 +83,15 @@ class Child:
                 | vars(recovery),
             )
             return holder
+
+    def _keep(self, left: tuple[int, Evidence] | None) -> None:
+        """Stores what the one before left, if jobs died with it."""
+        if left is None:
+            return
+        try:
+            evidence.store(self._context.db, self._slot.name, *left)
+        except Unavailable as error:
+            _logger.warning("evidence is lost: %s", error, extra={"action": "store_unavailable"})
 
     def _load(self) -> Loaded:
         """The model, however many tries it takes; every failure is in the worker row."""
@@ -172,20 +186,51 @@ class Child:
                 return Tally().as_dict()
             self._shifts += 1
             try:
-                tally = Shift(
-                    self._loaded.engine,
-                    self.clerk,
-                    seconds=self._context.settings.worker.shift_seconds,
-                    is_stopping=self._stopping.is_set,
-                ).run()
-            except Exception:
-                _logger.exception("engine failed", extra={"action": "engine_failed"})
+                tally = self._make_shift().run()
+            except Exception as error:
                 self._stopping.set()  # no other shift may enter what is broken
-                self._exit_later(70)
+                self._give_up(error)
                 raise
         if self.has_work and not self._stopping.is_set():
             self.continue_shift()
         return tally.as_dict()
+
+    def _make_shift(self) -> Shift:
+        self._shift = Shift(
+            self._loaded.engine,
+            self.clerk,
+            seconds=self._context.settings.worker.shift_seconds,
+            is_stopping=self._stopping.is_set,
+        )
+        return self._shift
+
+    def cut_step(self) -> None:
+        """From another thread: ends the step that the main thread is in, unless that is in native
+        code; then the parent's watch will kill this process."""
+        signal.pthread_kill(threading.main_thread().ident or 0, CUT_SIGNAL)
+
+    def _on_cut(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._shift is not None and self._shift.is_stepping:
+            raise StepTimeout("step_timeout")
+
+    def _give_up(self, error: Exception) -> None:
+        """The engine is broken: keeps why, lets others have its jobs at once, and ends."""
+        _logger.error("engine failed", exc_info=error, extra={"action": "engine_failed"})
+        self.pulse.stop()
+        self._remains.note(error)
+        self._exit_later(70)
+        try:
+            self.clerk.flush(_EXIT_AFTER_SECONDS / 2)
+            claims.release(self._context.db, self.clerk.tray.list_ready())
+            workers.recover(
+                self._context.db,
+                *(self.holder.slot, self.holder.epoch),
+                max_attempts=self._context.settings.worker.max_attempts,
+                state=WorkerState.LOST,
+            )
+            self._keep(self._remains.read())
+        except Unavailable as unavailable:
+            _logger.warning("jobs are left to the lease: %s", unavailable)
 
     def continue_shift(self) -> None:
         """Asks for another shift on this very worker."""
@@ -229,7 +274,8 @@ class Child:
     def _install_handler(self) -> None:
         """Celery's pool resets handlers after its start signal, so each shift sets it (again)."""
         signal.signal(signal.SIGTERM, self._on_term)
-        faulthandler.register(STACKS_SIGNAL, all_threads=True)
+        signal.signal(CUT_SIGNAL, self._on_cut)
+        self._remains.install(STACKS_SIGNAL)
 
     def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._stopping.is_set():

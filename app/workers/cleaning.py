@@ -4,13 +4,13 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, chunks, events, files, sweeps, symbols
+from app.models import batches, chunks, events, evidence, files, sweeps, symbols
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
 
 _DAY_SECONDS = 86_400
-_ORPHAN_SECONDS = 3600
+_ORPHAN_SECONDS = 3 * 3600  # the wall clock may jump by an hour
 _MAX_PIECES = 20
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def _forget_rows(context: Context) -> int:
         gone += piece
         if not piece:
             break
+    evidence.forget(context.db, before=before)
     return gone + events.forget(context.db, before=before)
 
 

@@ -3,12 +3,14 @@
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from app.errors import Unavailable
 from app.models import workers
 from app.models.states import WorkerState
 from app.workers.context import Context
+from app.workers.stillness import Stillness
 
 if TYPE_CHECKING:
     from app.workers.child import Child
@@ -30,6 +32,8 @@ class Pulse:
         self._missing = 0
         self._is_ready = False
         self._stopped = threading.Event()
+        worker = context.settings.worker
+        self._steps = Stillness(time.monotonic, longest_step=2 * worker.pulse_seconds)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -63,6 +67,7 @@ class Pulse:
             self._child.replace_lease()
         if self._is_ready:
             self._check_shift()
+            self._check_step()
 
     def _write(self, **values: Any) -> WorkerState | None:
         try:
@@ -74,6 +79,21 @@ class Pulse:
             _logger.error("slot has a newer owner", extra={"action": "deposed"})
             os._exit(1)
         return state
+
+    def _check_step(self) -> None:
+        """The cooperative limit: a step that takes too long is told to end. The parent's watch
+        follows a little later, for what does not listen."""
+        now = self._child.progress
+        if not now["in_shift"] or not now["in_flight"]:
+            self._steps.forget_others(set())
+        elif self._steps.measure("step", now["step"]) >= self._step_timeout:
+            self._steps.forget_others(set())
+            _logger.error("step took too long", extra={"action": "step_cut"})
+            self._child.cut_step()
+
+    @property
+    def _step_timeout(self) -> float:
+        return self._context.settings.worker.step_timeout_seconds
 
     def _check_shift(self) -> None:
         """Work without a shift means that its message was lost, or that Redis is away."""

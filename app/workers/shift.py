@@ -26,6 +26,7 @@ class Shift:
         self._tray = clerk.tray
         self._until = time.monotonic() + seconds
         self._is_stopping = is_stopping
+        self.is_stepping = False
 
     def run(self) -> Tally:
         """Admits, steps and delivers; returns when the backlog is empty, the time is up, or the
@@ -59,7 +60,11 @@ class Shift:
 
     def _step(self) -> None:
         if self._engine.num_unfinished:
-            outputs = self._engine.step()
+            self.is_stepping = True
+            try:
+                outputs = self._engine.step()
+            finally:
+                self.is_stepping = False
             self._tray.stream(self._engine.deltas())
             self._tray.give(outputs)
         else:

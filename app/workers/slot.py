@@ -14,6 +14,7 @@ from app import settings
 from app.errors import SettingsError, SlotTaken
 from app.models import workers
 from app.models.database import Database
+from app.workers.remains import Remains
 
 SPIN_COUNT = "1000"  # measured in docs/discussions.md
 _WATCH_INTERVALS = 3
@@ -87,6 +88,11 @@ def machine() -> str:
     path = Path("/etc/machine-id")
     known = path.read_text().strip() if path.exists() else ""
     return f"{platform.node()}:{known}"[:128]
+
+
+def remains(slot: Slot, data_dir: Path) -> Remains:
+    """What the children of a slot leave."""
+    return Remains(data_dir / "run" / "remains", slot.name)
 
 
 def lock(slot: Slot, folder: Path) -> IO[str]:

@@ -270,6 +270,12 @@ class Tray:
             jobs += [job for job, _ in self._outbox]
         return [(job.id, job.attempt) for job in jobs]
 
+    def list_ready(self) -> list[tuple[str, int]]:
+        """(job id, attempt) of what the engine has not seen: its fault cannot be theirs."""
+        with self._lock:
+            jobs = [self._orders[key].job for _, key in self._ready]
+        return [(job.id, job.attempt) for job in jobs]
+
     def surrender(self) -> list[tuple[str, int]]:
         """Drops every job that has not ended and returns their (id, attempt); what of them is in
         the engine is doomed."""

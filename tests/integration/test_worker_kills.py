@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from app import queue
+from app.models import evidence
 from app.models.database import Database
+from app.wire.rows import Evidence
 from tests.conftest import running_redis
 from tests.integration.workplace import (
     HOST,
@@ -200,12 +202,12 @@ def poisons(
         yield place
 
 
-@pytest.mark.parametrize("marker", ["[[crash]]", "[[hang]]"])
+@pytest.mark.parametrize("marker", ["[[crash]]", "[[hang]]", "[[spin]]"])
 def test_a_poisonous_job_is_started_max_attempts_times_and_fails_alone(
     poisons: Workplace, marker: str
 ):
     worker = poisons.programs[0]
-    hangs = len(worker.lines("hang"))
+    before_cut = {action: len(worker.lines(action)) for action in ("step_cut", "hang")}
     before = poisons.wait_ready()
     neighbours = [poisons.add(f"{marker[2:-2]} neighbour {number}") for number in range(3)]
     poison = poisons.add(marker)
@@ -224,15 +226,18 @@ def test_a_poisonous_job_is_started_max_attempts_times_and_fails_alone(
     assert max(job.attempt for job in others) <= 2
     assert poisons.wait_ready().epoch == before.epoch + 2
     assert worker.process.poll() is None
-    killed = len(worker.lines("hang")) - hangs
-    assert killed == (2 if marker == "[[hang]]" else 0)
+    cut = {action: len(worker.lines(action)) - n for action, n in before_cut.items()}
+    assert cut["step_cut"] == (0 if marker == "[[crash]]" else 2)
+    assert cut["hang"] == (2 if marker == "[[spin]]" else 0)
+    _check_evidence(evidence.find(poisons.db, poison.id), marker)
 
 
-def test_a_hanging_child_leaves_its_stacks_in_the_log(poisons: Workplace):
-    text = poisons.programs[0].text
-
-    assert "most recent call first" in text
-    assert "markers.py" in text
+def _check_evidence(found: Mapping[int, Evidence], marker: str) -> None:
+    assert list(found) == [1, 2]
+    for left in found.values():
+        assert left.cause == ("killed" if marker == "[[crash]]" else "hang")
+        assert ("markers.py" in left.stacks) == (marker != "[[crash]]")
+        assert any(line.get("action") == "claim" for line in left.log)
 
 
 def test_a_child_killed_in_its_slow_first_load_costs_no_message_and_no_job(

@@ -25,7 +25,7 @@ from app.workers.context import Context
 T = TypeVar("T")
 MODEL = "fake"
 HOST = "here"
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 120.0
 FAST = settings.Worker(
     host=HOST,
     shift_seconds=5.0,
@@ -67,13 +67,18 @@ def read_lines(log: Path, action: str) -> list[dict[str, Any]]:
 def fake_model(name: str = MODEL, *, path: str | None = None, slots: int = 8, **fake: Any) -> Any:
     """A model of the fake engine."""
     return settings.Model(
-        name, backend="fake", path=path, max_sequences=slots, fake=settings.Fake(**fake)
+        name,
+        backend="fake",
+        path=path,
+        max_sequences=slots,
+        max_context=fake.pop("max_context", None),
+        fake=settings.Fake(**fake),
     )
 
 
 class Program:
     """One `autoglm` process in a session of its own; its log is JSON lines. `script` is what
-    Python runs as `autoglm`."""
+    Python runs as `autoglm`, from `cwd`; `prefix` is put before."""
 
     def __init__(
         self,
@@ -81,16 +86,19 @@ class Program:
         environ: dict[str, str],
         log: Path,
         script: Sequence[str] = ("-m", "app.cli"),
+        cwd: str | Path | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self._log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, *script, *command],
+                [*prefix, sys.executable, *script, *command],
                 env=settings.child_environ(**environ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                cwd=cwd,
             )
 
     @property
@@ -125,12 +133,13 @@ class Workplace:
         self.db = db
         self.folder = folder
         url = changes.pop("url", db.url.render_as_string(hide_password=False))
+        limit = changes.pop("statement_timeout_seconds", 30.0)
         self.settings = settings.Settings(
             models=changes.pop("models", (fake_model(),)),
             server=changes.pop("server", settings.Server()),
             worker=dataclasses.replace(FAST, **changes),
             redis=settings.Redis(redis_url),
-            database=settings.Database(url=url),
+            database=settings.Database(url=url, statement_timeout_seconds=limit),
             data_dir=folder,
         )
         self.app = queue.make_app(redis_url)
@@ -143,12 +152,16 @@ class Workplace:
         self.app.close()
 
     def start(
-        self, *command: str, script: Sequence[str] = ("-m", "app.cli"), **environ: str
+        self,
+        *command: str,
+        script: Sequence[str] = ("-m", "app.cli"),
+        cwd: str | Path | None = None,
+        **environ: str,
     ) -> Program:
-        """Starts an `autoglm` command."""
+        """Starts an `autoglm` command; `cwd` is where Python finds the program."""
         log = self.folder / f"{command[0]}-{len(self.programs)}.log"
         given = settings.environment(self.settings) | environ
-        program = Program(command, given, log, script)
+        program = Program(command, given, log, script, cwd)
         self.programs.append(program)
         return program
 

@@ -5,14 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from app.models import workers
+from app import settings
+from app.models import evidence, jobs, workers
 from app.models.claims import Holder
 from app.models.database import Database
+from app.workers.remains import Remains
 from app.workers.slot import Slot
-from app.workers.watch import Watch
+from app.workers.watch import GRACE_SECONDS, Watch
+from tests.integration import makers
 
 SLOT = Slot("h/cpu:0", "cpu:0", "m")
 LIMIT = 10.0
@@ -31,8 +35,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def watch(database: Database, clock: Clock) -> Watch:
-    return Watch(database, SLOT, LIMIT, monotonic=clock)
+def remains(tmp_path: Path) -> Remains:
+    return Remains(tmp_path / "left", SLOT.name)
+
+
+@pytest.fixture
+def watch(database: Database, clock: Clock, remains: Remains) -> Watch:
+    options = settings.Worker(step_timeout_seconds=LIMIT - GRACE_SECONDS)
+    return Watch(database, SLOT, options, remains, monotonic=clock)
 
 
 @pytest.fixture
@@ -120,3 +130,32 @@ def test_another_parent_s_child_is_left_alone(
     workers.update(database, holder, step=1, in_flight=2, in_shift=True)
 
     assert not look_for(watch, clock, 3 * LIMIT)
+
+
+def test_the_jobs_of_a_killed_child_are_free_at_once_and_keep_what_it_left(
+    database: Database, watch: Watch, clock: Clock, holder: Holder, remains: Remains
+):
+    job = makers.add_job(database, model="m")
+    makers.take(database, holder)
+    remains.begin(holder.epoch)
+    remains.close()
+
+    assert look_for(watch, clock, LIMIT)
+
+    freed = jobs.get(database, job.tenant_id, job.id)
+    assert (freed.state, freed.crashes) == ("queued", 1)
+    assert evidence.find(database, job.id)[1].cause == "hang"
+
+
+def test_the_jobs_of_a_child_that_died_by_itself_are_free_at_the_next_look(
+    database: Database, watch: Watch, holder: Holder, child: subprocess.Popen[bytes]
+):
+    job = makers.add_job(database, model="m")
+    makers.take(database, holder)
+    child.kill()
+    child.wait()
+
+    assert not watch.look()
+
+    freed = jobs.get(database, job.tenant_id, job.id)
+    assert (freed.state, freed.crashes) == ("queued", 1)
