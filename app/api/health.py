@@ -116,7 +116,7 @@ class Health:
         except AutoglmError as error:
             yield Reason("database", error.code, error.values)
             return
-        if found != self._head:
+        if not migrate.is_usable(found, self._head):
             values = {"found": found or "empty", "wanted": self._head}
             yield Reason("database", "database_not_migrated", values)
 

@@ -1,5 +1,6 @@
 """Every failure as the one error envelope, in the reader's language, without a stack trace."""
 
+import errno
 import logging
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.errors import (
     Busy,
     Conflict,
     Failed,
+    Full,
     Overdue,
     RequestError,
     Unavailable,
@@ -23,6 +25,7 @@ RETRY_SECONDS = 2
 _logger = logging.getLogger(__name__)
 _FINAL = (Conflict, Failed, Overdue)
 """What OpenAI's clients would try again although it would end the same way."""
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNCODED = frozenset({"batch_file_format", "batch_not_cancellable"})
 """Errors that OpenAI answers with `"code": null`; their clients know them by status and text."""
 _CODES = {
@@ -80,6 +83,8 @@ def _answer_http(error: HTTPException) -> flask.Response:
 
 def _answer_unknown(error: Exception) -> flask.Response:
     """The last handler: the details go to the log, the client gets an id to quote."""
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return _answer_known(Full("storage_full"))
     values = {"action": "failed", "request_id": flask.g.get("request_id")}
     _logger.error("request failed: %s", type(error).__name__, exc_info=error, extra=values)
     response = flask.jsonify(envelope(AutoglmError("internal_error"), "server_error"))

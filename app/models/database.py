@@ -12,10 +12,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from app import settings
-from app.errors import Contention, Unavailable
+from app.errors import Contention, Full, Unavailable
 from app.models import retries
 
 _BUSY_MILLISECONDS = 30_000
+_CHECK_MILLISECONDS = 1_000  # how often the server looks whether a statement's program lives
+_CHECKING_VERSION = 140_000  # PostgreSQL 14
 _IDLE_SECONDS = 5.0  # between two statements of one transaction lie a few lines of Python
 _POSTGRES = {  # libpq's names; what the URL says comes first
     "application_name": "autoglm",
@@ -85,8 +87,17 @@ def _translated() -> Iterator[None]:
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         if not _is_outage(error):
             raise
+        if _is_full(error):
+            raise Full("storage_full") from error
         kind = Contention if retries.is_lost(error) else Unavailable
         raise kind("database_unavailable", reason=str(error.__cause__ or error)) from error
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk takes no more: SQLITE_FULL, a write cut short, PostgreSQL's disk_full."""
+    cause = getattr(error, "orig", None)
+    name = getattr(cause, "sqlite_errorname", None)
+    return name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE") or retries.sqlstate(error) == "53100"
 
 
 def _is_outage(error: sa.exc.SQLAlchemyError) -> bool:
@@ -124,8 +135,13 @@ def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
 
     def prepare(connection: Any, _record: Any) -> None:
         """No statement lasts for ever, and the locks of a program that stopped in the middle of a
-        transaction (suspended, cut off) are gone before its lease is."""
+        transaction (suspended, cut off, killed while its statement waits) go before its lease."""
         connection.execute(f"SET statement_timeout = {round(limit * 1000)}")
+        if connection.info.server_version >= _CHECKING_VERSION:
+            connection.execute(f"SET client_connection_check_interval = {_CHECK_MILLISECONDS}")
+        connection.execute(f"SET tcp_keepalives_idle = {_POSTGRES['keepalives_idle']}")
+        connection.execute(f"SET tcp_keepalives_interval = {_POSTGRES['keepalives_interval']}")
+        connection.execute(f"SET tcp_keepalives_count = {_POSTGRES['keepalives_count']}")
         connection.execute(f"SET idle_in_transaction_session_timeout = {round(idle * 1000)}")
         connection.commit()
 

@@ -43,8 +43,14 @@ def head_revision() -> str | None:
     return script.ScriptDirectory.from_config(_config("sqlite://")).get_current_head()
 
 
+def is_usable(found: str | None, wanted: str | None) -> bool:
+    """Whether a program that knows schema `wanted` works on schema `found`: also on a newer one.
+    Within a release migrations only add, so that an upgrade needs no stop (docs/operations.md)."""
+    return found is not None and wanted is not None and found >= wanted
+
+
 def require_current(db: Database) -> None:
-    """Raises Unavailable("database_not_migrated") unless the schema is the newest known."""
+    """Raises Unavailable("database_not_migrated") unless the schema is the newest known, or newer."""
     found, wanted = read_revision(db), head_revision()
-    if found != wanted:
+    if not is_usable(found, wanted):
         raise Unavailable("database_not_migrated", found=found or "empty", wanted=wanted)

@@ -20,10 +20,10 @@ _PAUSE_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 def is_lost(error: BaseException) -> bool:
     """Whether this transaction was sacrificed for another one."""
-    return _sqlstate(error) in _LOST
+    return sqlstate(error) in _LOST
 
 
-def _sqlstate(error: BaseException) -> str | None:
+def sqlstate(error: BaseException) -> str | None:
     """https://www.postgresql.org/docs/current/errcodes-appendix.html; SQLite has none."""
     return getattr(getattr(error, "orig", None), "sqlstate", None)
 
@@ -39,7 +39,7 @@ def repeat(function: Callable[P, R]) -> Callable[P, R]:
             try:
                 return function(*args, **kwargs)
             except (Contention, sa.exc.IntegrityError) as error:
-                if not isinstance(error, Contention) and _sqlstate(error) not in _OVERTAKEN:
+                if not isinstance(error, Contention) and sqlstate(error) not in _OVERTAKEN:
                     raise
             time.sleep(pause * random.uniform(0.5, 1.5))
         return function(*args, **kwargs)

@@ -40,6 +40,8 @@ class Sweeper:
         longest_step = 2 * self._period
         self._pulses = Stillness(monotonic, longest_step)
         self._batches = Patience(Stillness(monotonic, longest_step), _LONGEST_WAIT_SECONDS)
+        host = context.settings.worker.host or socket.gethostname()
+        self._name = f"control@{host}"
         self._cleaned_at: float | None = None
         self._beaten_at: float | None = None
 
@@ -49,8 +51,8 @@ class Sweeper:
         self.wake()
 
     def mend(self) -> None:
-        """Dead workers, overdue jobs, old things; and the sign that this process lives."""
-        for step in (self._recover_workers, self._expire_jobs, self._clean, self._beat):
+        """The sign that this process lives; dead workers, overdue jobs, old things."""
+        for step in (self._recover_workers, self._expire_jobs, self._clean, self._foresee):
             self._attempt(step)
 
     def wake(self) -> None:
@@ -82,12 +84,22 @@ class Sweeper:
     def _recover_workers(self) -> None:
         """Declares incarnations dead whose pulse stood still for a whole lease."""
         options = self._context.settings.worker
+        self._prove_store()
         alive = [w for w in workers.list_all(self._context.db) if w.state in workers.ALIVE]
         self._pulses.forget_others({worker.slot for worker in alive})
         for worker in alive:
             still = self._pulses.measure(worker.slot, (worker.epoch, worker.pulse))
             if still >= options.lease_seconds:
                 self._bury(worker.slot, worker.epoch)
+
+    def _prove_store(self) -> None:
+        """Where nobody can write (a full disk, a lock), silence proves nothing: whoever could not
+        beat gets a new lease."""
+        try:
+            beats.beat(self._context.db, self._name)
+        except Unavailable:
+            self._pulses.forget_others(set())
+            raise
 
     def _bury(self, slot: str, epoch: int) -> None:
         recovery = workers.recover(
@@ -118,13 +130,11 @@ class Sweeper:
             cleaning.run(self._context)
             self._cleaned_at = now
 
-    def _beat(self) -> None:
-        """Shows that a control process lives, and tells which batches will be late."""
+    def _foresee(self) -> None:
+        """Tells which batches will be late."""
         now = self._monotonic()
         if self._beaten_at is None or now - self._beaten_at >= _BEAT_SECONDS:
             self._beaten_at = now
-            host = self._context.settings.worker.host or socket.gethostname()
-            beats.beat(self._context.db, f"control@{host}")
             foresight.run(self._context)
             self._mend_twins()
 
