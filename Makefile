@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test test-clients check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults mutants postgres lock sync clean
+.PHONY: demo up test test-clients check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults soak mutants postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -72,9 +72,14 @@ eval-demo: $(READY)
 
 # Every fault many times on both databases; the numbers go to var/faults/report.json.
 faults: $(READY) postgres
-	$(BIN)/pytest tests/acceptance/test_kills.py tests/integration/test_worker_kills.py tests/faults
 	$(BIN)/python -m tests.faults.campaign --database sqlite
 	$(BIN)/python -m tests.faults.campaign --database postgresql
+	$(BIN)/pytest -m "long or not long" tests/faults/test_hosts.py tests/faults/test_rollout.py \
+		tests/integration/test_worker_kills.py
+
+# Half an hour of load and random faults; docs/soak.png shows what grows.
+soak: $(READY)
+	$(BIN)/python -m tests.faults.soak
 
 # Breaks the program on purpose and shows that the suite notices.
 mutants: $(READY)

@@ -21,8 +21,11 @@ _PLACES = "/usr/lib/postgresql"
 class running_postgres:  # noqa: N801  a context manager, used like a function
     """A server with an empty database; `url(name)` is the URL of a database of it."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(
+        self, *options: str, host: str = "127.0.0.1", prefix: Sequence[str] = (), net: str = ""
+    ) -> None:
         self._options = options  # of the server: "fsync=off"
+        self._host, self._prefix, self._net = host, prefix, net  # `net` may connect, too
 
     def __enter__(self) -> "running_postgres":
         self._programs = find_programs()
@@ -32,6 +35,9 @@ class running_postgres:  # noqa: N801  a context manager, used like a function
         self.data = self._folder / "data"
         self.port = ports.find_free()
         self._call("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "--username=autoglm")
+        if self._net:
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self._net} trust\n")
         self.start()
         return self
 
@@ -45,10 +51,10 @@ class running_postgres:  # noqa: N801  a context manager, used like a function
         return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def url(self, name: str = "postgres") -> str:
-        return f"postgresql+psycopg://autoglm@127.0.0.1:{self.port}/{name}"
+        return f"postgresql+psycopg://autoglm@{self._host}:{self.port}/{name}"
 
     def start(self) -> None:
-        given = {"listen_addresses": "127.0.0.1", "port": str(self.port), "max_connections": "200"}
+        given = {"listen_addresses": self._host, "port": str(self.port), "max_connections": "200"}
         given |= {"unix_socket_directories": ""} | dict(o.split("=", 1) for o in self._options)
         options = " ".join(f"-c {name}='{value}'" for name, value in given.items())
         log = str(self._folder / "server.log")
@@ -75,7 +81,7 @@ class running_postgres:  # noqa: N801  a context manager, used like a function
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), f"--pgdata={self.data}", *arguments]
         done = subprocess.run(
-            [*become_ordinary(), *command],
+            [*self._prefix, *become_ordinary(), *command],
             cwd=self._folder,
             check=False,
             stdin=subprocess.DEVNULL,

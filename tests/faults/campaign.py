@@ -1,6 +1,6 @@
-"""One run: load, faults one after another, drain, and the check of every promise.
+"""One run: load, strands of faults side by side, drain, and the check of every promise.
 
-python -m tests.faults.campaign --database sqlite --seed 7 --rounds 2 --seconds 600
+python -m tests.faults.campaign --database sqlite --seed 7 --rounds 10
 """
 
 import json
@@ -8,88 +8,125 @@ import logging
 import random
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import httpx
+import psutil
 
 from app.models import migrate
 from app.models.database import Database
-from tests.faults import injections, invariants, load
-from tests.faults.injections import Injection
-from tests.faults.stage import LIMITS, Stage
+from tests.faults import disks, injections, invariants, load, strands
+from tests.faults.clocks import Clock, find_compiler
+from tests.faults.injections import Injection, Scene
+from tests.faults.record import Record, save
+from tests.faults.stage import LEASE_SECONDS, MAX_ATTEMPTS, Set, Stage, insist
 from tests.integration.workplace import wait_for
 from tests.postgres import running_postgres
 
-REPORT = Path("var/faults/report.json")
-_DRAIN_SECONDS = 240
-_BACKLOG = 60
+_DRAIN_SECONDS = 300
+_BACKLOG = 90
+_LOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Record:
-    """What a run did and found."""
-
-    database: str
-    seed: int
-    jobs: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-    lost: int = 0
-    duplicate: int = 0
-    changed: int = 0
-    failed: int = 0
-    attempts: int = 0
-    recovery_p50_seconds: float | None = None
-    recovery_p99_seconds: float | None = None
-    lease_seconds: float = float(LIMITS["lease_seconds"])
-    sweep_seconds: float = float(LIMITS["sweep_seconds"])
-    refused: int = 0
-    broken: int = 0
-    seconds: float = 0.0
-
-
 class Campaign:
-    """`kinds` strike in random order, each `rounds` times, or until `seconds` are over."""
+    """Each strand's kinds strike in random order, as planned, or until `seconds` are over."""
 
-    def __init__(self, stage: Stage, record: Record, kinds: Sequence[str]) -> None:
+    def __init__(self, stage: Stage, record: Record, woven: Mapping[str, strands.Strand]) -> None:
         self._stage = stage
         self._record = record
-        self._kinds = kinds
+        self._strands = woven
         self._dice = random.Random(record.seed)
+        self._failure: BaseException | None = None
+        self._until = 0.0
+        self._over = threading.Event()
+        self.foresee: Callable[[dict[str, Any]], str] = load.foresee
         self.timeline: list[Injection] = []
 
-    def run(self, rounds: int, seconds: float) -> None:
+    def run(self, planned: Mapping[str, list[str]], seconds: float) -> None:
         started = time.monotonic()
-        stage, record = self._stage, self._record
-        clients = load.Load(stage.url, record.seed, count_open=stage.count_open, backlog=_BACKLOG)
+        self._until = started + seconds
+        clients = load.Load(
+            self._stage.url,
+            self._record.seed,
+            model=self._stage.model.name,
+            count_open=self._stage.count_open,
+            backlog=_BACKLOG,
+        )
         clients.start()
-        self._strike(rounds, started + seconds)
-        clients.stop()
+        try:
+            self._strike(planned, Scene(self._stage, clients, self._dice))
+        finally:
+            clients.stop()
         self._drain()
         self._check(clients)
-        record.seconds = round(time.monotonic() - started, 1)
+        self._record.seconds = round(time.monotonic() - started, 1)
 
-    def _strike(self, rounds: int, until: float) -> None:
-        known = injections.BOTH | injections.SQLITE | injections.POSTGRES
-        planned = [kind for kind in self._kinds for _ in range(rounds)]
-        self._dice.shuffle(planned)
-        before = invariants.read(self._stage.db)
-        while planned and time.monotonic() < until:
-            kind = planned.pop(0)
-            made = known[kind](self._stage, self._dice)
-            _logger.info("%s", made)
-            if made.in_flight < injections.MIN_IN_FLIGHT:  # they ended meanwhile: it does not count
-                planned.append(kind)
+    def _strike(self, planned: Mapping[str, list[str]], scene: Scene) -> None:
+        """All strands at once; the first failure ends them all."""
+        watching = threading.Thread(target=self._guarded, args=(self._watch,), daemon=True)
+        watching.start()
+        threads = [
+            threading.Thread(
+                target=self._guarded,
+                args=(self._follow, name, list(kinds), strands.scene_of(scene, name)),
+                daemon=True,
+            )
+            for name, kinds in planned.items()
+            if kinds
+        ]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads) and self._failure is None:
+            time.sleep(0.2)
+        self._over.set()
+        watching.join()
+        if self._failure is not None:
+            raise self._failure
+        self._stage.wait_well()
+
+    def _guarded(self, action: Callable[..., None], *given: Any) -> None:
+        try:
+            action(*given)
+        except BaseException as error:  # noqa: BLE001  raised again by the main thread
+            _logger.info("failed: %r", error)
+            self._failure = self._failure or error
+            self._over.set()
+
+    def _follow(self, name: str, kinds: list[str], scene: Scene) -> None:
+        tries = 3 * len(kinds)
+        while kinds and tries and time.monotonic() < self._until and self._failure is None:
+            kind, tries = kinds.pop(0), tries - 1
+            made = self._try(name, kind, scene)
+            if made is None or made.in_flight < injections.MIN_IN_FLIGHT:  # it does not count
+                kinds.append(kind)
             else:
+                assert made.evidence > 0, f"{made.kind} did not happen: {made}"
                 self.timeline.append(made)
-            self._stage.wait_well()
-            now = invariants.read(self._stage.db)
+
+    def _try(self, name: str, kind: str, scene: Scene) -> Injection | None:
+        """None if another strand's fault took the victim away first."""
+        try:
+            made = self._strands[name][kind](scene)
+        except (psutil.NoSuchProcess, ProcessLookupError) as error:
+            _logger.info("%s %s: %s", name, kind, error)
+            return None
+        made = replace(made, until=time.monotonic())
+        _logger.info("%s %s", name, made)
+        return made
+
+    def _watch(self) -> None:
+        """Holds each moment against the one before."""
+        before = insist(lambda: invariants.read(self._stage.db))
+        while not self._over.wait(_LOOK_SECONDS):
+            now = insist(lambda: invariants.read(self._stage.db))
             invariants.check_step(before, now)
             before = now
 
@@ -103,41 +140,14 @@ class Campaign:
             accepted={sent.job_id for sent in clients.sent},
             cancelled={sent.job_id for sent in clients.sent if sent.is_cancelled},
         )
-        self._count(clients, now)
-        invariants.check(now, expected, max_attempts=int(LIMITS["max_attempts"]))
+        record.count_faults(self.timeline)
+        record.count_jobs(clients, now, self.foresee)
+        invariants.check(now, expected, max_attempts=MAX_ATTEMPTS)
         invariants.check_drained(now)
         self._check_answers(clients)
-        self._check_faults()
         assert not clients.answers.wrong, f"wrong answers: {clients.answers.wrong[:3]}"
         assert record.changed == 0, f"I5: {record.changed} results differ from an undisturbed run"
-        assert record.failed == 0, f"I4: {record.failed} jobs failed"
-
-    def _count(self, clients: load.Load, now: invariants.Snapshot) -> None:
-        record, recovered = (
-            self._record,
-            sorted(
-                each.recovered_seconds
-                for each in self.timeline
-                if each.recovered_seconds is not None
-            ),
-        )
-        record.jobs = len(clients.sent)
-        record.faults = dict(sorted(Counter(each.kind for each in self.timeline).items()))
-        record.lost = sum(sent.job_id not in now.jobs for sent in clients.sent)
-        record.duplicate = sum(len(rows) > 1 for rows in now.results.values())
-        record.changed = sum(self._is_changed(sent, now) for sent in clients.sent)
-        record.failed = sum(job["state"] == "failed" for job in now.jobs.values())
-        record.attempts = sum(job["attempt"] for job in now.jobs.values())
-        record.refused, record.broken = clients.answers.refused, clients.answers.broken
-        if recovered:
-            record.recovery_p50_seconds = recovered[len(recovered) // 2]
-            record.recovery_p99_seconds = recovered[
-                min(len(recovered) - 1, int(0.99 * len(recovered)))
-            ]
-
-    def _is_changed(self, sent: load.Sent, now: invariants.Snapshot) -> bool:
-        rows: Sequence[Mapping[str, Any]] = now.results.get(sent.job_id, [])
-        return any(row["text"] != load.foresee(sent.body) for row in rows)
+        assert record.failed == 0, f"I4: {record.failed} jobs failed: {record.surprises[:5]}"
 
     def _check_answers(self, clients: load.Load) -> None:
         """A sample of the ids through the API; each key still names its job."""
@@ -152,87 +162,68 @@ class Campaign:
                 other = http.post("/v1/jobs", json=sent.body | {"seed": -1}, headers=headers)
                 assert other.status_code == 409, f"I10: {sent.key} took another body"
 
-    def _check_faults(self) -> None:
-        """A fault that did not happen proves nothing."""
-        for each in self.timeline:
-            assert each.evidence > 0, f"{each.kind} did not happen: {each}"
-            enough = each.in_flight >= injections.MIN_IN_FLIGHT
-            assert enough, f"{each.kind} struck {each.in_flight} jobs only"
-
-
-def list_kinds(database: str) -> list[str]:
-    """Every fault that applies."""
-    own = injections.SQLITE if database == "sqlite" else injections.POSTGRES
-    return [*injections.BOTH, *own]
-
 
 def run(
-    db: Database,
-    folder: Path,
+    made: Set,
     record: Record,
     *,
-    server: running_postgres | None = None,
     kinds: Sequence[str] = (),
     rounds: int = 1,
     seconds: float = 3600,
+    has_small_disk: bool = False,
+    on_start: Callable[[Stage], None] = lambda _stage: None,
 ) -> Record:
     """Starts everything, runs a campaign and ends everything. On failure the seed, the timeline
     and where the logs are stand in the error's notes."""
-    stage = Stage(db, folder, record.seed, server)
-    campaign = Campaign(stage, record, kinds or list_kinds(record.database))
+    woven = strands.weave(strands.Ground(record.database, has_small_disk))
+    planned = strands.plan(woven, rounds, kinds, random.Random(record.seed))
+    stage = Stage(made)
+    campaign = Campaign(stage, record, woven)
     try:
         stage.start()
-        campaign.run(rounds, seconds)
+        on_start(stage)
+        campaign.run(planned, seconds)
     except BaseException as error:
         lines = [str(each) for each in campaign.timeline]
-        error.add_note("\n".join([f"seed {record.seed}, logs in {folder}", *lines]))
+        error.add_note("\n".join([f"seed {record.seed}, logs in {made.folder}", *lines]))
         raise
     finally:
         stage.close()
     return record
 
 
-def save(record: Record) -> None:
-    """Adds a run to the report, under its database."""
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    known[record.database] = asdict(record)
-    REPORT.write_text(json.dumps(known, indent=2) + "\n")
-
-
 @click.command()
 @click.option("--database", "kind", type=click.Choice(["sqlite", "postgresql"]), required=True)
 @click.option("--seed", type=int, default=1)
-@click.option("--rounds", type=int, default=20, help="how often each fault strikes")
+@click.option("--rounds", type=int, default=10, help="how often each fault strikes")
 @click.option("--seconds", type=float, default=1080, help="no fault begins after this time")
+@click.option(
+    "--lease", type=float, default=LEASE_SECONDS, help="seconds; longer on a slow machine"
+)
 @click.option("--fault", "kinds", multiple=True, help="only these (F01, F12 latency, ...)")
-def main(kind: str, seed: int, rounds: int, seconds: float, kinds: tuple[str, ...]) -> None:
+def main(kind: str, lease: float, **plan: Any) -> None:
     """One campaign; its numbers go to var/faults/report.json."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    record = Record(kind, seed)
+    record = Record(kind, plan.pop("seed"), lease_seconds=lease)
     folder = Path(tempfile.mkdtemp(prefix="autoglm-faults-"))
+    clock = Clock(folder / "clock") if find_compiler() else None
+    made = partial(Set, folder=folder, seed=record.seed, clock=clock, lease_seconds=lease)
     if kind == "sqlite":
-        _run_on(f"sqlite:///{folder}/autoglm.db", folder, record, None, (rounds, seconds, kinds))
+        with disks.small(folder / "disk") as is_small:
+            url = f"sqlite:///{folder}/disk/autoglm.db"
+            _run_on(url, made, record, plan | {"has_small_disk": is_small})
     else:
         with running_postgres() as server:
-            url = server.create("autoglm")
-            _run_on(url, folder, record, server, (rounds, seconds, kinds))
+            _run_on(server.create("autoglm"), partial(made, server=server), record, plan)
     save(record)
-    click.echo(json.dumps(asdict(record), indent=2))
+    click.echo(json.dumps(record.as_dict(), indent=2))
 
 
-def _run_on(
-    url: str,
-    folder: Path,
-    record: Record,
-    server: running_postgres | None,
-    plan: tuple[int, float, tuple[str, ...]],
-) -> None:
+def _run_on(url: str, make: Callable[..., Set], record: Record, plan: dict[str, Any]) -> None:
     db = Database(url)
     migrate.upgrade(db)
-    rounds, seconds, kinds = plan
-    run(db, folder, record, server=server, kinds=kinds, rounds=rounds, seconds=seconds)
+    run(make(db=db), record, **plan)
     db.close()
 
 

@@ -1,11 +1,16 @@
 """The whole service as processes of its own, with a proxy before Redis and before PostgreSQL."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -13,89 +18,187 @@ import redis
 import sqlalchemy as sa
 
 from app import settings
+from app.errors import Unavailable
 from app.models.database import Database
 from app.stack import ports
 from app.wire.rows import Worker
 from tests.conftest import find_redis
+from tests.faults.clocks import Clock
 from tests.faults.toxics import Proxy
 from tests.integration.workplace import Program, Workplace, fake_model, wait_for
 from tests.postgres import running_postgres
 
+T = TypeVar("T")
+CONTROLS = ("control", "control-2")
 DEVICES = ("cpu:0", "cpu:1")
-SLOTS_PER_WORKER = 16
-MODEL = fake_model(slots=SLOTS_PER_WORKER, step_seconds=0.03)
+MODEL = fake_model(slots=8, max_context=4096, step_seconds=0.02)
 _START_SECONDS = 240  # the first start of everything at once, on a machine that others use too
-LIMITS = {"lease_seconds": 5.0, "sweep_seconds": 0.5, "pulse_seconds": 0.5, "max_attempts": 12}
+_PATIENCE_SECONDS = 60
+MAX_ATTEMPTS = 3
+SWEEP_SECONDS = 0.5
+STEP_TIMEOUT_SECONDS = 2.0
+LEASE_SECONDS = 6.0
+_LOCK_SECONDS = 3.0  # statements and idle transactions end before the short lease does
+
+
+@dataclass(frozen=True)
+class Set:
+    """What a stage is made of: the database, what runs PostgreSQL, the model, and
+    on which clock our processes are."""
+
+    db: Database
+    folder: Path
+    seed: int
+    server: running_postgres | None = None
+    model: settings.Model = MODEL
+    clock: Clock | None = None
+    lease_seconds: float = LEASE_SECONDS
 
 
 class Stage:
-    """Redis, database, API, control and workers. What dies stays dead until it is started again."""
+    """Redis, database, API, control and workers. What dies is started again, as a process manager
+    does, unless a fault keeps it down."""
 
-    def __init__(self, db: Database, folder: Path, seed: int, server: running_postgres | None):
-        self.db = db  # past the proxies, for looking
-        self.server = server
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, made: Set):
+        self.db, self.server, self.folder = made.db, made.server, made.folder  # past the proxies
+        self.model, self.clock = made.model, made.clock
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._redis_port = ports.find_free()
         self.start_redis()
-        self.redis_proxy = Proxy(("127.0.0.1", self._redis_port), seed)
-        self.database_proxy = Proxy(("127.0.0.1", server.port), seed) if server else None
+        self.proxies = self._open_proxies(made.seed)
         self.api_port = ports.find_free()
-        self.place = Workplace(
-            db,
-            f"redis://127.0.0.1:{self.redis_proxy.port}/0",
-            folder / "place",
-            models=(MODEL,),
-            url=self._proxied_url(),
-            server=settings.Server(port=self.api_port),
-            **LIMITS,
-        )
+        self.place = self._make_place(made.lease_seconds)
         self.programs: dict[str, Program] = {}
+        self.store_lock = threading.Lock()  # faults of the store that must not meet
+        self._lock = threading.RLock()
+        self._held: set[str] = set()
+        self._closed = threading.Event()
+        self._manager = threading.Thread(target=self._manage, daemon=True)
 
-    def _proxied_url(self) -> str:
-        if self.database_proxy is None:
-            return self.db.url.render_as_string(hide_password=False)
-        proxied = self.db.url.set(port=self.database_proxy.port)
+    def _open_proxies(self, seed: int) -> dict[str, Proxy]:
+        """Before Redis, and before PostgreSQL."""
+        made = {"redis": Proxy(("127.0.0.1", self._redis_port), seed)}
+        if self.server is not None:
+            made["database"] = Proxy(("127.0.0.1", self.server.port), seed)
+        return made
+
+    def _make_place(self, lease_seconds: float) -> Workplace:
+        return Workplace(
+            self.db,
+            self._redis_url(),
+            self.folder / "place",
+            models=(self.model,),
+            url=self._database_url(),
+            server=self._server(),
+            statement_timeout_seconds=_LOCK_SECONDS,
+            lease_seconds=lease_seconds,
+            sweep_seconds=SWEEP_SECONDS,
+            pulse_seconds=0.4,
+            step_timeout_seconds=STEP_TIMEOUT_SECONDS,
+            max_attempts=MAX_ATTEMPTS,
+        )
+
+    def _redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.proxies['redis'].port}/0"
+
+    def _database_url(self) -> str:
+        proxy = self.proxies.get("database")
+        proxied = self.db.url.set(port=proxy.port) if proxy else self.db.url
         return proxied.render_as_string(hide_password=False)
+
+    def _server(self) -> settings.Server:
+        return settings.Server(port=self.api_port)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.api_port}"
 
     def start(self) -> None:
-        for name in ("control", "api", *DEVICES):
+        for name in (*CONTROLS, "api", *DEVICES):
             self.start_program(name)
+        self._manager.start()
         self.wait_well(_START_SECONDS)
 
     def start_program(self, name: str) -> None:
-        command = ("worker", "--device", name) if ":" in name else (name,)
-        self.programs[name] = self.place.start(*command)
+        command = ("worker", "--device", name) if ":" in name else (name.partition("-")[0],)
+        with self._lock:
+            self.programs[name] = self.place.start(
+                *command, **(self.clock.environ if self.clock else {})
+            )
 
-    def start_redis(self) -> None:
+    @contextlib.contextmanager
+    def held_down(self, name: str) -> Iterator[Program]:
+        """The program, which nobody else starts meanwhile; it is started again at the end."""
+        with self._lock:
+            self._held.add(name)
+        try:
+            yield self.programs[name]
+        finally:
+            if self.programs[name].process.poll() is not None:
+                self.start_program(name)
+            with self._lock:
+                self._held.discard(name)
+
+    def _manage(self) -> None:
+        """What a process manager does: Celery ends a worker that Redis answers with an error."""
+        while not self._closed.wait(0.3):
+            with self._lock:
+                for name in set(self.programs) - self._held:
+                    if self.programs[name].process.poll() is not None:
+                        self.start_program(name)
+
+    def start_redis(self, *options: str) -> None:
+        """Empty and without persistence, unless `options` say otherwise."""
+        chosen = options or ("--save", "", "--appendonly", "no")
         self.redis = subprocess.Popen(
-            [find_redis(), "--port", str(self._redis_port), "--save", "", "--appendonly", "no"],
+            [*self._redis_command(), "--port", str(self._redis_port), *chosen],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
         )
 
+    def _redis_command(self) -> Sequence[str]:
+        return [find_redis()]
+
     def close(self) -> None:
+        self._closed.set()
+        if self._manager.is_alive():
+            self._manager.join()
         self.place.close()
         self.redis.kill()
         self.redis.wait()
-        for proxy in (self.redis_proxy, self.database_proxy):
-            if proxy is not None:
-                proxy.close()
+        for proxy in self.proxies.values():
+            proxy.close()
 
     # What can be seen.
 
     def worker(self, device: str) -> Worker:
-        row = self.place.row(device)
+        row = insist(lambda: self.find_row(device))
         assert row is not None
         return row
 
+    def find_row(self, device: str) -> Worker | None:
+        return self.place.row(device)
+
     def ask(self, question: str, **values: object) -> int:
-        with self.db.read() as tx:
-            return int(tx.execute(sa.text(question), values).scalar_one() or 0)
+        """The number that one SQL question gives."""
+        rows = self.list_rows(question, **values)
+        return int(rows[0][0] or 0)
+
+    def change(self, statement: str, **values: object) -> None:
+        """What an operator with a database shell does."""
+
+        def write() -> None:
+            with self.db.write() as tx:
+                tx.execute(sa.text(statement), values)
+
+        insist(write)
+
+    def list_rows(self, question: str, **values: object) -> Sequence[Sequence[Any]]:
+        def look() -> Sequence[Sequence[Any]]:
+            with self.db.read() as tx:
+                return [tuple(row) for row in tx.execute(sa.text(question), values)]
+
+        return insist(look)
 
     def count_open(self) -> int:
         return self.ask("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
@@ -110,22 +213,14 @@ class Stage:
         """API, Redis and every worker answer again."""
 
         def is_well() -> bool:
-            self._revive()
             try:
                 answer = httpx.get(f"{self.url}/health", trust_env=False, timeout=5)
             except httpx.TransportError:
                 return False
-            return answer.status_code == 200 and all(
-                (row := self.place.row(device)) and row.state == "ready" for device in DEVICES
-            )
+            rows = [insist(partial(self.find_row, device)) for device in DEVICES]
+            return answer.status_code == 200 and all(row and row.state == "ready" for row in rows)
 
         wait_for(is_well, "a healthy service", seconds)
-
-    def _revive(self) -> None:
-        """What a process manager does: Celery ends a worker that Redis answers with an error."""
-        for name, program in list(self.programs.items()):
-            if program.process.poll() is not None:
-                self.start_program(name)
 
     def wait_busy(self, device: str, number: int) -> Worker:
         """The worker once it runs at least so many jobs."""
@@ -139,6 +234,18 @@ class Stage:
 
     def redis_client(self) -> "redis.Redis":
         return redis.Redis(port=self._redis_port)
+
+
+def insist(look: Callable[[], T]) -> T:
+    """Asks until the database answers: it may be what a fault struck."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return look()
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def kill_tree(pid: int) -> None:

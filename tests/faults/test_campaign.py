@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from app.models.database import Database
-from tests.faults import campaign
-from tests.faults.campaign import Record
+from tests.faults import campaign, clocks
+from tests.faults.record import Record
+from tests.faults.stage import Set
+from tests.postgres import running_postgres
 
 pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(900)]
 
 FAULTS = {
-    "sqlite": ("F02", "F09", "F14", "F19"),
-    "postgresql": ("F02", "F12 reset_peer", "F17", "F18 reset_peer"),
+    "sqlite": ("F02", "F09", "F14", "F19", "F22", "F26", "F31", "F33"),
+    "postgresql": ("F02", "F03", "F12 reset_peer", "F17", "F18 reset_peer", "F35"),
 }
 
 
@@ -20,10 +22,24 @@ def test_no_job_is_lost_doubled_or_changed_by_a_fault_of_each_family(
     database_kind: str, database: Database, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     server = None if database.is_sqlite else request.getfixturevalue("migrated_postgres")
-    record = Record(database_kind, seed=11)
+    record, clock = Record(database_kind, seed=11), _make_clock(tmp_path)
+    kinds = [kind for kind in FAULTS[database_kind] if clock or kind != "F31"]
 
-    campaign.run(database, tmp_path, record, server=server, kinds=FAULTS[database_kind])
+    campaign.run(_set(database, tmp_path, server, clock), record, kinds=kinds)
 
     assert (record.lost, record.duplicate, record.changed, record.failed) == (0, 0, 0, 0)
     assert record.jobs >= 100
-    assert sum(record.faults.values()) == len(FAULTS[database_kind])
+    assert {kind.partition(" ")[0] for kind in record.faults} == {
+        k.partition(" ")[0] for k in kinds
+    }
+
+
+def _set(
+    db: Database, folder: Path, server: running_postgres | None, clock: clocks.Clock | None
+) -> Set:
+    """With the default lease: this machine may be busy with other tests."""
+    return Set(db, folder, 11, server, clock=clock, lease_seconds=15.0)
+
+
+def _make_clock(folder: Path) -> clocks.Clock | None:
+    return clocks.Clock(folder / "clock") if clocks.find_compiler() else None

@@ -1,0 +1,115 @@
+"""What a run did and found, and the report that keeps it."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.faults import injections, invariants
+from tests.faults.injections import Injection
+from tests.faults.stage import LEASE_SECONDS, STEP_TIMEOUT_SECONDS, SWEEP_SECONDS
+
+if TYPE_CHECKING:
+    from tests.faults.load import Load, Sent
+
+REPORT = Path("var/faults/report.json")
+
+
+@dataclass
+class Record:
+    """Recoveries are those while which neither the store nor the clock was struck, too."""
+
+    database: str
+    seed: int
+    jobs: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    num_faults: int = 0
+    lost: int = 0
+    duplicate: int = 0
+    changed: int = 0
+    failed: int = 0
+    expected_failures: dict[str, int] = field(default_factory=dict)
+    attempts: int = 0
+    deaths: int = 0
+    recovery_p50_seconds: float | None = None
+    recovery_p99_seconds: float | None = None
+    recovery_disturbed_seconds: float | None = None  # the longest of all, also during an outage
+    hangs: int = 0
+    hang_p99_seconds: float | None = None
+    lease_seconds: float = LEASE_SECONDS
+    sweep_seconds: float = SWEEP_SECONDS
+    step_timeout_seconds: float = STEP_TIMEOUT_SECONDS
+    refused: int = 0
+    broken: int = 0
+    seconds: float = 0.0
+    surprises: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def count_faults(self, timeline: Sequence[Injection]) -> None:
+        self.faults = dict(sorted(Counter(each.kind for each in timeline).items()))
+        self.num_faults = len(timeline)
+        died = _list_recoveries(injections.choose_undisturbed(timeline, injections.DEATHS))
+        hung = _list_recoveries(injections.choose_undisturbed(timeline, ["F22"]))
+        every = [each for each in timeline if each.kind.startswith(injections.DEATHS)]
+        self.deaths, self.hangs = len(died), len(hung)
+        self.recovery_p50_seconds = _quantile(died, 0.5)
+        self.recovery_p99_seconds = _quantile(died, 0.99)
+        self.recovery_disturbed_seconds = _quantile(_list_recoveries(every), 1.0)
+        self.hang_p99_seconds = _quantile(hung, 0.99)
+
+    def count_jobs(
+        self,
+        clients: "Load",
+        now: invariants.Snapshot,
+        foresee: Callable[[dict[str, Any]], str],
+    ) -> None:
+        self.jobs = len(now.jobs)
+        self.lost = sum(sent.job_id not in now.jobs for sent in clients.sent)
+        self.duplicate = sum(len(rows) > 1 for rows in now.results.values())
+        self.changed = sum(_is_changed(sent, now, foresee) for sent in clients.sent)
+        self.attempts = sum(job["attempt"] for job in now.jobs.values())
+        self.refused, self.broken = clients.answers.refused, clients.answers.broken
+        codes = {sent.job_id: sent.code for sent in clients.sent}
+        failed = [job for job in now.jobs.values() if job["state"] == "failed"]
+        wrong = [job for job in failed if _read_code(job) != codes.get(job["id"], "bad line")]
+        self.surprises = [f"{job['id']} {job['error']}" for job in wrong if not _is_bad_line(job)]
+        self.failed = len(self.surprises)
+        found = Counter(code for code in codes.values() if code)
+        self.expected_failures = dict(sorted(found.items()))
+
+
+def _is_bad_line(job: Mapping[str, Any]) -> bool:
+    return bool(job["batch_id"]) and job["attempt"] == 0
+
+
+def _read_code(job: Mapping[str, Any]) -> str | None:
+    error = job["error"]
+    error = json.loads(error) if isinstance(error, str) else error
+    return (error or {}).get("code")
+
+
+def _is_changed(
+    sent: "Sent", now: invariants.Snapshot, foresee: Callable[[dict[str, Any]], str]
+) -> bool:
+    rows: Sequence[Mapping[str, Any]] = now.results.get(sent.job_id, [])
+    return any(row["text"] != foresee(sent.body) for row in rows)
+
+
+def _list_recoveries(found: Sequence[Injection]) -> list[float]:
+    return sorted(e.recovered_seconds for e in found if e.recovered_seconds is not None)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def save(record: Record) -> None:
+    """Adds a run to the report, under its database."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    known[record.database] = record.as_dict()
+    REPORT.write_text(json.dumps(known, indent=2) + "\n")

@@ -1,0 +1,138 @@
+"""Faults of what holds no job: API, control processes, the database, its disk, and the clock."""
+
+import contextlib
+import errno
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+from tests.faults import stage as staging
+from tests.faults.injections import PAUSE_SECONDS, Inject, Injection, Scene, around
+from tests.faults.stage import Stage
+from tests.integration.workplace import wait_for
+
+_HOUR = 3600
+_NO_SPACE = 507
+_PIECE = 1 << 20
+
+
+def kill_program(kind: str, *names: str) -> Inject:
+    """The API (F14) or a control process (F34) dies; a process manager starts it again."""
+
+    def inject(scene: Scene) -> Injection:
+        name = scene.dice.choice(names)
+
+        def action() -> int:
+            with scene.stage.held_down(name) as victim:
+                staging.kill_tree(victim.pid)
+                victim.end()
+            return int(victim.process.returncode == -signal.SIGKILL)
+
+        made = around(scene, kind, action)
+        scene.stage.wait_well()
+        return made
+
+    return inject
+
+
+def poison_database(toxic: str) -> Inject:
+    """F18: a toxic between every process and PostgreSQL: commits end with unknown outcome."""
+
+    def inject(scene: Scene) -> Injection:
+        proxy = scene.stage.proxies["database"]
+
+        def action() -> int:
+            before = proxy.num_touched
+            proxy.set(toxic)
+            time.sleep(1.0)
+            proxy.set(None)
+            return proxy.num_touched - before
+
+        return around(scene, f"F18 {toxic}", action)
+
+    return inject
+
+
+def restart_postgres(scene: Scene) -> Injection:
+    """F17: PostgreSQL stops at once, without a checkpoint, and starts again."""
+    server = scene.stage.server
+    assert server is not None
+
+    def action() -> int:
+        before = server.pid
+        server.restart("immediate")
+        return int(server.pid != before)
+
+    return around(scene, "F17", action)
+
+
+def lock_sqlite(scene: Scene) -> Injection:
+    """F19: another program holds the write lock."""
+
+    def action() -> int:
+        path = str(scene.stage.db.url.database)
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(PAUSE_SECONDS)
+            other.execute("ROLLBACK")
+        return 1
+
+    with scene.stage.store_lock:
+        return around(scene, "F19", action)
+
+
+def fill_disk(scene: Scene) -> Injection:
+    """F20: the disk under the database is full until somebody makes room: answers say 507."""
+    stage = scene.stage
+    ballast = Path(str(stage.db.url.database)).with_name("ballast")
+
+    def action() -> int:
+        _fill(ballast)
+        try:
+            return wait_for(lambda: _ask_room(scene), "an answer 507", 40)
+        finally:
+            ballast.unlink()
+
+    with stage.store_lock:
+        return around(scene, "F20", action)
+
+
+def _fill(ballast: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        out = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+        stack.callback(os.close, out)
+        size = _PIECE
+        while size:
+            try:
+                os.write(out, b"x" * size)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC  # noqa: PT017  a probe, not an expectation
+                size //= 2
+
+
+def _ask_room(scene: Scene) -> int:
+    return scene.clients.answers.statuses.count(_NO_SPACE)
+
+
+def jump_clock(scene: Scene) -> Injection:
+    """F31: the wall clock of all our processes jumps by an hour and later back."""
+    stage, seconds = scene.stage, scene.dice.choice([-_HOUR, _HOUR])
+    assert stage.clock is not None
+
+    def action() -> int:
+        assert stage.clock is not None
+        stage.clock.shift(seconds)
+        time.sleep(PAUSE_SECONDS)
+        shifted = _count_shifted(stage, seconds)
+        stage.clock.shift(0)
+        return shifted
+
+    return around(scene, "F31", action)
+
+
+def _count_shifted(stage: Stage, seconds: int) -> int:
+    """Workers whose last sign of life has the false time."""
+    asked = "SELECT count(*) FROM workers WHERE abs(pulsed_at - :t) < 60"
+    return stage.ask(asked, t=time.time() + seconds)

@@ -1,0 +1,111 @@
+"""Which faults there are, and which strike one after another: the strands run side by side."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.faults import clocks, deaths, outages, requests, stores, toxics, uploads
+from tests.faults.injections import Inject, Scene
+from tests.faults.stage import DEVICES
+
+Strand = dict[str, Inject]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What this run can do: the database's kind, and whether a small disk is under it."""
+
+    database: str
+    has_small_disk: bool = False
+
+
+def weave(ground: Ground) -> dict[str, Strand]:
+    """Strand by name. Within one, a fault begins after the one before is over."""
+    return {
+        **{device: _deaths(device) for device in DEVICES},
+        "redis": _outages(),
+        "store": _stores(ground),
+        "poison": {
+            "F03": requests.poison("F03", "[[crash]]"),
+            "F22": requests.poison("F22", "[[hang]]"),
+        },
+        "clients": _requests(),
+        "files": {
+            "F15": uploads.interrupt_upload,
+            "F28": uploads.mix_lines,
+            "F33": uploads.end_window,
+        },
+    }
+
+
+def _deaths(device: str) -> Strand:
+    made = {
+        "F01": deaths.kill_worker(device),
+        "F02": deaths.kill_child(device),
+        "F05": deaths.freeze_child(device),
+        "F06": deaths.swallow_hint(device),
+        "F21": deaths.terminate_worker(device),
+    }
+    return made | ({"F24": deaths.starve_child(device)} if deaths.can_starve() else {})
+
+
+def _outages() -> Strand:
+    return {
+        "F09": outages.kill_redis,
+        "F10": outages.tear_redis,
+        "F11": outages.freeze_redis,
+        "F13": outages.fill_redis,
+    } | {f"F12 {toxic}": outages.poison_redis(toxic) for toxic in toxics.KINDS}
+
+
+def _stores(ground: Ground) -> Strand:
+    made: Strand = {
+        "F14": stores.kill_program("F14", "api"),
+        "F34": stores.kill_program("F34", "control", "control-2"),
+    }
+    if clocks.find_compiler():
+        made["F31"] = stores.jump_clock
+    if ground.database != "sqlite":
+        troubles = ("reset_peer", "limit_data", "latency", "down")
+        cut = {f"F18 {toxic}": stores.poison_database(toxic) for toxic in troubles}
+        return made | cut | {"F17": stores.restart_postgres}
+    made["F19"] = stores.lock_sqlite
+    return made | ({"F20": stores.fill_disk} if ground.has_small_disk else {})
+
+
+def _requests() -> Strand:
+    return {
+        "F07": requests.double_hints,
+        "F16": requests.repeat_request,
+        "F23": requests.spoil("F23", "[[oom]]", "out_of_memory"),
+        "F26": requests.spoil("F26", "[[nan]]", "numerical"),
+        "F27": requests.exceed,
+        "F30": requests.crawl,
+        "F32": requests.cancel_anytime,
+        "F35": requests.forge_messages,
+    }
+
+
+def plan(
+    strands: Mapping[str, Strand], rounds: int, kinds: Sequence[str], dice: random.Random
+) -> dict[str, list[str]]:
+    """What each strand does, in random order: every fault `rounds` times in all, a fault with
+    several forms (F12 latency, ...) a few times in each."""
+    planned = {}
+    for name, strand in strands.items():
+        chosen = [kind for kind in strand if not kinds or kind in kinds]
+        times = {kind: _share(strands, strand, kind, rounds) for kind in chosen}
+        planned[name] = [kind for kind in chosen for _ in range(times[kind])]
+        dice.shuffle(planned[name])
+    return planned
+
+
+def _share(strands: Mapping[str, Strand], strand: Strand, kind: str, rounds: int) -> int:
+    forms = sum(each.partition(" ")[0] == kind.partition(" ")[0] for each in strand)
+    places = sum(kind in each for each in strands.values())
+    return -(-rounds // (forms * places))
+
+
+def scene_of(scene: Scene, name: str) -> Scene:
+    """The same with dice of its own, so that strands do not disturb each other's."""
+    return Scene(scene.stage, scene.clients, random.Random(f"{scene.dice.random()} {name}"))
