@@ -1,0 +1,97 @@
+"""The symbols of Python code, by Python's own parser."""
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+from app.coding.found import MOST_VALUE, Found
+
+
+def read(code: str) -> Iterator[Found]:
+    """What the outermost level defines and imports; nothing of code that cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    lines = code.splitlines(keepends=True)
+    for node in body:
+        yield from _read_statement(node, _cut(node, lines))
+
+
+def _cut(node: ast.stmt, lines: list[str]) -> str:
+    """The statement's own lines, decorators included."""
+    decorators = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(each.lineno for each in decorators)])
+    return "".join(lines[first - 1 : node.end_lineno]).strip("\n")
+
+
+def _read_statement(node: ast.stmt, code: str) -> Iterator[Found]:
+    line = node.lineno
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        hint = ast.unparse(node.returns) if node.returns else None
+        shown = f"{node.name}({ast.unparse(node.args)})" + (f" -> {hint}" if hint else "")
+        yield Found(node.name, "function", "python", code, line, shown, hint)
+    elif isinstance(node, ast.ClassDef):
+        bases = ", ".join(ast.unparse(base) for base in node.bases)
+        shown = f"{node.name}({bases})" if bases else node.name
+        yield Found(node.name, "class", "python", code, line, shown)
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        for alias in node.names:
+            name = alias.asname or alias.name.split(".")[0]
+            yield Found(name, "import", "python", code, line)
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        yield from _read_assignment(node, code)
+
+
+def _read_assignment(node: ast.Assign | ast.AnnAssign, code: str) -> Iterator[Found]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = [each.id for each in targets if isinstance(each, ast.Name)]
+    hint = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else None
+    kind = "function" if isinstance(node.value, ast.Lambda) else "variable"
+    for name in names:
+        yield Found(
+            name,
+            kind,
+            "python",
+            code,
+            node.lineno,
+            type=hint or _infer(node.value),
+            value=_show_literal(node.value),
+        )
+
+
+def _infer(value: ast.expr | None) -> str | None:
+    """The type that a value's own text shows: of a literal, a display or a call of a class."""
+    displays = {
+        ast.List: "list",
+        ast.ListComp: "list",
+        ast.Dict: "dict",
+        ast.DictComp: "dict",
+        ast.Set: "set",
+        ast.SetComp: "set",
+        ast.Tuple: "tuple",
+        ast.JoinedStr: "str",
+        ast.Compare: "bool",
+    }
+    if isinstance(value, ast.Constant):
+        return type(value.value).__name__
+    if isinstance(value, ast.UnaryOp):
+        return _infer(value.operand)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        named = value.func.id
+        return named if named[:1].isupper() or named in displays.values() else None
+    return displays.get(type(value)) if value is not None else None
+
+
+def _show_literal(value: ast.expr | None) -> str | None:
+    """The text of a literal; None for anything that has to be computed."""
+    if value is None:
+        return None
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    text = ast.unparse(value)
+    return text if len(text) <= MOST_VALUE else None
