@@ -13,16 +13,19 @@ from lark import Token
 
 from app.coding.instruction import (
     clauses,
-    deciding,
     fences,
     islands,
     lexing,
     naming,
     parameters,
+    reach,
     reading,
     signatures,
+    spoken,
+    targets,
+    weighing,
 )
-from app.coding.instruction.deciding import Evidence
+from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.tree import Block, Intent, Parameter, Piece, Scope, Target, Tree
 
 __all__ = ["Block", "Intent", "Parameter", "Piece", "Scope", "Target", "Tree", "parse"]
@@ -39,11 +42,11 @@ def parse(text: str) -> Tree:
     prose = prose[:MOST_PROSE]
     shown = signatures.find(prose)
     tokens = lexing.cut(signatures.blank_inner(prose, shown))
-    evidence = Evidence(tokens, blocks)
-    intent, intent_sure = deciding.choose_intent(evidence)
-    language = deciding.choose_language(evidence, intent)
+    evidence = Evidence(tokens, blocks, shown)
+    intent, intent_sure = weighing.choose(evidence, prose)
+    language = spoken.choose(evidence, intent)
     shown = signatures.find(prose, language=language)
-    target, target_sure = deciding.choose_target(evidence, language, intent)
+    target, target_sure = targets.choose(evidence, language, intent)
     findings = reading.read(islands.find(tokens), text, language)
     named = naming.decide(evidence, findings, shown, intent, target)
     what = parameters.Thing(intent, target, named.name, prose)
@@ -60,7 +63,7 @@ def parse(text: str) -> Tree:
         constraints=tuple(clauses.select(pieces, tokens, "MUST")),
         examples=(*clauses.select(pieces, tokens, "EXAMPLE"), *calls),
         references=named.references,
-        scope=deciding.choose_scope(evidence),
+        scope=reach.choose(evidence),
         confidence=intent_sure * target_sure * _cover(tokens),
         text=(*pieces, *_rest(text)),
         code=tuple(blocks),

@@ -19,14 +19,19 @@ _OPENING = re.compile(
     r"|(?:public|private|static|protected) [\w<>\[\] ]+[({]|func (?:\(.*?\) ?)?\w+\(|(?:pub )?fn \w+[(<]|package \w+;?$"
     r"|SELECT\b.{1,300}?\bFROM\b|(?<=\n)select\b.{1,300}?\bfrom\b.*|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|CREATE (?:OR REPLACE )?(?:TABLE|VIEW|INDEX|FUNCTION)(?: IF NOT EXISTS)? [\w.\"]+ ?(?:\(|AS\b|ON\b)|WITH \w+ AS \("
     r"|(?:int|void|double|float|char|long|bool|String) \w+\([^)]*\) ?\{|for \(.*\) ?\{"
-    r"|(?:for|while|if|elif|with|try)\b[^\n]*:$|(?:return|print|raise) ?[\w(\"'].*$(?<![.。!?])"
-    r"|\w+ = lambda\b|lambda \w+(?:, ?\w+)*:)",
+    r"|\w+ = lambda\b|lambda \w+(?:, ?\w+)*:)"
+    r"|^[ \t]*(?:for|while|if|elif|with|try)\b[^\n]*:$|^[ \t]*(?:(?:return|raise) |print ?\()[\w(\"'].*$(?<![.。!?])",
     re.MULTILINE,
 )
 _GOES_ON = re.compile(
     r"[ \t]+\S|[)}\]]|else\b|elif\b|except\b|finally\b|return\b|end\b|fi\b|done\b|@\w+$|#|//|--"
 )
 _STATEMENT = re.compile(r"[\w.\[\]\"', ]+ ?[-+*/|&]?= ?\S.*$|[\w.]+\(.*\);?$|.*[;{]$|>>> ")
+_SIGNATURE = re.compile(
+    r"(?:public|private|protected|static|async|export|function|func|fn|def|pub|class|int|void|double|float|char"
+    r"|long|bool|String)\b[^{\n]*\([^{\n]*[^{:;\n]"
+)  # without a body it is a part of the sentence
+_TRACEBACK = re.compile(r"^(?P<frames>Traceback \(.*\n(?:[ \t]+\S.*\n?)*)", re.MULTILINE)
 _MOST_BLOCKS = 50
 _MOST_CODE = 20_000  # characters of one block that are parsed
 
@@ -36,6 +41,7 @@ def find(text: str) -> tuple[list[Block], str]:
     the text without them, in which every other character keeps its place."""
     blocks: list[Block] = []
     source = text
+    text = _blank(text, [each.span("frames") for each in _TRACEBACK.finditer(text)])
     for pattern in (_FENCE, _INLINE_FENCE):
         found = list(itertools.islice(pattern.finditer(text), _MOST_BLOCKS))
         blocks += [_read_fence(each) for each in found]
@@ -72,6 +78,8 @@ def _find_bare(text: str, source: str) -> Iterator[Block]:
             continue
         end = _find_end(text, start)
         code = source[start:end].rstrip()
+        if _SIGNATURE.fullmatch(code):
+            continue
         yield _make(code, start, languages.guess(code[:_MOST_CODE]))
 
 

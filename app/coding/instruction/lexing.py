@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lark import Lark, Token
 
-from app.coding.instruction import vocabulary
+from app.coding.instruction import freeing, vocabulary
 
 STARTS = (
     "renaming",
@@ -17,6 +17,8 @@ STARTS = (
     "taken",
     "optioned",
     "placed",
+    "worded",
+    "orphan",
     "typed",
     "defaulted",
     "returned",
@@ -28,26 +30,7 @@ ENDINGS = (
 _FILE = re.compile(rf"[\w./~-]*[\w-]\.(?:{ENDINGS})|[\w./-]*(?:Dockerfile|Makefile)")
 _GRAMMAR = Path(__file__).with_name("grammar.lark")
 _CJK = re.compile(r"[぀-ヿ㐀-鿿]")
-_LISTED = frozenset({"TYPE", "DEFAULT", "AND", "ALL", "ARTICLE", "OF", "AS", "CALLED", "NUMBER"})
 _ACRONYM = re.compile(r"[A-Z0-9]{2,}")
-_VERBS = frozenset(
-    {
-        "WORD",
-        "CREATE",
-        "CHANGE",
-        "FIX",
-        "EXPLAIN",
-        "TEST",
-        "CONVERT",
-        "TAKES",
-        "RETURNS",
-        "FILLER",
-        "COMPLAINT",
-        "MUST",
-    }
-)
-_NAMED = frozenset({"FUNCTION", "CLASS", "AKA", "CALLED", "RENAMED", "USE", "SCRIPT"})
-_LATIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 @cache
@@ -75,7 +58,7 @@ def cut(prose: str) -> list[Token]:
     tokens = [piece for token in load().lex(prose) for piece in _open(token)]
     is_cjk = is_east_asian(prose)
     tokens = [_correct(token, is_cjk=is_cjk) for token in tokens]
-    tokens = _free_list(_free_names(tokens) if is_cjk else tokens)
+    tokens = freeing.free(tokens, is_cjk=is_cjk)
     return [_settle_pronoun(tokens, place) for place in range(len(tokens))]
 
 
@@ -116,42 +99,6 @@ def _correct(token: Token, *, is_cjk: bool) -> Token:
     return token.update(type=vocabulary.find_kind(meant)) if meant else token
 
 
-def _free_names(tokens: list[Token]) -> list[Token]:
-    """In Chinese and Japanese prose a Latin word next to the word for a function is a name."""
-    freed = []
-    for place, token in enumerate(tokens):
-        around = [*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]]
-        is_word = token.type in _VERBS and vocabulary.is_identifier(str(token))
-        is_name = is_word and any(each.type in _NAMED for each in around)
-        is_name = is_name or (is_word and _belongs(tokens, place))
-        is_name = is_name or (
-            place > 0
-            and tokens[place - 1].type == "PARAMETER"
-            and bool(_LATIN.fullmatch(str(token)))
-        )
-        freed.append(token.update(type="NAME") if is_name else token)
-    return freed
-
-
-def _belongs(tokens: Sequence[Token], place: int) -> bool:
-    """Whether a word is said to be something's: of a module, a file, a class."""
-    before = [each.type for each in tokens[max(0, place - 2) : place]]
-    return len(before) == 2 and before[0] in ("MODULE", "FILENAME", "CLASS") and before[1] == "OF"
-
-
-def _free_list(tokens: list[Token]) -> list[Token]:
-    """After "parameters:" every word is a name, up to the end of the sentence."""
-    freed = []
-    is_list = False
-    for place, token in enumerate(tokens):
-        before = [each.type for each in tokens[max(0, place - 2) : place]]
-        is_list = is_list or before in (["PARAMETER", "COLON"], ["TAKES", "COLON"])
-        is_list = is_list and token.type != "END"
-        is_word = is_list and _LATIN.fullmatch(str(token)) and token.type not in _LISTED
-        freed.append(token.update(type="NAME") if is_word or _is_letter(tokens, place) else token)
-    return freed
-
-
 def _settle_pronoun(tokens: Sequence[Token], place: int) -> Token:
     """ "that" points to something at the start and the end of a clause; elsewhere it joins two."""
     token = tokens[place]
@@ -161,14 +108,3 @@ def _settle_pronoun(tokens: Sequence[Token], place: int) -> Token:
     begins = place == 0 or tokens[place - 1].type == "END"
     points = following in ("END", "COMMA", "CONVERT") or begins
     return token.update(type="PRONOUN" if points else "FILLER")
-
-
-def _is_letter(tokens: Sequence[Token], place: int) -> bool:
-    """ "a" is an article, except where another letter or the end of a list is next to it."""
-    if tokens[place] not in ("a", "A", "i", "I") or place + 1 == len(tokens):
-        return False
-    following = tokens[place + 1]
-    beyond = tokens[place + 2] if place + 2 < len(tokens) else None
-    if following.type in ("AND", "COMMA"):
-        return beyond is not None and (len(beyond) == 1 or beyond.type == "NAME")
-    return following.type in ("RPAR", "END", "EQUAL", "TAKEN")

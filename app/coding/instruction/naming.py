@@ -1,12 +1,14 @@
 """Whose name is whose: the name of the thing asked for, and the names it refers to."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lark import Token
 
-from app.coding.instruction.deciding import Evidence
-from app.coding.instruction.reading import Findings, piece_of
+from app.coding.instruction.evidence import Evidence
+from app.coding.instruction.listing import piece_of
+from app.coding.instruction.reading import Findings
 from app.coding.instruction.signatures import Signature
 from app.coding.instruction.tree import Block, Intent, Piece, Target
 
@@ -36,6 +38,7 @@ def decide(
     if intent == Intent.CREATE:
         return _decide_new(evidence, findings, signatures, [*files, *names])
     named = [*findings.labelled[:1], *names] if intent != Intent.CONVERT else names
+    named = named or [each.name for each in signatures]
     return _pick([*named, *files, *_shown(evidence)], [*named, *files], evidence, intent)
 
 
@@ -54,7 +57,8 @@ def _decide_new(
     taken = {piece.text for piece in used}
     declared = [each.name for each in signatures if not each.is_call]
     named = [findings.named] if findings.named else []
-    options = [*named, *declared, *findings.labelled, *names, *_shown(evidence)]
+    stubs = [] if evidence.code else _shown(evidence)
+    options = [*named, *declared, *stubs, *findings.labelled, *names, *_shown(evidence)]
     fresh = [piece for piece in options if piece.text not in taken]
     own = fresh[0].text if fresh else None
     return _pick(fresh, [piece for piece in used if piece.text != own], evidence, Intent.CREATE)
@@ -62,7 +66,7 @@ def _decide_new(
 
 def _decide_query(evidence: Evidence, names: list[Piece], intent: Intent) -> Named:
     """A query has no name; a table, view or procedure has the one next to its noun."""
-    table = _find_table(evidence)
+    table = _find_table(evidence, is_new=intent == Intent.CREATE)
     if table is not None and intent == Intent.CREATE:
         return Named(table, _unique([piece for piece in names if piece.text != table.text]))
     if table is not None or intent == Intent.TEST:
@@ -70,11 +74,14 @@ def _decide_query(evidence: Evidence, names: list[Piece], intent: Intent) -> Nam
     return _pick([], names, evidence, intent)
 
 
-def _find_table(evidence: Evidence) -> Piece | None:
-    """The name beside a word for something that SQL keeps."""
+def _find_table(evidence: Evidence, *, is_new: bool) -> Piece | None:
+    """The name beside a word for something that SQL keeps; what is new is not read from."""
     tokens = evidence.tokens
     for place, token in enumerate(tokens):
         if token.type not in ("NAME", "WORD", "QUOTED"):
+            continue
+        following = [str(each) for each in tokens[place + 1 : place + 3]]
+        if is_new and (str(tokens[place - 1]).lower() in _READ or _READ.intersection(following)):
             continue
         around = tokens[max(0, place - 3) : place + 3]
         if any(str(each).lower() in _KEPT for each in around):
@@ -82,6 +89,7 @@ def _find_table(evidence: Evidence) -> Piece | None:
     return None
 
 
+_READ = frozenset({"from", "in", "into", "里", "里的", "中", "から", "で", "の"})
 _KEPT = frozenset(
     {
         "view",
@@ -102,6 +110,7 @@ def _names(evidence: Evidence, findings: Findings, intent: Intent) -> list[Piece
     """Identifiers in prose that are no parameters, places or errors."""
     listed = (*findings.parameters, *findings.options, *findings.placeholders)
     excluded = {parameter.name for parameter in listed}
+    excluded |= {parameter.type or "" for parameter in listed}
     excluded |= {findings.renamed.text} if findings.renamed else set()
     tokens = evidence.tokens
     found = []
@@ -125,9 +134,17 @@ def _files(evidence: Evidence, target: Target) -> list[Piece]:
 def _shown(evidence: Evidence) -> list[Piece]:
     """What the code shown defines, where it is one thing."""
     for block in evidence.blocks:
-        if len(block.defines) == 1 and block.language != "sql":
+        if len(block.defines) == 1 and block.language != "sql" and not _is_value(block):
             return [_place(block, block.defines[0])]
     return []
+
+
+def _is_value(block: Block) -> bool:
+    """Whether what a block defines is only a variable with a value."""
+    assigned = re.search(rf"\b{re.escape(block.defines[0])}\b[^=(\n]*=(?!=)(.*)", block.code.text)
+    if assigned is None:
+        return False
+    return not re.search(r"=>|\bfunction\b|\blambda\b", assigned[1])
 
 
 def _place(block: Block, name: str) -> Piece:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.coding.instruction import deciding, reading, signatures
-from app.coding.instruction.deciding import Evidence
+from app.coding.instruction import evidence as facts
+from app.coding.instruction import reading, signatures, vocabulary
+from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.reading import Findings
 from app.coding.instruction.signatures import Signature
 from app.coding.instruction.tree import Block, Intent, Parameter, Piece, Target
@@ -16,6 +17,11 @@ _COLUMN = re.compile(
     r"|(?:decimal|numeric)\(\d+(?:, ?\d+)?\))(?![A-Za-z0-9_])(?P<rest>[^,，、;；。.\n]*)",
     re.IGNORECASE,
 )
+_INLINE = re.compile(
+    r"(?<![\w.<(])(?P<name>[a-z_]\w*)\??: ?(?P<type>(?:str|int|float|bool|string|number|boolean|list|dict|bytes|char|any"
+    r"|double|usize|[iu](?:8|16|32|64)|f32|f64|[A-Z]\w*(?:<[^<>\n]*>)?|list\[\w+\]|&str)(?:\[\])?(?: ?\| ?\w+)*)(?![\w(]| of )"
+    r"(?:(?: ?= ?|, ?default(?:s to|ing to|:)? )(?P<default>[\w.'\"-]+))?"
+)  # "sku: str" outside of brackets
 _DEFAULT = re.compile(
     r"(?:default|默认|デフォルト|既定)(?:值|値)?(?:为|は)?\s*['\"]?([\w.-]+)", re.I
 )
@@ -39,16 +45,25 @@ def choose(
         return ()
     found = [p for each in shown for p in each.parameters]
     if thing.intent == Intent.CREATE:
-        stubs = [block for block in evidence.blocks if deciding.is_stub(block)]
+        stubs = [block for block in evidence.blocks if facts.is_stub(block)]
         found += [p for block in stubs for p in _read_stub(block, findings.language)]
     if thing.target == Target.QUERY:
         found += [*_read_columns(thing.prose), *findings.placeholders]
     if thing.target != Target.CONFIGURATION:
-        found += [*findings.parameters, *findings.typed]
+        found += [*_read_inline(thing), *findings.parameters, *findings.typed]
     if thing.target in (Target.SCRIPT, Target.FUNCTION):
         found += findings.options
     own = thing.name.text if thing.name else None
     return reading.merge([each for each in found if each.name != own])
+
+
+def _read_inline(thing: Thing) -> Iterator[Parameter]:
+    if thing.target not in (Target.FUNCTION, Target.CLASS):
+        return
+    for found in _INLINE.finditer(thing.prose):
+        if vocabulary.find_kind(found["name"]) in (None, "FILLER", "COMPLAINT"):
+            default = found["default"] and found["default"].strip("'\"")
+            yield Parameter(found["name"], found["type"], default, found.span("name"))
 
 
 def _read_stub(block: Block, language: str | None) -> Iterator[Parameter]:

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lark import Token
 from lark import Tree as Syntax
 
 from app.coding.instruction import types, vocabulary
 from app.coding.instruction.islands import Island, end_of
+from app.coding.instruction.listing import NAMES, Listing, piece_of
 from app.coding.instruction.tree import Parameter, Piece
-
-_NAMES = ("NAME", "WORD", "QUOTED", "OPTION", "PLACEHOLDER")
 
 
 @dataclass
@@ -37,19 +35,8 @@ def read(found: Sequence[Island], text: str, language: str | None) -> Findings:
     return findings
 
 
-def piece_of(token: Token) -> Piece:
-    """A token's own text, without quotes, dashes and the sign of a placeholder."""
-    text, start = str(token), int(token.start_pos or 0)
-    if token.type in ("OPTION", "PLACEHOLDER"):
-        bare = text.lstrip("-:@$")
-        return Piece(bare, start + len(text) - len(bare), start + len(text))
-    if token.type == "QUOTED" and not vocabulary.is_identifier(text):
-        return Piece(text[1:-1], start + 1, start + len(text) - 1)
-    return Piece(text, start, start + len(text))
-
-
 def _named_tokens(island: Island) -> list[Token]:
-    return [token for token in island.tokens if token.type in (*_NAMES, "FILENAME")]
+    return [token for token in island.tokens if token.type in (*NAMES, "FILENAME")]
 
 
 def _read_naming(island: Island, text: str, findings: Findings) -> None:
@@ -81,65 +68,6 @@ def _read_return(island: Island, text: str, findings: Findings) -> None:
     findings.returns = findings.returns or piece
 
 
-@dataclass
-class _Listing:
-    """A list of parameters in prose, while it is read: a type before a name is the name's."""
-
-    language: str | None
-    parameters: list[Parameter] = field(default_factory=list)
-    kind: str | None = None
-    waits: bool = True  # for a name: after a cue, a separator, an article or a type
-    closes: bool = False  # a type that comes now is everybody's
-    ends: bool = False  # after a word that cannot be a name: the sentence goes on
-
-    def add(self, token: Token) -> None:
-        kind = token.type
-        if kind in _NAMES:
-            self._add_name(token)
-        elif kind == "TYPE":
-            self._add_type(token)
-        elif kind in ("COMMA", "AND"):
-            self.kind, self.waits = None, True
-        elif kind in ("ARTICLE", "OF", "CALLED", "PARAMETER", "COLON"):
-            self.waits = self.waits or kind in ("CALLED", "PARAMETER")
-        elif kind == "ALL":
-            self.closes = True
-
-    def _add_name(self, token: Token) -> None:
-        if self.ends or not vocabulary.is_identifier(piece_of(token).text.replace("-", "_")):
-            return
-        if self.waits or token.type in ("NAME", "OPTION", "PLACEHOLDER"):
-            spot = piece_of(token)
-            self.parameters.append(Parameter(spot.text, self._spell(self.kind), None, spot.span))
-        else:
-            self.ends = True
-        self.kind, self.waits = None, False
-
-    def _add_type(self, token: Token) -> None:
-        name = (
-            vocabulary.find_value(str(token))
-            if str(token)[0].islower() or not token.isascii()
-            else str(token)
-        )
-        if self.closes:
-            spelt = self._spell(name)
-            self.parameters = [replace(p, type=p.type or spelt) for p in self.parameters]
-            return
-        if self.parameters and not self.waits and self.parameters[-1].type is None:
-            self.set(type=self._spell(name))
-            return
-        self.kind = f"{self.kind}[{name}]" if self.kind and self.waits else name
-        self.waits = True
-
-    def _spell(self, kind: str | None) -> str | None:
-        return types.spell(kind, self.language) if kind else None
-
-    def set(self, **changes: Any) -> None:
-        """Completes the last parameter."""
-        if self.parameters:
-            self.parameters[-1] = replace(self.parameters[-1], **changes)
-
-
 def _read_list(island: Island, text: str, findings: Findings) -> None:
     findings.parameters += _list(island, text, findings.language)
 
@@ -149,11 +77,12 @@ def _read_options(island: Island, text: str, findings: Findings) -> None:
 
 
 def _read_placeholders(island: Island, text: str, findings: Findings) -> None:
-    findings.placeholders += _list(island, text, findings.language)[:1]
+    listed = _list(island, text, findings.language)
+    findings.placeholders += [each for each in listed if text[each.span[0] - 1] in ":@$"]
 
 
 def _list(island: Island, text: str, language: str | None) -> list[Parameter]:
-    listing = _Listing(language)
+    listing = Listing(language)
     for part in island.tree.children:
         child = part.children[0] if isinstance(part, Syntax) and part.data == "part" else part
         if isinstance(child, Token):
@@ -172,7 +101,7 @@ def _read_default(node: Syntax[Token], text: str) -> str:
     return text[start:end].strip("\"'`「」“”‘’『』")
 
 
-def _read_detail(node: Syntax[Token], text: str, listing: _Listing) -> None:
+def _read_detail(node: Syntax[Token], text: str, listing: Listing) -> None:
     tokens = node.scan_values(lambda value: isinstance(value, Token))
     kind = next((token for token in tokens if token.type == "TYPE"), None)
     if kind is not None:
@@ -191,6 +120,51 @@ def merge(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     return tuple(merged.values())
 
 
+def _read_worded(island: Island, text: str, findings: Findings) -> None:
+    """ "a timeout parameter (float, default 30)"."""
+    named = _named_tokens(island)[0]
+    if named.lower() in _ORDINALS:
+        return
+    listing = Listing(findings.language)
+    listing.add(named)
+    for child in island.tree.children:
+        if isinstance(child, Syntax):
+            _read_detail(child, text, listing)
+    findings.parameters += listing.parameters
+
+
+def _read_orphan(island: Island, text: str, findings: Findings) -> None:
+    """A sentence that says the default of the parameter before it."""
+    for found in (findings.parameters, findings.options):
+        if found and found[-1].default is None:
+            found[-1] = replace(found[-1], default=_read_default(island.tree, text))
+            return
+
+
+_ORDINALS = frozenset(
+    {
+        "first",
+        "second",
+        "third",
+        "last",
+        "extra",
+        "additional",
+        "another",
+        "constructor",
+        "function",
+    }
+    | {
+        "single",
+        "named",
+        "positional",
+        "boolean",
+        "string",
+        "integer",
+        "command",
+        "line",
+        "missing",
+    }
+)
 _READERS = {
     "naming": _read_naming,
     "labelled": _read_label,
@@ -199,6 +173,8 @@ _READERS = {
     "taken": _read_list,
     "optioned": _read_options,
     "placed": _read_placeholders,
+    "worded": _read_worded,
+    "orphan": _read_orphan,
     "typed": _read_typed,
     "defaulted": _read_list,
     "returned": _read_return,

@@ -8,8 +8,9 @@ from app.coding.instruction import vocabulary
 from app.coding.instruction.tree import Parameter, Piece
 
 _CALLED = re.compile(
-    r"(?<![A-Za-z0-9_.$])(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)(?P<open>[(（])"
+    r"(?<![A-Za-z0-9_.$])(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)(?:<\w+(?:, ?\w+)*>)?(?P<open>[(（])"
 )
+_MODIFIER = re.compile(r"(?:val|var|this|final|mut|readonly|private|public|_) (?=\w)")
 _BEFORE = re.compile(
     r"(?:(?:public|private|protected|static|async|final|virtual|inline|export|const|fn|func|def|function|void) )*"
     r"(?P<type>[A-Za-z_][\w:]*(?:<[^()\n]{0,60}>)?(?:\[\])?(?: ?[*&]+)?) ?$"
@@ -132,6 +133,8 @@ def _read(text: str, found: re.Match[str], closing: int, language: str | None) -
     inner = text[found.end("open") : closing]
     parts = list(_split(inner, found.end("open")))
     is_call = bool(parts) and all(_LITERAL.match(part) for part, _ in parts)
+    if parts and all(_is_remark(part) for part, _ in parts):
+        return None
     parameters = [_parse(part, start, language) for part, start in parts]
     if not is_call and any(each is None for each in parameters):
         return None
@@ -139,6 +142,20 @@ def _read(text: str, found: re.Match[str], closing: int, language: str | None) -
     returns, start, end = _find_return(text, found.start(), closing + 1)
     kept = () if is_call else tuple(each for each in parameters if each and each.name)
     return Signature(name, kept, returns, is_call, start, end)
+
+
+def _is_remark(part: str) -> bool:
+    """Whether brackets after a name say its type, as in `count (int)`, instead of parameters."""
+    if part == "void":
+        return False
+    return (
+        part in _TYPE_WORDS
+        or part == "T"
+        or (
+            vocabulary.find_kind(part) == "TYPE"
+            or vocabulary.find_kind(part.split()[0]) == "DEFAULT"
+        )
+    )
 
 
 def _split(inner: str, start: int) -> Iterator[tuple[str, int]]:
@@ -159,6 +176,8 @@ def _parse(part: str, start: int, language: str | None) -> Parameter | None:
     """One declared parameter; one without a name for `self` and `*`, None for what is none."""
     if part in _NO_NAMES:
         return Parameter("")
+    while modifier := _MODIFIER.match(part):
+        part, start = part[modifier.end() :], start + modifier.end()
     head, _, default = _cut_default(part)
     found = _NAME_FIRST.match(head) or _TYPE_FIRST.match(head)
     if found is None:

@@ -20,30 +20,33 @@ _LONG = 8
 @dataclass(frozen=True)
 class Vocabulary:
     """The kind of token that each phrase is, in lower case; the type or language that a phrase
-    stands for; the words that are recognized with a typing slip in them."""
+    stands for; the words that are recognized with a typing slip in them, and words that are no
+    slip although they look like one."""
 
     kinds: Mapping[str, str]
     values: Mapping[str, str]
     slips: frozenset[str]
+    sound: frozenset[str]
 
 
 @cache
 def load() -> Vocabulary:
     """All three languages together: instructions mix them."""
     slips: set[str] = set()
+    sound: set[str] = set()
     kinds = {name: "LANGUAGE" for name in languages.NAMES if name not in _CASED}
     values = dict(languages.NAMES)
     for path in sorted(_FOLDER.glob("*.yaml")):
         for kind, phrases in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-            if kind == "SLIPS":
-                slips |= set(phrases)
+            if kind in ("SLIPS", "SOUND"):
+                (slips if kind == "SLIPS" else sound).update(phrases)
                 continue
             if isinstance(phrases, dict):
                 named = {phrase: name for name, each in phrases.items() for phrase in each}
                 values |= {phrase: name for phrase, name in named.items() if name}
                 phrases = named
             kinds = dict.fromkeys(phrases, kind) | kinds
-    return Vocabulary(kinds, values, frozenset(slips))
+    return Vocabulary(kinds, values, frozenset(slips), frozenset(sound))
 
 
 def find_value(phrase: str) -> str:
@@ -62,7 +65,7 @@ def find_kind(phrase: str) -> str | None:
 def correct(word: str) -> str | None:
     """The listed word that a typing slip was meant to be: one edit away, two if it is long."""
     lower = word.lower()
-    if lower in load().kinds or len(word) < _SHORTEST_SLIP:
+    if lower in load().kinds or lower in load().sound or len(word) < _SHORTEST_SLIP:
         return None
     near = ((_count_edits(lower, known), known) for known in load().slips)
     edits, known = min(near)
