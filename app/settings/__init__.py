@@ -5,6 +5,7 @@ from app.settings.load import load
 from app.settings.schema import (
     LOCALES,
     Batches,
+    CodeTemplate,
     Database,
     Fake,
     Limits,
@@ -26,6 +27,7 @@ from app.settings.show import describe, redact
 __all__ = [
     "LOCALES",
     "Batches",
+    "CodeTemplate",
     "Database",
     "Fake",
     "Limits",

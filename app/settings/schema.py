@@ -22,6 +22,14 @@ LogLevel = Annotated[str, OneOf(LOG_LEVELS)]
 Device = Annotated[str, Like(r"auto|cpu|(cpu|cuda):(0|[1-9]\d*)", "auto | cpu | cpu:N | cuda:N")]
 ModelName = Annotated[str, Like(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "A-Z a-z 0-9 . _ : / -")]
 Backend = Annotated[str, OneOf(("autoglm", "fake"), later=("vllm", "openai"))]
+Words = Annotated[
+    str,
+    Like(
+        r"(?s)(?=.*\S)(?:[^$]|\$\$|\$(?:definitions|language|intent|target|name|parameters|returns)(?!\w))*",
+        "text, $definitions $language $intent $target $name $parameters $returns, $$",
+    ),
+]
+CodeGuide = Annotated[str, OneOf(("none", "block", "function"))]
 CodePrompt = Annotated[str, OneOf(("guided", "plain"))]
 Dtype = Annotated[str, OneOf(("auto", "float16", "bfloat16", "float32"))]
 DatabaseUrl = Annotated[
@@ -107,6 +115,17 @@ class Fake(_Checked):
 
 
 @dataclass(frozen=True)
+class CodeTemplate(_Checked):
+    """The operator's own system message of code jobs: for instructions in English, Chinese,
+    Japanese, or for all that have none of their own."""
+
+    all: Words | None = None
+    en: Words | None = None
+    zh: Words | None = None
+    ja: Words | None = None
+
+
+@dataclass(frozen=True)
 class Model(_Checked):
     """One served model: the name a client sends, and the checkpoint behind it."""
 
@@ -119,6 +138,8 @@ class Model(_Checked):
     max_sequences: Count = 64
     cache_tokens: Count | None = None
     code_prompt: CodePrompt = "guided"
+    code_template: CodeTemplate = field(default_factory=CodeTemplate)
+    code_guide: CodeGuide = "none"
     aliases: tuple[ModelName, ...] = ()
     verify: Verify = field(default_factory=Verify)
     fake: Fake = field(default_factory=Fake)

@@ -19,7 +19,7 @@ from app.errors import AutoglmError, StepTimeout, Unavailable
 from app.models import claims, evidence, workers
 from app.models.states import WorkerState
 from app.wire.rows import Evidence, Job
-from app.workers import flower_events, loading, orders, slot
+from app.workers import flower_events, loading, orders, slot, solo
 from app.workers.clerk import Clerk
 from app.workers.coder import Bench, Coder
 from app.workers.context import Context
@@ -158,7 +158,7 @@ class Child:
         model = loading.find(self._context.settings, self._slot.model)
         options = self._context.settings.memory
         bench = Bench(
-            self._context.db, loaded.tokenizer, loaded.max_context, model.code_prompt, options
+            self._context.db, loaded.tokenizer, loaded.max_context, solo.read_form(model), options
         )
         return Coder(bench)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app import settings, text
-from app.coding import memory, pipeline
+from app.coding import answers, instruction, memory, prompts
 from app.coding.instruction import Tree
+from app.coding.prompts import Form
 from app.errors import AutoglmError
 from app.models.database import Database
 from app.text import Tokenizer
@@ -30,7 +31,7 @@ class Bench:
     db: Database
     tokenizer: Tokenizer
     max_context: int | None
-    style: str
+    form: Form
     options: settings.Memory
 
 
@@ -42,6 +43,7 @@ class Draft:
     messages: Messages
     context: dict[str, Any]
     beginning: str = ""  # of the answer, put into the model's mouth
+    shape: str | None = None  # a regular expression that the engine holds the answer to
     first: Result | None = None
 
 
@@ -55,7 +57,7 @@ class Coder:
     def prepare(self, job: Job) -> Order:
         """The engine's order for a code job. Raises AutoglmError as orders.prepare does."""
         draft = self._draft(job)
-        order = self._order(job, draft.messages, draft.beginning)
+        order = self._order(job, draft)
         self._keep(job, draft)
         return order
 
@@ -66,7 +68,7 @@ class Coder:
         draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
         outcome = _complete(outcome, draft)
         assert outcome.result is not None
-        answer = pipeline.read_answer(outcome.result.text, draft.tree)
+        answer = answers.read(outcome.result.text, draft.tree)
         if answer.fault is not None and draft.first is None:
             again = self._ask_again(job, draft, answer, outcome.result)
             if again is not None:
@@ -77,7 +79,7 @@ class Coder:
         bench = self._bench
         asked: Messages = job.request["messages"]
         words = _find_instruction(asked)
-        tree = pipeline.parse_instruction(words)
+        tree = instruction.parse(words)
         turns, dropped = self._choose_turns(job, asked)
         repeated = [message for turn in turns for message in _repeat(turn)]
         choice = memory.choose(
@@ -88,10 +90,13 @@ class Coder:
             count=lambda code: len(bench.tokenizer.encode(code)),
             budget=bench.options.context_tokens,
         )
-        messages = pipeline.compose(tree, choice.used, repeated, asked, style=bench.style)
+        messages = prompts.compose(tree, choice.used, repeated, asked, form=bench.form)
         used = {"used": len(turns), "dropped": dropped}
-        beginning = pipeline.begin(tree) if bench.style == "plain" else ""
-        return Draft(tree, messages, {"symbols": choice.as_json(), "turns": used}, beginning)
+        is_held = "guided" in job.request.get("sampling", {})  # by a guide of the client's own
+        beginning = "" if is_held else prompts.begin(tree, bench.form)
+        shape = None if is_held else prompts.shape(tree, bench.form)
+        context = {"symbols": choice.as_json(), "turns": used}
+        return Draft(tree, messages, context, beginning, shape)
 
     def _scope(self, job: Job) -> memory.Scope:
         days = self._bench.options.days
@@ -119,10 +124,13 @@ class Coder:
         used = bench.tokenizer.count(asked) + answer + bench.options.context_tokens
         return bench.max_context - used
 
-    def _order(self, job: Job, messages: Messages, beginning: str) -> Order:
+    def _order(self, job: Job, draft: Draft) -> Order:
         bench = self._bench
         text.refuse_huge(bench.tokenizer, job.request, bench.max_context)
-        return orders.make(bench.tokenizer, job, bench.max_context, messages, beginning)
+        order = orders.make(
+            bench.tokenizer, job, bench.max_context, draft.messages, draft.beginning
+        )
+        return orders.hold(order, draft.shape) if draft.shape else order
 
     def _keep(self, job: Job, draft: Draft) -> None:
         while len(self._drafts) >= _MOST_DRAFTS:  # of jobs that were cancelled or given back
@@ -130,18 +138,18 @@ class Coder:
         self._drafts[job.id, job.attempt] = draft
 
     def _ask_again(
-        self, job: Job, draft: Draft, answer: pipeline.Answer, result: Result
+        self, job: Job, draft: Draft, answer: answers.Answer, result: Result
     ) -> Order | None:
         """None where the longer conversation does not fit: then the first answer stands."""
-        messages = pipeline.compose_again(draft.tree, draft.messages, answer)
+        messages = prompts.compose_again(draft.tree, draft.messages, answer)
         try:
-            order = self._order(job, messages, draft.beginning)
+            order = self._order(job, replace(draft, messages=messages))
         except AutoglmError:
             return None
         self._keep(job, replace(draft, messages=messages, first=result))
         return replace(order, request=replace(order.request, id=f"{order.request.id}:again"))
 
-    def _finish(self, job: Job, outcome: Outcome, draft: Draft, answer: pipeline.Answer) -> Outcome:
+    def _finish(self, job: Job, outcome: Outcome, draft: Draft, answer: answers.Answer) -> Outcome:
         assert outcome.result is not None
         coding = {
             **answer.as_json(),
@@ -152,7 +160,7 @@ class Coder:
         result = replace(_add_up(outcome.result, draft.first), coding=coding)
         return replace(outcome, result=result, memo=self._make_memo(job, answer))
 
-    def _make_memo(self, job: Job, answer: pipeline.Answer) -> Memo | None:
+    def _make_memo(self, job: Job, answer: answers.Answer) -> Memo | None:
         scope = job.request.get("scope")
         if not answer.symbols or (job.session_id is None and scope is None):
             return None

@@ -126,6 +126,12 @@ def make(
     return Order(job, request)
 
 
+def hold(order: Order, pattern: str) -> Order:
+    """The order whose whole answer must match a regular expression."""
+    sampling = replace(order.request.sampling, guided=Guide(GuideKind.REGEX, pattern))
+    return replace(order, request=replace(order.request, sampling=sampling))
+
+
 def _read_instructions(job: Job) -> Messages:
     """What a response was told beside its input; later turns of its session do not see it."""
     told = job.request.get("instructions")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app import settings, text
-from app.coding import pipeline
+from app.coding import instruction, prompts
+from app.coding.prompts import Form
 from app.inference.engine import FinishReason, Output
 from app.models import claims, jobs, sessions, symbols
 from app.models.database import Database
@@ -27,7 +28,11 @@ class Desk:
 
     def __init__(self, db: Database, **changes: Any) -> None:
         options = settings.Memory(**changes.pop("options", {}))
-        fields: dict[str, Any] = {"max_context": 4000, "style": "plain", "options": options}
+        fields: dict[str, Any] = {
+            "max_context": 4000,
+            "form": Form(style="plain"),
+            "options": options,
+        }
         self.db = db
         self.coder = Coder(Bench(db, text.Bytes(), **(fields | changes)))
         self.holder = makers.add_worker(db)
@@ -44,8 +49,8 @@ class Desk:
     def answer(self, job: Job, *answers: str) -> None:
         """The engine gives what follows on the beginning that the prompt ends with."""
         order = self.coder.prepare(job)
-        asked = pipeline.parse_instruction(job.request["messages"][-1]["content"])
-        beginning = pipeline.begin(asked)
+        asked = instruction.parse(job.request["messages"][-1]["content"])
+        beginning = prompts.begin(asked, Form(style="plain"))
         for answer in answers:
             self.prompts.append(bytes(order.request.prompt).decode())
             output = Output(

@@ -1,10 +1,12 @@
 """The steps of the code pipeline, without a model: compose, extract, check, ask again, choose."""
 
+import re
 from typing import Any
 
 import pytest
 
-from app.coding import languages, memory, pipeline, symbols, syntax
+from app.coding import answers, languages, memory, pipeline, prompts, symbols, syntax
+from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
 
@@ -46,29 +48,29 @@ GOOD = "def double(x):\n    return 2 * x"
     ],
 )
 def test_code_is_taken_out_of_an_answer(text: str, code: str | None, language: str | None):
-    answer = pipeline.read_answer(text, pipeline.parse_instruction("do it"))
+    answer = answers.read(text, pipeline.parse_instruction("do it"))
 
     assert (answer.code, answer.language) == (code, language)
 
 
 def test_what_an_answer_defines_and_its_check_are_in_the_result():
-    shown = pipeline.read_answer(GOOD, pipeline.parse_instruction("double")).as_json()
+    shown = answers.read(GOOD, pipeline.parse_instruction("double")).as_json()
 
     assert [(s["name"], s["signature"]) for s in shown["symbols"]] == [("double", "double(x)")]
     assert shown["checks"] == [{"name": "syntax", "state": "passed", "fault": None}]
 
 
 def test_a_fault_names_its_line_and_leaves_no_symbol():
-    answer = pipeline.read_answer("def f(x):\n    return x +", pipeline.parse_instruction("f"))
+    answer = answers.read("def f(x):\n    return x +", pipeline.parse_instruction("f"))
 
     assert answer.fault is not None
     assert (answer.fault.line, answer.symbols, answer.is_sound) == (2, (), False)
 
 
 def test_a_wrong_answer_is_asked_for_again_once_with_the_error():
-    asked: list[pipeline.Messages] = []
+    asked: list[prompts.Messages] = []
 
-    def generate(messages: pipeline.Messages) -> str:
+    def generate(messages: prompts.Messages) -> str:
         asked.append(messages)
         return "def f(:" if len(asked) == 1 else GOOD
 
@@ -81,9 +83,9 @@ def test_a_wrong_answer_is_asked_for_again_once_with_the_error():
 
 
 def test_nobody_is_asked_a_third_time():
-    answers = iter(["def f(:", "def g(:"])
+    replies = iter(["def f(:", "def g(:"])
 
-    code = pipeline.generate_code("f", generate=lambda _messages: next(answers))
+    code = pipeline.generate_code("f", generate=lambda _messages: next(replies))
 
     assert code == "def g(:"
 
@@ -98,11 +100,13 @@ def test_known_definitions_stand_in_a_system_message_in_the_instruction_s_langua
     tree = pipeline.parse_instruction(prompt)
     asked = [{"role": "user", "content": prompt}]
 
-    messages = pipeline.compose(tree, [make_symbol(1, "f", GOOD)], [], asked, style="plain")
+    messages = prompts.compose(
+        tree, [make_symbol(1, "f", GOOD)], [], asked, form=Form(style="plain")
+    )
 
     assert messages == [{"role": "system", "content": f"{heading}\n{GOOD}"}, *asked]
-    assert pipeline.compose(tree, [], [], asked, style="plain") == asked
-    assert "python" in pipeline.compose(tree, [], [], asked, style="guided")[0]["content"]
+    assert prompts.compose(tree, [], [], asked, form=Form(style="plain")) == asked
+    assert "python" in prompts.compose(tree, [], [], asked, form=Form())[0]["content"]
 
 
 def choose(text: str, found: list[Symbol], *, budget: int = 100, seen: str = "") -> memory.Choice:
@@ -204,4 +208,47 @@ def test_broken_code_is_found_in_every_language(language: str):
     ],
 )
 def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: str):
-    assert pipeline.begin(pipeline.parse_instruction(prompt)) == beginning
+    assert prompts.begin(pipeline.parse_instruction(prompt), Form(style="plain")) == beginning
+
+
+def test_the_operator_s_words_stand_before_the_instruction_in_its_language():
+    form = Form(
+        words={"zh": "用 $language 写 $name($parameters)。\n$definitions", "all": "Go: $$5"}
+    )
+    asked = [{"role": "user", "content": "x"}]
+    chinese = pipeline.parse_instruction("写一个函数 add，参数 a 和 b")
+    english = pipeline.parse_instruction("Write a function")
+
+    shown = prompts.compose(chinese, [make_symbol(1, "f", GOOD)], [], asked, form=form)
+    other = prompts.compose(english, [], [], asked, form=form)
+
+    assert shown[0]["content"] == f"用 python 写 add(a, b)。\n已有定义：\n{GOOD}"
+    assert other[0]["content"] == "Go: $5"
+
+
+@pytest.mark.parametrize(
+    ("guide", "prompt", "good", "bad"),
+    [
+        ("function", "Write a function add(a, b)", "def add(a, b):\n    return a + b\n", "add = 1"),
+        ("function", "Write a function add(a, b)", "import os\ndef add(a):\n\n    x = 1\n    return x", "def sub(a):\n    return a"),
+        ("block", "写一个 Go 函数 add", "```go\nfunc add() {}\n```", "func add() {}"),
+        ("block", "Refactor it", "```python\nx = 1\n\ny = 2\n```", "```python\n```"),
+    ],
+)  # fmt: skip
+def test_a_guide_holds_the_answer_to_a_shape(guide: str, prompt: str, good: str, bad: str):
+    tree = pipeline.parse_instruction(prompt)
+
+    shape = prompts.shape(tree, Form(style="plain", guide=guide))
+
+    assert shape is not None
+    assert re.fullmatch(shape, good)
+    assert not re.fullmatch(shape, bad)
+    assert prompts.begin(tree, Form(style="plain", guide=guide)) == ""
+
+
+def test_explanations_and_unnamed_functions_are_held_to_nothing():
+    why = pipeline.parse_instruction("Explain this function")
+
+    assert prompts.shape(why, Form(guide="block")) is None
+    assert prompts.shape(why, Form(guide="function")) is None
+    assert prompts.shape(why, Form()) is None

@@ -33,6 +33,11 @@ EXAMPLES = {
     "models.*.backend": "fake",
     "models.*.dtype": "float16",
     "models.*.code_prompt": "plain",
+    **{
+        f"models.*.code_template.{name}": "Be brief. $definitions"
+        for name in ("all", "en", "zh", "ja")
+    },
+    "models.*.code_guide": "block",
     "models.*.verify.manifest": "M.json",
     "worker.host": "gpu1",
     "manifests.private_key_file": "/etc/key.pem",

@@ -21,7 +21,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import WorkerState
 from app.wire.rows import Job, NewJob
-from app.workers import loading, orders
+from app.workers import loading, orders, solo
 from app.workers.coder import Bench, Coder
 from app.workers.orders import Order
 from tools.demo import execute
@@ -49,8 +49,8 @@ class Desk:
         migrate.upgrade(self.db)
         loaded = loading.load(self.model, "cpu")
         self.engine = loaded.engine
-        style, memory = self.model.code_prompt, self.options.memory
-        self.coder = Coder(Bench(self.db, loaded.tokenizer, loaded.max_context, style, memory))
+        form, memory = solo.read_form(self.model), self.options.memory
+        self.coder = Coder(Bench(self.db, loaded.tokenizer, loaded.max_context, form, memory))
         identity = workers.Identity("eval/cpu:0", self.model.name, "eval", 1, 1)
         self.holder, _ = workers.enroll(self.db, identity, max_attempts=3)
         workers.update(self.db, self.holder, state=WorkerState.READY.value)

@@ -1,0 +1,28 @@
+"""The model behind `generate_code(prompt)` where the caller names none."""
+
+import importlib
+from functools import cache
+from typing import Protocol
+
+from app.coding.prompts import Form, Messages
+
+
+class Backend(Protocol):
+    """A model in this process."""
+
+    @property
+    def form(self) -> Form:
+        """How it is spoken to."""
+
+    def answer(self, messages: Messages, *, beginning: str = "", shape: str | None = None) -> str:
+        """Its answer, `beginning` put into its mouth, as the regular expression `shape` wants it."""
+
+
+@cache
+def load() -> Backend:
+    """The first configured model, or the shipped one, loaded once. Raises SettingsError or
+    WeightsError."""
+    # The engine belongs to the workers' rooms, which know this one; importing them from here, and
+    # so torch into every process that parses an instruction, is what the late import avoids.
+    backend: Backend = importlib.import_module("app.workers.solo").load()
+    return backend

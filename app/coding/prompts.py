@@ -1,0 +1,111 @@
+"""What the model is told: the known definitions, how to answer, its own fault."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from string import Template
+from typing import Any
+
+from app import locales
+from app.coding.answers import Answer
+from app.coding.instruction import Intent, Target, Tree
+from app.wire.rows import Symbol
+
+Messages = list[dict[str, Any]]
+_LOCALES = {"en": "en-US", "zh": "zh-CN", "ja": "ja-JP"}
+_USUAL = "python"
+_FUNCTION = r"((import|from) [^\n]+\n)*\n{0,2}(async )?def NAME\([^\n]*\)( -> [^\n]+)?:\n(( {4}[^\n]*)?\n)* {4} *[^ \n][^\n]*\n?"
+_BLOCK = r"```LANGUAGE\n([^`\n][^\n]*\n|\n)+```"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a model is spoken to: the style "plain" or "guided", its operator's own words for the
+    system message by the language of the instruction ("en", "zh", "ja") or for any ("all"), and
+    what its answers are held to."""
+
+    style: str = "guided"
+    words: Mapping[str, str] = field(default_factory=dict)
+    guide: str = "none"  # "block" or "function": the shape that the engine holds the answer to
+
+    def find(self, locale: str) -> str | None:
+        """The operator's words for an instruction in this language."""
+        return self.words.get(locale) or self.words.get("all")
+
+
+def compose(
+    tree: Tree, shown: Sequence[Symbol], turns: Messages, asked: Messages, *, form: Form
+) -> Messages:
+    """The conversation for the model, in the instruction's language: what is known (with style
+    "guided" also how to answer, or the operator's own words), the turns, what is asked now."""
+    own = form.find(tree.locale)
+    parts = [_write(own, tree, shown)] if own else _say_usual(tree, shown, form.style)
+    said = "\n\n".join(part for part in parts if part)
+    system = [{"role": "system", "content": said}] if said else []
+    return [*system, *turns, *asked]
+
+
+def _say_usual(tree: Tree, shown: Sequence[Symbol], style: str) -> list[str]:
+    answer = _say(tree, "coding.answer", language=tree.language or _USUAL)
+    return [*[answer] * (style == "guided"), _list(tree, shown)]
+
+
+def _list(tree: Tree, shown: Sequence[Symbol]) -> str:
+    """The known definitions under their heading; empty if there are none."""
+    heading = _say(tree, "coding.known_definitions")
+    return "\n".join([heading, *(symbol.code for symbol in shown)]) if shown else ""
+
+
+def _write(words: str, tree: Tree, shown: Sequence[Symbol]) -> str:
+    """The operator's words with $definitions, $language, $intent, $target, $name, $parameters and
+    $returns put in; what the instruction leaves open is empty."""
+    values = {
+        "definitions": _list(tree, shown),
+        "language": tree.language or _USUAL,
+        "intent": tree.intent.value,
+        "target": tree.target.value,
+        "name": tree.name.text if tree.name else "",
+        "parameters": ", ".join(parameter.name for parameter in tree.parameters),
+        "returns": tree.returns.text if tree.returns else "",
+    }
+    return Template(words).safe_substitute(values).strip()
+
+
+def begin(tree: Tree, form: Form) -> str:
+    """How the answer must begin where style "plain" and the instruction fix it: the name and the
+    parameters of a new Python function. The model goes on from there; empty where nothing is fixed
+    or a guide says more."""
+    if form.style != "plain" or not _is_new_function(tree) or shape(tree, form):
+        return ""
+    assert tree.name is not None
+    listed = ", ".join(parameter.name for parameter in tree.parameters)
+    return f"def {tree.name.text}({listed}" if tree.parameters else f"def {tree.name.text}("
+
+
+def _is_new_function(tree: Tree) -> bool:
+    is_new = tree.intent == Intent.CREATE and tree.target == Target.FUNCTION
+    return is_new and tree.language in (None, _USUAL) and tree.name is not None
+
+
+def shape(tree: Tree, form: Form) -> str | None:
+    """The regular expression that the whole answer must match, if the model's guide and the
+    instruction allow one: a Python function of the given name, or one fenced block of code."""
+    if form.guide == "function" and _is_new_function(tree):
+        assert tree.name is not None
+        return _FUNCTION.replace("NAME", re.escape(tree.name.text))
+    if form.guide == "block" and tree.intent != Intent.EXPLAIN:
+        return _BLOCK.replace("LANGUAGE", re.escape(tree.language or _USUAL))
+    return None
+
+
+def compose_again(tree: Tree, messages: Messages, answer: Answer) -> Messages:
+    """The conversation that shows the model its own fault."""
+    assert answer.fault is not None
+    wrong = {"role": "assistant", "content": answer.text}
+    fault = answer.fault
+    words = _say(tree, "coding.ask_again", line=fault.line, reason=fault.reason)
+    return [*messages, wrong, {"role": "user", "content": words}]
+
+
+def _say(tree: Tree, key: str, **values: Any) -> str:
+    return locales.message(key, _LOCALES[tree.locale], **values)
