@@ -17,7 +17,7 @@ from app import settings
 from app.stack import ports
 
 _START_SECONDS = 180.0
-_POLL_SECONDS = 0.1  # every poll takes time from the engine on a small machine
+_POLL_SECONDS = 0.5  # the seconds are the server's own; a poll takes time from a CPU engine
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from bench import children, choices, rounds, shapes, workloads
 SHARES = {
     "generate": {"mixed": 1 / 16, "short": 1 / 16, "shared": 1 / 16, "long": 1 / 8},
     "static": {"mixed": 1 / 4, "short": 1 / 4, "shared": 1 / 2, "long": 1 / 4},
-    "transformers_cb": {"mixed": 1 / 2, "short": 1 / 2, "shared": 1, "long": 1 / 4},
+    "transformers_cb": {"mixed": 1 / 4, "short": 1 / 2, "shared": 1 / 2, "long": 1 / 4},
     "vllm": {"mixed": 1 / 2, "short": 1, "shared": 1, "long": 1 / 4},
 }
 

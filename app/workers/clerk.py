@@ -23,6 +23,7 @@ from app.workers.tally import Tally
 from app.workers.tray import Ended, Tray
 
 LOOK_SECONDS = 0.05  # how often the backlog is looked at while there is room
+_EMPTY_SECONDS = 0.1  # the same after a look that found nothing, while the engine has work
 _CANCEL_SECONDS = 0.25
 _STREAM_SECONDS = 0.1  # how often the text of streamed jobs is stored
 _RETRY_SECONDS = 0.5
@@ -53,6 +54,7 @@ class Clerk:
         self.judge = Judge(prepare)
         self._wake = threading.Event()
         self._checked_at = 0.0
+        self._empty_at = -_EMPTY_SECONDS
         self._streamed_at = 0.0
         self._claim_failed = False
         self._near = ""  # the place of the last line that was claimed
@@ -204,12 +206,15 @@ class Clerk:
 
     def _claim(self) -> None:
         self._return_unknown()
+        if time.monotonic() - self._empty_at < _EMPTY_SECONDS and self.tray.running():
+            return
         number, asked_at, may_isolate = self.tray.want()
         if number == 0:
             self._claim_urgent(asked_at)
             return
         number = backlog.fair_share(self._db, self._model, number)
         if number == 0:
+            self._empty_at = time.monotonic()
             self.tray.put_claimed([], asked_at)
             return
         self._take(number, asked_at, may_isolate)
