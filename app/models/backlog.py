@@ -1,4 +1,6 @@
-"""A look at the backlog that takes no lock: workers ask many times a second."""
+"""A look at the backlog that takes no lock: workers ask many times a second, beside an engine that
+wants their core, so that statements are built once.
+"""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -8,14 +10,30 @@ from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
 
+_MODEL, _LIMIT = sa.bindparam("model", type_=sa.String), sa.bindparam("limit", type_=sa.Integer)
+_QUEUED = (
+    sa.select(jobs.c.seq)
+    .where(jobs.c.model == _MODEL, jobs.c.state == JobState.QUEUED, jobs.c.held == sa.false())
+    .limit(_LIMIT)
+)
+_COUNT_QUEUED = sa.select(sa.func.count()).select_from(_QUEUED.subquery())
+_COUNT_READY = (
+    sa.select(sa.func.count())
+    .select_from(workers)
+    .where(workers.c.model == _MODEL, workers.c.state == WorkerState.READY)
+)
+
 
 def fair_share(db: Database, model: str, wanted: int) -> int:
     """How many jobs one worker should claim of those queued for `model`: at most `wanted`, and no
     more than leaves the same for each other ready worker, so that a small batch uses every device.
     0 if nothing is queued."""
     with db.read() as tx:
+        if tx.execute(_QUEUED, {"model": model, "limit": 1}).first() is None:
+            return 0
         ready = max(1, _count_ready(tx, model))
-        queued = _count_queued(tx, model, limit=wanted * ready)
+        asked = {"model": model, "limit": wanted * ready}
+        queued: int = tx.execute(_COUNT_QUEUED, asked).scalar_one()
     return min(wanted, -(-queued // ready))
 
 
@@ -34,16 +52,5 @@ def count_ready(db: Database, model: str) -> int:
 
 
 def _count_ready(tx: Connection, model: str) -> int:
-    ready = (workers.c.model == model, workers.c.state == WorkerState.READY)
-    counting = sa.select(sa.func.count()).select_from(workers).where(*ready)
-    return tx.execute(counting).scalar_one()
-
-
-def _count_queued(tx: Connection, model: str, limit: int) -> int:
-    queued = (
-        jobs.c.model == model,
-        jobs.c.state == JobState.QUEUED,
-        jobs.c.held == sa.false(),
-    )
-    bounded = sa.select(jobs.c.seq).where(*queued).limit(limit).subquery()
-    return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()
+    ready: int = tx.execute(_COUNT_READY, {"model": model}).scalar_one()
+    return ready

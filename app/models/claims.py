@@ -218,11 +218,15 @@ def _find_ended(tx: Connection, batch_ids: set[str]) -> frozenset[str]:
     return frozenset(tx.execute(ended).scalars()) if batch_ids else frozenset()
 
 
+_WANTED = sa.select(jobs.c.id).where(
+    jobs.c.id.in_(sa.bindparam("ids", expanding=True)), ~jobs.c.cancel_requested
+)
+
+
 def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
     """Which of these running jobs their clients want stopped, or have deleted."""
     with db.read() as tx:
-        wanted = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), ~jobs.c.cancel_requested)
-        return set(job_ids).difference(tx.execute(wanted).scalars())
+        return set(job_ids).difference(tx.execute(_WANTED, {"ids": list(job_ids)}).scalars())
 
 
 def release_unknown(db: Database, holder: Holder, known: Sequence[tuple[str, int]]) -> int:
