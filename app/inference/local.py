@@ -15,6 +15,7 @@ from app.inference import (
     deltas,
     engine,
     guided,
+    places,
     runner,
     scheduler,
     trails,
@@ -44,7 +45,7 @@ def build(  # noqa: PLR0913 - the last two are for tests and measurements
     Raises WeightsError: `unsupported_architecture`, `load_failed`, `no_cache_memory`."""
     if threads:
         torch.set_num_threads(threads)
-    place = find_device(device)
+    place = places.find_device(device)
     capacity.limit_memory(place, model.memory_fraction)
     loaded = checkpoint.load(model, place)
     limits = scheduler.Limits(model.max_sequences, token_budget or TOKEN_BUDGETS[place.type])
@@ -57,21 +58,6 @@ def build(  # noqa: PLR0913 - the last two are for tests and measurements
         "engine": f"autoglm/{app.__version__}",
     }
     return Local(loaded, model, limits, provenance, share_prefixes=share_prefixes)
-
-
-def find_device(name: str) -> torch.device:
-    """The torch device of a slot's device. A process that sees one GPU calls it cuda:0, whatever
-    its number on the machine; "cpu:1" is the second worker on the same CPU."""
-    kind, _, number = name.partition(":")
-    if kind == "cuda":
-        is_visible = int(number or 0) < torch.cuda.device_count()
-        return torch.device("cuda", int(number or 0) if is_visible else 0)
-    return torch.device("cpu")
-
-
-def works_beside(device: torch.device) -> bool:
-    """Whether `device` computes while this CPU plans: then steps overlap."""
-    return device.type != "cpu"
 
 
 class Local:
@@ -95,7 +81,7 @@ class Local:
         self._runner = runner.Runner(loaded.model, attention.build_cache(shape, num_blocks))
         pool = blocks.Pool(num_blocks)
         self._scheduler = scheduler.Scheduler(pool, limits, is_sharing=share_prefixes)
-        self._overlaps = works_beside(shape.device)
+        self._overlaps = places.works_beside(shape.device)
         self._flight: runner.Flight | None = None
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()

@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from app.inference import checkpoint, local, randoms
+from app.inference import checkpoint, local, places, randoms
 from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
@@ -22,7 +22,7 @@ def _one_thread():
 @pytest.fixture
 def overlapping(monkeypatch):
     """Steps overlap, as on a GPU."""
-    monkeypatch.setattr(local, "works_beside", lambda device: True)
+    monkeypatch.setattr(places, "works_beside", lambda device: True)
 
 
 @pytest.fixture(scope="module", params=checkpoint.ARCHITECTURES)

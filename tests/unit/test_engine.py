@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from app.errors import EngineError
-from app.inference import backends, choices, local, randoms
+from app.inference import backends, choices, places, randoms
 from app.inference.engine import Delta, FinishReason, Output, Request, Sampling
 from app.settings import schema
 
@@ -15,7 +15,7 @@ from app.settings import schema
 @pytest.fixture(params=[False, True], ids=["in turn", "overlapping"], autouse=True)
 def _overlap(request, monkeypatch):
     """Steps overlap on a GPU; what they compute is the same on any device."""
-    monkeypatch.setattr(local, "works_beside", lambda device: request.param)
+    monkeypatch.setattr(places, "works_beside", lambda device: request.param)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from app.inference import checkpoint, choices, local, randoms, scheduler
+from app.inference import checkpoint, choices, local, places, randoms, scheduler
 from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
@@ -15,7 +15,7 @@ POISON = 300  # a token of the model that the byte tokenizer never makes
 @pytest.fixture(params=[False, True], ids=["in turn", "overlapping"], autouse=True)
 def _overlap(request, monkeypatch):
     """Steps overlap on a GPU; what they compute is the same on any device."""
-    monkeypatch.setattr(local, "works_beside", lambda device: request.param)
+    monkeypatch.setattr(places, "works_beside", lambda device: request.param)
 
 
 @pytest.fixture(scope="module")

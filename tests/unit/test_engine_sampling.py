@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from app.inference import checkpoint, choices, local, randoms, scheduler
+from app.inference import checkpoint, choices, local, places, randoms, scheduler
 from app.inference.engine import Output, Request, Sampling
 from app.settings import schema
 
@@ -23,7 +23,7 @@ KINDS = [
 @pytest.fixture(params=[False, True], ids=["in turn", "overlapping"], autouse=True)
 def _overlap(request, monkeypatch):
     """Steps overlap on a GPU; what they compute is the same on any device."""
-    monkeypatch.setattr(local, "works_beside", lambda device: request.param)
+    monkeypatch.setattr(places, "works_beside", lambda device: request.param)
 
 
 @pytest.fixture(scope="module")

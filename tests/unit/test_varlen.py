@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch.nn.attention import varlen as torch_varlen
 
-from app.inference import attention, checkpoint, graphs, local, randoms, scheduler, sdpa, varlen
+from app.inference import (
+    attention,
+    checkpoint,
+    graphs,
+    local,
+    places,
+    randoms,
+    scheduler,
+    sdpa,
+    varlen,
+)
 from app.inference.engine import Request, Sampling
 from app.inference.sequences import Chunk, Sequence
 from app.settings import schema
@@ -122,7 +132,7 @@ def test_recorded_steps_give_the_tokens_of_plain_ones(monkeypatch, tmp_path, ove
     monkeypatch.setattr(
         graphs, "build", lambda model, cache: graphs.Graphs(model, cache, tape.record)
     )
-    monkeypatch.setattr(local, "works_beside", lambda device: overlaps)
+    monkeypatch.setattr(places, "works_beside", lambda device: overlaps)
 
     assert _generate(loaded, requests) == expected
     assert 1 < tape.recorded < tape.replayed / 3
