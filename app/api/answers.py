@@ -146,13 +146,50 @@ class FileObject(BaseModel):
     status_details: str | None
 
 
+class RequestCounts(BaseModel):
+    """Lines of a batch; those that expired or were cancelled count as failed."""
+
+    total: int
+    completed: int
+    failed: int
+
+
 class BatchObject(BaseModel):
-    """OpenAI's batch object."""
+    """OpenAI's batch object; from `paused` on fields of ours. Times are Unix seconds."""
 
     id: str
     object: Literal["batch"]
     endpoint: str
-    status: str
+    model: str | None
+    errors: dict[str, Any] | None
+    input_file_id: str
+    completion_window: str
+    status: Literal[
+        "validating",
+        "failed",
+        "in_progress",
+        "finalizing",
+        "completed",
+        "expired",
+        "cancelling",
+        "cancelled",
+    ]
+    output_file_id: str | None
+    error_file_id: str | None
+    created_at: int
+    in_progress_at: int | None
+    expires_at: int | None
+    finalizing_at: int | None
+    completed_at: int | None
+    failed_at: int | None
+    expired_at: int | None
+    cancelling_at: int | None
+    cancelled_at: int | None
+    request_counts: RequestCounts
+    usage: dict[str, Any]
+    metadata: dict[str, str] | None
+    paused: bool
+    retried_from: str | None
     model_config = ConfigDict(extra="allow")
 
 
@@ -187,8 +224,16 @@ class ResponseObject(BaseModel):
     object: Literal["response"]
     created_at: float
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+    background: bool
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    instructions: str | None
+    metadata: dict[str, str]
     model: str
     output: list[dict[str, Any]]
+    previous_response_id: str | None
+    truncation: Literal["auto", "disabled"]
+    usage: dict[str, Any] | None
     model_config = ConfigDict(extra="allow")
 
 
@@ -264,5 +309,14 @@ class HealthObject(BaseModel):
     reasons: list[dict[str, str]] | None = None
 
 
-ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 429, 503), ErrorBody)
+ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 405, 429, 500, 503), ErrorBody)
 """What any route may answer when it refuses or cannot serve."""
+
+CHANGES: ResponseDict = ERRORS | dict.fromkeys((409, 413, 415), ErrorBody)
+"""The same of routes that take bodies and change what is stored."""
+
+WAITS: ResponseDict = CHANGES | dict.fromkeys((499, 504), ErrorBody)
+"""The same of calls that wait for a job; 499 (the client hung up) stands in logs and metrics only."""
+
+CONTENTS: ResponseDict = CHANGES | {416: ErrorBody}
+"""The same of routes that give out bytes."""

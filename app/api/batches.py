@@ -15,7 +15,7 @@ PATH = "/v1/batches"
 WINDOW_SECONDS = {"24h": 24 * 3600}
 
 routes = APIBlueprint(
-    "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+    "batches", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.CHANGES
 )
 
 

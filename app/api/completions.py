@@ -12,7 +12,7 @@ CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 
 routes = APIBlueprint(
-    "completions", __name__, abp_tags=[{"name": "completions"}], abp_responses=answers.ERRORS
+    "completions", __name__, abp_tags=[{"name": "completions"}], abp_responses=answers.WAITS
 )
 
 

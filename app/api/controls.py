@@ -20,7 +20,7 @@ from app.wire.rows import Batch, File, NewBatch
 _FILE_SECONDS = 30 * 24 * 3600
 
 routes = APIBlueprint(
-    "controls", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+    "controls", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.CHANGES
 )
 
 

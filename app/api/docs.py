@@ -11,6 +11,13 @@ from app.wire import flaws
 
 _PAGE = "swagger.swagger"
 _KEYLESS = frozenset(auth.OPEN)
+_STREAMS = (
+    ("/v1/chat/completions", "post"),
+    ("/v1/completions", "post"),
+    ("/v1/responses", "post"),
+    ("/v1/responses/{response_id}", "get"),
+    ("/v1/batches/{batch_id}/results", "get"),
+)  # what may be answered as server-sent events
 
 
 def register(app: OpenAPI) -> None:
@@ -25,6 +32,9 @@ def describe(app: OpenAPI) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if path in _KEYLESS else [{"bearer": []}]
+    for path, method in _STREAMS:
+        shown = found["paths"][path][method]["responses"]["200"]["content"]
+        shown["text/event-stream"] = {"schema": {"type": "string"}}
     return found
 
 

@@ -22,7 +22,9 @@ _NAME_LENGTH = 255
 _SEPARATORS = re.compile(r"[/\\]")
 _BOM = b"\xef\xbb\xbf"
 
-routes = APIBlueprint("files", __name__, abp_tags=[{"name": "files"}], abp_responses=answers.ERRORS)
+routes = APIBlueprint(
+    "files", __name__, abp_tags=[{"name": "files"}], abp_responses=answers.CONTENTS
+)
 
 
 @routes.post(PATH, responses={"200": answers.FileObject})
@@ -110,6 +112,7 @@ def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Respon
 
 def send_stored(found: File) -> flask.Response:
     """A file's bytes; NotFound("file_content_missing") when they are gone."""
+    _ignore_strange_ranges()
     try:
         return flask.send_file(
             (context.current().files_dir / found.path).absolute(),
@@ -120,6 +123,14 @@ def send_stored(found: File) -> flask.Response:
         )
     except FileNotFoundError as error:
         raise NotFound("file_content_missing", param="id", id=found.id) from error
+
+
+def _ignore_strange_ranges() -> None:
+    """A Range that says nothing sensible (bytes=9-2), or asks for several parts at once, is answered
+    with the whole. https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
+    asked = flask.request.range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        flask.request.environ.pop("HTTP_RANGE", None)
 
 
 @routes.delete(f"{PATH}/<file_id>", responses={"200": answers.DeletedObject})

@@ -9,7 +9,7 @@ from app.coding import instruction
 PATH = "/v1/instructions/parse"
 
 routes = APIBlueprint(
-    "instructions", __name__, abp_tags=[{"name": "instructions"}], abp_responses=answers.ERRORS
+    "instructions", __name__, abp_tags=[{"name": "instructions"}], abp_responses=answers.CHANGES
 )
 
 

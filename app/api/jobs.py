@@ -16,7 +16,7 @@ ENDPOINT = "/v1/jobs"
 RETRY_SECONDS = 1  # when a client that does not wait should ask again
 _HOPELESS = ("no_worker", "session_turn_pending")  # for a model that nobody will ever serve
 
-routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=answers.ERRORS)
+routes = APIBlueprint("jobs", __name__, abp_tags=[{"name": "jobs"}], abp_responses=answers.CHANGES)
 
 
 @routes.post(ENDPOINT, responses={"202": answers.JobObject})

@@ -10,7 +10,7 @@ from app.wire import predictions
 PATH = "/predict"
 
 routes = APIBlueprint(
-    "predict", __name__, abp_tags=[{"name": "predict"}], abp_responses=answers.ERRORS
+    "predict", __name__, abp_tags=[{"name": "predict"}], abp_responses=answers.WAITS
 )
 
 

@@ -20,7 +20,7 @@ from app.wire.forecast import Throughput
 BLANK_SECONDS = 5.0  # a space this often while nothing is found, so that nobody hangs up
 
 routes = APIBlueprint(
-    "preflight", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+    "preflight", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.CHANGES
 )
 
 

@@ -26,7 +26,7 @@ PATH = responses.ENDPOINT
 _CANCEL_SECONDS = 5.0  # how long a cancellation waits for the engine to let go
 
 routes = APIBlueprint(
-    "responses", __name__, abp_tags=[{"name": "responses"}], abp_responses=answers.ERRORS
+    "responses", __name__, abp_tags=[{"name": "responses"}], abp_responses=answers.WAITS
 )
 
 

@@ -20,7 +20,7 @@ _PAGE_LINES = 200
 _JSON_LINES = "application/jsonl"
 
 routes = APIBlueprint(
-    "results", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.ERRORS
+    "results", __name__, abp_tags=[{"name": "batches"}], abp_responses=answers.CONTENTS
 )
 
 

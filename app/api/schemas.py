@@ -12,6 +12,10 @@ MAX_PRIORITY = 100
 _MAX_PAGE = 100
 
 Metadata = bodies.Metadata
+UploadPurpose = Literal["batch", "assistants", "fine-tune", "vision", "user_data", "evals"]
+Purpose = (
+    UploadPurpose | Literal["assistants_output", "batch_output", "fine-tune-results"]
+)  # of files that nobody uploads, too
 ScopeName = Annotated[str, Field(min_length=1, max_length=128)]
 ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -81,7 +85,7 @@ class FilePage(_Query):
     limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
     after: ObjectId | None = None
     order: Literal["asc", "desc"] = "desc"
-    purpose: Annotated[str, Field(max_length=64)] | None = None
+    purpose: Purpose | None = None
 
 
 class Wait(_Query):
@@ -212,7 +216,7 @@ class FileForm(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     file: FileStorage
-    purpose: Literal["batch", "assistants", "fine-tune", "vision", "user_data", "evals"]
+    purpose: UploadPurpose
     anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(
         None, alias="expires_after[seconds]"

@@ -10,7 +10,7 @@ from app.wire import objects
 PATH = "/v1/sessions"
 
 routes = APIBlueprint(
-    "sessions", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.ERRORS
+    "sessions", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.CHANGES
 )
 
 

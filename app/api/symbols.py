@@ -17,7 +17,7 @@ PATH = "/v1/sessions/<session_id>/symbols"
 _PIECE = 500
 
 routes = APIBlueprint(
-    "symbols", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.ERRORS
+    "symbols", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.CHANGES
 )
 
 

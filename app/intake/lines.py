@@ -13,6 +13,7 @@ from app.wire import document
 
 MAX_CUSTOM_ID = 64
 _KEPT_PROBLEMS = 1000
+_START_BYTES = 64 * 1024  # of a line that is too long, to look for its custom_id in
 _REQUIRED = ("custom_id", "method", "url", "body")
 _INPUTS = {
     "/v1/completions": ("prompt", "Completions"),
@@ -29,7 +30,7 @@ class BadLine(BadRequest):
 
 
 class RefusedLine(BadRequest):
-    """A line that lax parsers would take and we do not (endless nesting, NaN, a NUL, ...): it
+    """A line that others would take and we do not (endless nesting, NaN, a NUL, too long, ...): it
     fails alone, as a line with a bad body does. `custom_id` is None if it could not be made out."""
 
     @property
@@ -40,10 +41,12 @@ class RefusedLine(BadRequest):
 
 @dataclass(frozen=True)
 class Raw:
-    """One line of a file as it stands there: its number from 1; `content` None if it is too long."""
+    """One line of a file as it stands there: its number from 1; `content` None if it is too long, and
+    then `start` is what it begins with."""
 
     number: int
     content: bytes | None
+    start: bytes = b""
 
 
 def iterate(file: BinaryIO, max_bytes: int) -> Iterator[Raw]:
@@ -53,7 +56,7 @@ def iterate(file: BinaryIO, max_bytes: int) -> Iterator[Raw]:
         number += 1
         if len(content) > max_bytes and not content.endswith(b"\n"):
             _skip_line(file, max_bytes)
-            yield Raw(number, None)
+            yield Raw(number, None, content[:_START_BYTES])
         elif content.strip(b"\xef\xbb\xbf \t\r\n"):
             yield Raw(number, content)
 
@@ -153,7 +156,8 @@ def describe(error: BadLine, number: int | None, locale: str) -> dict[str, Any]:
 def read_record(raw: Raw, limits: Limits) -> dict[str, Any]:
     """The line's JSON object; BadLine otherwise, RefusedLine if the line alone is to fail."""
     if raw.content is None:
-        raise BadLine("line_too_long", limit=limits.max_line_bytes)
+        custom_id = _find_id(raw.start)
+        raise RefusedLine("line_too_long", limit=limits.max_line_bytes, custom_id=custom_id)
     try:
         record = document.loads(raw.content)
     except BadRequest as error:

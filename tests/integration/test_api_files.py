@@ -86,6 +86,10 @@ def test_a_file_name_is_kept_without_folders(api: Api, sent: str, shown: str) ->
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
         ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=9-2", 200, b"0123456789", None),
+        ("bytes=x", 200, b"0123456789", None),
+        ("lines=1-2", 200, b"0123456789", None),
+        ("bytes=0-1,4-5", 200, b"0123456789", None),
     ],
 )
 def test_a_part_of_a_file_can_be_asked_for(

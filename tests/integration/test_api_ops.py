@@ -114,7 +114,25 @@ def test_every_reference_of_the_description_leads_somewhere(api: Api) -> None:
     assert references
     assert references <= set(found["components"]["schemas"])
     errors = found["paths"]["/v1/jobs"]["post"]["responses"]
-    assert {"202", "400", "401", "404", "429", "503"} <= set(errors)
+    assert {"202", "400", "401", "404", "409", "429", "503"} <= set(errors)
+
+
+def test_every_status_of_the_error_table_is_described_somewhere(api: Api) -> None:
+    table = set(
+        re.findall(r"^\| .+? \| (\d{3}) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    operations = [each for path in documented(api)["paths"].values() for each in path.values()]
+
+    described = {status for each in operations for status in each["responses"]}
+
+    assert len(table) >= 12
+    assert table <= described
+
+
+def test_event_streams_are_described(api: Api) -> None:
+    shown = documented(api)["paths"]["/v1/responses"]["post"]["responses"]["200"]["content"]
+
+    assert set(shown) == {"application/json", "text/event-stream"}
 
 
 def test_the_documentation_page_needs_no_internet(api: Api) -> None:

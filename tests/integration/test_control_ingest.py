@@ -286,19 +286,34 @@ def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_tolerated(
     assert makers.reload(context.db, batch).total == 3
 
 
-def test_a_line_over_the_limit_is_named_and_the_next_one_is_read(
+def test_a_line_over_the_limit_fails_alone_and_its_neighbours_run(
     database: Database, tmp_path: Path
 ) -> None:
     limits = settings.Limits(max_line_bytes=300)
     context = inputs.make_context(database, tmp_path, limits=limits)
     long = make_line(2, body_user="x" * 1000)
 
-    problems = refuse(context, make_line(1) + long + b"oops\n")
+    batch = inputs.submit(context, make_line(1) + long + make_line(3))
+    ingest.run(context, batch.id)
 
-    assert [(p["code"], p["line"]) for p in problems] == [
-        ("line_too_long", 2),
-        ("invalid_json_line", 3),
+    found = read_lines(context, batch)
+    assert [(job.custom_id, job.state) for job in found] == [
+        ("c1", "queued"),
+        ("c2", "failed"),
+        ("c3", "queued"),
     ]
+    assert found[1].error == {"code": "line_too_long", "param": None, "values": {"limit": 300}}
+
+
+def test_a_line_over_the_limit_must_have_an_id_of_its_own(
+    database: Database, tmp_path: Path
+) -> None:
+    limits = settings.Limits(max_line_bytes=300)
+    context = inputs.make_context(database, tmp_path, limits=limits)
+
+    (problem,) = refuse(context, make_line(1) + make_line(1, body_user="x" * 1000))
+
+    assert (problem["code"], problem["line"]) == ("duplicate_custom_id", 2)
 
 
 def test_one_request_too_many_fails_the_batch(database: Database, tmp_path: Path) -> None:
