@@ -11,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo up test test-clients check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults soak mutants postgres lock sync clean
+.PHONY: demo up test test-clients check bench bench-tune eval-demo eval-instructions eval-sessions transcripts faults soak mutants pages postgres lock sync clean
 
 demo: $(READY)
 	$(BIN)/autoglm demo
@@ -94,6 +94,9 @@ test-clients: $(READY)
 		echo "== openai $$each"; \
 		PYTHONPATH=var/clients/$$each $(BIN)/pytest -q tests/acceptance/test_openai_*.py || exit 1; \
 	done
+
+pages: $(READY)
+	$(BIN)/python -m tools.pages
 
 lock: $(READY)
 	$(BIN)/python -m tools.lock

@@ -88,6 +88,16 @@ def test_a_file_is_uploaded_processed_listed_read_and_deleted(
         client.files.content(file.id)
 
 
+def test_a_file_of_evals_keeps_its_purpose(service: Stack) -> None:
+    """Uploads may have it, though the client's type of the object does not know it."""
+    with OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as lenient:
+        made = lenient.files.create(file=("a.jsonl", b"{}"), purpose="evals")
+        listed = [file.id for file in lenient.files.list(purpose="evals")]
+
+    assert made.purpose == "evals"
+    assert made.id in listed
+
+
 @pytest.mark.parametrize("purpose", ["assistants", "fine-tune", "vision", "user_data"])
 def test_files_of_other_purposes_never_expire(client: OpenAI, purpose: Any) -> None:
     file = client.files.create(file=("a.txt", b"x"), purpose=purpose)

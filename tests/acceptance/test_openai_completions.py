@@ -111,6 +111,18 @@ def test_a_stream_of_several_choices_brings_the_text_of_each(client: OpenAI) -> 
     }
 
 
+def test_a_streamed_text_has_its_reason_in_the_last_piece_as_openais_servers_send_it(
+    service: Stack,
+) -> None:
+    """The client's own type forbids the null before it, so only its usual, lenient mode reads this."""
+    with OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as lenient:
+        asked: Any = {"model": "fake", "prompt": "hello", "max_tokens": 30, "stream": True}
+        reasons = [chunk.choices[0].finish_reason for chunk in lenient.completions.create(**asked)]
+
+    assert reasons[-1] == "length"
+    assert set(reasons[:-1]) == {None}
+
+
 def test_a_streamed_text_has_the_log_probabilities_of_each_piece(service: Stack) -> None:
     asked = {"model": "fake", "prompt": "hello", "max_tokens": 30, "seed": 3, "logprobs": 1}
     whole = service.post("/v1/completions", asked).json()["choices"][0]

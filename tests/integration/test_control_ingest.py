@@ -302,7 +302,8 @@ def test_a_line_over_the_limit_fails_alone_and_its_neighbours_run(
         ("c2", "failed"),
         ("c3", "queued"),
     ]
-    assert found[1].error == {"code": "line_too_long", "param": None, "values": {"limit": 300}}
+    assert found[1].error
+    assert found[1].error["code"] == "line_too_long"
 
 
 def test_a_line_over_the_limit_must_have_an_id_of_its_own(
