@@ -94,7 +94,7 @@ def test_a_file_of_evals_keeps_its_purpose(service: Stack) -> None:
         made = lenient.files.create(file=("a.jsonl", b"{}"), purpose="evals")
         listed = [file.id for file in lenient.files.list(purpose="evals")]
 
-    assert made.purpose == "evals"
+    assert made.to_dict()["purpose"] == "evals"
     assert made.id in listed
 
 

@@ -111,7 +111,7 @@ def test_a_stream_of_several_choices_brings_the_text_of_each(client: OpenAI) -> 
     }
 
 
-def test_a_streamed_text_has_its_reason_in_the_last_piece_as_openais_servers_send_it(
+def test_a_streamed_text_has_its_reason_in_the_last_piece_only(
     service: Stack,
 ) -> None:
     """The client's own type forbids the null before it, so only its usual, lenient mode reads this."""
