@@ -312,7 +312,7 @@ class HealthObject(BaseModel):
 ERRORS: ResponseDict = dict.fromkeys((400, 401, 404, 405, 429, 500, 503), ErrorBody)
 """What any route may answer when it refuses or cannot serve."""
 
-CHANGES: ResponseDict = ERRORS | dict.fromkeys((409, 413, 415), ErrorBody)
+CHANGES: ResponseDict = ERRORS | dict.fromkeys((409, 413, 415, 507), ErrorBody)
 """The same of routes that take bodies and change what is stored."""
 
 WAITS: ResponseDict = CHANGES | dict.fromkeys((499, 504), ErrorBody)

@@ -42,7 +42,7 @@ def describe(app: OpenAPI) -> dict[str, Any]:
 
 def _drop_impossible(path: str, method: str, operation: dict[str, Any]) -> None:
     """Takes out what the routes beside this one may answer, but this one never does."""
-    never = set() if method == "post" else {"409", "499", "504"}
+    never = set() if method == "post" else {"409", "499", "504", "507"}
     never |= set() if "requestBody" in operation else {"413", "415"}
     never |= set() if path.endswith(_CONTENTS) else {"416"}
     for status in never:
