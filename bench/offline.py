@@ -80,7 +80,8 @@ def _summarize(lines: int, seconds: Sequence[float]) -> dict[str, Any]:
     return {"lines_per_second": round(rate, 2), "seconds": [round(each, 3) for each in seconds]}
 
 
-def _read_options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
+    """What bench.offline and bench.served are asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("lines", type=int, nargs="?", default=128)
     parser.add_argument("--tasks", type=int, default=4)
@@ -91,7 +92,7 @@ def _read_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    asked = _read_options()
+    asked = read_options()
     found = measure(realistic.make(asked.lines, tasks=asked.tasks), asked)
     _TARGET.parent.mkdir(parents=True, exist_ok=True)
     _TARGET.write_text(json.dumps({"asked": vars(asked), "variants": found}, indent=2) + "\n")

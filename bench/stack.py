@@ -22,13 +22,18 @@ _POLL_SECONDS = 0.5  # the seconds are the server's own; a poll takes time from 
 
 @contextlib.contextmanager
 def running(
-    folder: Path, models: dict[str, Any], *, workers: int = 1, database: str | None = None
+    folder: Path,
+    models: dict[str, Any],
+    *,
+    workers: int = 1,
+    database: str | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Iterator[httpx.Client]:
-    """`autoglm up` with these models, without Flower, on SQLite or the database of this URL;
-    yields a client of it."""
+    """`autoglm up` with these models and further options, without Flower, on SQLite or the
+    database of this URL; yields a client of it."""
     config = folder / "config.yaml"
     chosen = {"database": {"url": database}} if database else {}
-    config.write_text(yaml.safe_dump({"models": models} | chosen))
+    config.write_text(yaml.safe_dump({"models": models} | chosen | (options or {})))
     port = ports.find_free()
     where = ("--port", str(port), "--data-dir", str(folder / "data"), "--no-flower")
     devices = ("--devices", "cpu", "--workers", str(workers))

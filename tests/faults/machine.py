@@ -349,6 +349,18 @@ class Service(RuleBasedStateMachine):
         for job in done:
             del agent.held[job.id]
 
+    @precondition(lambda self: self._list_alike())
+    @rule(index=INDEX, state=st.sampled_from(sorted(TERMINAL)))
+    def end_alike(self, index: int, state: JobState) -> None:
+        """A line ends that others wait for."""
+        agent, job = _pick(self._list_alike(), index)
+        claims.settle(self.db, [_conclude(job, state)])
+        del agent.held[job.id]
+
+    def _list_alike(self) -> list[tuple[Agent, Job]]:
+        held = ((agent, job) for agent in self.living for job in agent.held.values())
+        return [(agent, job) for agent, job in held if job.batch_id in self.alike]
+
     @precondition(lambda self: self.ever)
     @rule(
         picks=st.lists(st.tuples(INDEX, st.sampled_from(sorted(TERMINAL))), min_size=1, max_size=3)

@@ -65,11 +65,11 @@ def test_workers_begin_apart_and_each_goes_on_where_it_was(database: Database) -
 
     one = take_near(database, first, 2)
     two = take_near(database, second, 2)
-    one += take_near(database, first, 2, one)
+    one += take_near(database, first, 4, one)
     two += take_near(database, second, 2, two)
 
-    assert begins(one) == "aabb"
-    assert begins(two) in ("ddee", "eeff")  # the middle of the ten that were left
+    assert begins(one) == "aabbcc"
+    assert begins(two) == "ddee"  # from the middle of the ten that were left, and on
 
 
 def test_who_comes_to_the_end_helps_with_what_is_left_and_nothing_is_claimed_twice(
