@@ -20,7 +20,7 @@ from app.coding.instruction import evidence, features, fences, lexing, signature
 from tools.instructions import evaluate, made
 
 SEED = 7
-_TIMES = 4  # fillings of each phrase
+_TIMES = 3  # fillings of each phrase
 _CASE_WEIGHT = 4  # an example counts as much as the fillings of one phrase
 _EPOCHS = 12
 _RUNS = 3  # their weights are averaged: one alone is off by up to two points

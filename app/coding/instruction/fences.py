@@ -32,6 +32,11 @@ _SIGNATURE = re.compile(
     r"|long|bool|String)\b[^{\n]*\([^{\n]*[^{:;\n]"
 )  # without a body it is a part of the sentence
 _TRACEBACK = re.compile(r"^(?P<frames>Traceback \(.*\n(?:[ \t]+\S.*\n?)*)", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^(?:(?:public|private|internal|static|final|abstract|sealed|data|open|override|async|export) )*"
+    r"(?:class|struct|record|interface|enum|fun|func|function|def|module) (?:<[^>]*> )?(?:[\w<>]+\.)?(\w+)",
+    re.MULTILINE,
+)  # of languages that have no parser here
 _MOST_BLOCKS = 50
 _MOST_CODE = 20_000  # characters of one block that are parsed
 
@@ -105,5 +110,8 @@ def _make(code: str, start: int, language: str | None) -> Block:
     if language is None or len(code) > _MOST_CODE:
         return Block(piece, language)
     fault = syntax.find_fault(code, language)
-    defines = tuple(symbol.name for symbol in symbols.extract(code, language) if symbol.is_defined)
+    found = symbols.extract(code, language)
+    defines = tuple(symbol.name for symbol in found if symbol.is_defined)
+    if language not in languages.PARSED:
+        defines = tuple(dict.fromkeys(_DEFINITION.findall(code)))
     return Block(piece, language, defines, fault.line if fault else None)

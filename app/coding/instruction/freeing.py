@@ -7,7 +7,9 @@ from lark import Token
 
 from app.coding.instruction import plain, vocabulary
 
-_LISTED = frozenset(["TYPE", "DEFAULT", "AND", "ALL", "ARTICLE", "OF", "AS", "CALLED", "NUMBER"])
+_LISTED = frozenset(
+    ["TYPE", "DEFAULT", "AND", "ALL", "ARTICLE", "OF", "AS", "CALLED", "NUMBER", "LANGUAGE", "HINT"]
+)
 _VERBS = frozenset(
     [
         "WORD",
@@ -80,11 +82,17 @@ def _free_noun(tokens: Sequence[Token], place: int) -> Token:
     """ "the Config class": a noun with a capital right before another noun."""
     token = tokens[place]
     after = tokens[place + 1].type if place + 1 < len(tokens) else ""
+    if str(token).lower() == "name" and after == "COLON" and _begins(tokens, place):
+        return token.update(type="CALLED")
     if _is_typed(tokens, place):
         return token.update(type="NAME")
     is_name = token.type in ("CONFIGURATION", "QUERY", "TYPE", "COMPLAINT", "CREATE", "TEST")
     is_name = is_name and after == "CLASS" and str(token)[0].isupper() and token.isalpha()
     return token.update(type="NAME") if is_name and token.isascii() else token
+
+
+def _begins(tokens: Sequence[Token], place: int) -> bool:
+    return place == 0 or tokens[place - 1].type == "END"
 
 
 def _is_typed(tokens: Sequence[Token], place: int) -> bool:
@@ -105,6 +113,7 @@ def _free_names(tokens: list[Token]) -> list[Token]:
         is_name = is_word and any(each.type in _NAMED for each in around)
         is_name = is_name or (is_word and _belongs(tokens, place))
         is_name = is_name or (token.type == "WORD" and _is_marked(tokens, place))
+        is_name = is_name or _is_parameter(tokens, place)
         is_name = is_name or (
             place > 0
             and tokens[place - 1].type == "PARAMETER"
@@ -114,6 +123,14 @@ def _free_names(tokens: list[Token]) -> list[Token]:
     return freed
 
 
+def _is_parameter(tokens: Sequence[Token], place: int) -> bool:
+    """ "新增 fields 参数": an English word for parameters beside a Chinese or Japanese one."""
+    if tokens[place].type != "PARAMETER" or not tokens[place].isascii():
+        return False
+    after = tokens[place + 1] if place + 1 < len(tokens) else None
+    return after is not None and after.type == "PARAMETER" and not after.isascii()
+
+
 def _is_marked(tokens: Sequence[Token], place: int) -> bool:
     """Whether a particle makes this Latin word a subject, an object or an owner."""
     word = str(tokens[place])
@@ -121,7 +138,8 @@ def _is_marked(tokens: Sequence[Token], place: int) -> bool:
         return False
     before = str(tokens[place - 1]) if place else ""
     after = str(tokens[place + 1]) if place + 1 < len(tokens) else ""
-    return after in _AFTER or before in _BEFORE
+    is_made = place > 0 and tokens[place - 1].type == "CREATE" and after in "，,。："
+    return after in _AFTER or before in _BEFORE or is_made
 
 
 def _belongs(tokens: Sequence[Token], place: int) -> bool:

@@ -1,5 +1,6 @@
 """Finds the islands of meaning in a list of tokens: the longest one at each place, left to right."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,9 @@ from lark.exceptions import LarkError
 from app.coding.instruction import lexing
 
 _MOST_TOKENS = 60  # of one island: bounds the work on endless lists
+_MOST_WORDS = 30  # of one clause
+_CLOSING = frozenset({"END", "RETURNS", "CREATE", "USE"})
+_HAN = re.compile(r"[぀-ヿ㐀-鿿]")
 _MOST_ENDS = 5  # that are tried
 
 
@@ -42,7 +46,28 @@ class Island:
 
 def find(tokens: Sequence[Token]) -> list[Island]:
     """Islands that do not overlap."""
-    return list(_iterate(tokens))
+    return list(_iterate(_thin(tokens)))
+
+
+def _thin(tokens: Sequence[Token]) -> list[Token]:
+    """Without the characters of Chinese and Japanese words that nobody listed, where parameters are
+    told: what a parameter is for stands there, around its name."""
+    thinned = []
+    tells = False
+    for place, token in enumerate(tokens):
+        tells = (tells or token.type in ("TAKES", "PARAMETER")) and token.type not in _CLOSING
+        is_noise = token.type == "OTHER" and _HAN.match(token) is not None
+        if not (is_noise and (tells or _is_taken(tokens, place))):
+            thinned.append(token)
+    return thinned
+
+
+def _is_taken(tokens: Sequence[Token], place: int) -> bool:
+    """Whether the clause ends in a Japanese word for taking."""
+    for token in tokens[place : place + _MOST_WORDS]:
+        if token.type in ("TAKEN", *_CLOSING):
+            return token.type == "TAKEN"
+    return False
 
 
 def _iterate(tokens: Sequence[Token]) -> Iterator[Island]:

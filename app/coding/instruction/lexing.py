@@ -19,6 +19,7 @@ STARTS = (
     "placed",
     "worded",
     "orphan",
+    "reset",
     "typed",
     "defaulted",
     "returned",

@@ -8,6 +8,7 @@ from lark import Token
 from app.coding.instruction import types, vocabulary
 from app.coding.instruction.tree import Parameter, Piece
 
+_BOTH = frozenset({"两个", "三个", "2つの", "二つの"})  # "x 和 y 两个整数"
 NAMES = ("NAME", "WORD", "QUOTED", "OPTION", "PLACEHOLDER")
 
 
@@ -41,6 +42,8 @@ class Listing:
             self._add_type(token)
         elif kind in ("COMMA", "AND"):
             self.kind, self.waits = None, True
+        elif kind == "ARTICLE" and str(token) in _BOTH and self.parameters:
+            self.closes = True
         elif kind in ("ARTICLE", "OF", "CALLED", "PARAMETER", "COLON"):
             self.waits = self.waits or kind in ("CALLED", "PARAMETER")
         elif kind == "ALL":

@@ -36,7 +36,7 @@ def decide(
     if target == Target.QUERY:
         return _decide_query(evidence, names, intent)
     if intent == Intent.CREATE:
-        return _decide_new(evidence, findings, signatures, [*files, *names])
+        return _decide_new(evidence, findings, signatures, [*files, *names], target)
     named = [*findings.labelled[:1], *names] if intent != Intent.CONVERT else names
     named = named or [each.name for each in signatures]
     return _pick([*named, *files, *_shown(evidence)], [*named, *files], evidence, intent)
@@ -51,13 +51,19 @@ def _pick(names: list[Piece], references: list[Piece], evidence: Evidence, inten
 
 
 def _decide_new(
-    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], names: list[Piece]
+    evidence: Evidence,
+    findings: Findings,
+    signatures: Sequence[Signature],
+    names: list[Piece],
+    target: Target,
 ) -> Named:
     used = _find_used(evidence.tokens)
     taken = {piece.text for piece in used}
     declared = [each.name for each in signatures if not each.is_call]
     named = [findings.named] if findings.named else []
     stubs = [] if evidence.code else _shown(evidence)
+    if target == Target.CLASS and not any(each.parameters for each in signatures):
+        declared, stubs = [], [*stubs, *findings.labelled, *declared]  # its methods
     options = [*named, *declared, *stubs, *findings.labelled, *names, *_shown(evidence)]
     fresh = [piece for piece in options if piece.text not in taken]
     own = fresh[0].text if fresh else None
@@ -78,15 +84,40 @@ def _find_table(evidence: Evidence, *, is_new: bool) -> Piece | None:
     """The name beside a word for something that SQL keeps; what is new is not read from."""
     tokens = evidence.tokens
     for place, token in enumerate(tokens):
-        if token.type not in ("NAME", "WORD", "QUOTED"):
+        if token.type not in ("NAME", "WORD", "QUOTED") or str(token).lower() in _KEPT:
             continue
         following = [str(each) for each in tokens[place + 1 : place + 3]]
         if is_new and (str(tokens[place - 1]).lower() in _READ or _READ.intersection(following)):
             continue
         around = tokens[max(0, place - 3) : place + 3]
-        if any(str(each).lower() in _KEPT for each in around):
+        kept = {str(each).lower() for each in around} & _KEPT
+        if kept - _TABLES or (kept and (not is_new or _is_made(tokens, place))):
             return piece_of(token)
     return None
+
+
+def _is_made(tokens: Sequence[Token], place: int) -> bool:
+    """Whether a table is to be made, not only read."""
+    near = (str(each).lower() for each in tokens[max(0, place - 7) : place + 7])
+    return any(word in _MAKING or word.startswith(("create", "建")) for word in near)
+
+
+_MAKING = frozenset(
+    {
+        "define",
+        "创建",
+        "新建",
+        "定义",
+        "作成",
+        "作って",
+        "作る",
+        "作りたい",
+        "作成して",
+        "定義",
+        "定義して",
+    }
+)
+_TABLES = frozenset({"table", "表", "テーブル"})
 
 
 _READ = frozenset({"from", "in", "into", "里", "里的", "中", "から", "で", "の"})
@@ -141,7 +172,9 @@ def _shown(evidence: Evidence) -> list[Piece]:
 
 def _is_value(block: Block) -> bool:
     """Whether what a block defines is only a variable with a value."""
-    assigned = re.search(rf"\b{re.escape(block.defines[0])}\b[^=(\n]*=(?!=)(.*)", block.code.text)
+    name = re.escape(block.defines[0])
+    pattern = rf"^\s*(?:(?:export|const|let|var|static|final) )*{name}\s*(?::[^=\n]*)?=(?!=)(.*)"
+    assigned = re.search(pattern, block.code.text, re.MULTILINE)
     if assigned is None:
         return False
     return not re.search(r"=>|\bfunction\b|\blambda\b", assigned[1])

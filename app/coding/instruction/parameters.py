@@ -22,6 +22,14 @@ _INLINE = re.compile(
     r"|double|usize|[iu](?:8|16|32|64)|f32|f64|[A-Z]\w*(?:<[^<>\n]*>)?|list\[\w+\]|&str)(?:\[\])?(?: ?\| ?\w+)*)(?![\w(]| of )"
     r"(?:(?: ?= ?|, ?default(?:s to|ing to|:)? )(?P<default>[\w.'\"-]+))?"
 )  # "sku: str" outside of brackets
+_ADDED = re.compile(
+    r"(?:(?<=[にへ、らし])[ \u3000]?)(?P<name>[a-z_]\w*)(?:（[^）\n]*）)?[ \u3000]?を(?=追加|足|増や|加え|持たせ|削除|消し|外し)",
+    re.ASCII,
+)
+_TYPE_FIRST = re.compile(
+    r"(?<![\w<,(（])(?P<type>[A-Z]\w*<[^<>\n]*>|int|long|double|String|boolean|char) (?P<name>[a-z]\w*)(?![\w(（])",
+    re.ASCII,
+)  # "List<Integer> nums 和 int target"
 _DEFAULT = re.compile(
     r"(?:default|默认|デフォルト|既定)(?:值|値)?(?:为|は)?\s*['\"]?([\w.-]+)", re.I
 )
@@ -49,17 +57,31 @@ def choose(
         found += [p for block in stubs for p in _read_stub(block, findings.language)]
     if thing.target == Target.QUERY:
         found += [*_read_columns(thing.prose), *findings.placeholders]
-    if thing.target != Target.CONFIGURATION:
-        found += [*_read_inline(thing), *findings.parameters, *findings.typed]
+        found += _list_columns(thing, evidence)
+    reads = thing.target == Target.QUERY and thing.name is None
+    if thing.target != Target.CONFIGURATION and not reads:
+        found += [*_read_inline(thing), *_read_added(thing), *findings.parameters, *findings.typed]
     if thing.target in (Target.SCRIPT, Target.FUNCTION):
-        found += findings.options
-    own = thing.name.text if thing.name else None
-    return reading.merge([each for each in found if each.name != own])
+        renames = evidence.has("RENAMED") and len(findings.options) == 2
+        found += findings.options[1:] if renames else findings.options
+    own = {thing.name.text} if thing.name else set()
+    called = {each.name.text for each in shown}
+    return reading.merge([each for each in found if each.name not in own | called])
+
+
+def _read_added(thing: Thing) -> Iterator[Parameter]:
+    """ "User に email を追加": a member, where no noun says what it is."""
+    if thing.intent == Intent.CHANGE:
+        for found in _ADDED.finditer(thing.prose):
+            yield Parameter(found["name"], None, None, found.span("name"))
 
 
 def _read_inline(thing: Thing) -> Iterator[Parameter]:
     if thing.target not in (Target.FUNCTION, Target.CLASS):
         return
+    spelled = _TYPE_FIRST.finditer(thing.prose) if not thing.prose.isascii() else ()
+    for found in spelled:
+        yield Parameter(found["name"], found["type"], None, found.span("name"))
     for found in _INLINE.finditer(thing.prose):
         if vocabulary.find_kind(found["name"]) in (None, "FILLER", "COMPLAINT"):
             default = found["default"] and found["default"].strip("'\"")
@@ -78,6 +100,29 @@ def choose_return(findings: Findings, shown: Sequence[Signature], intent: Intent
     if intent not in (Intent.CREATE, Intent.CHANGE):
         return None
     return next((each.returns for each in shown if each.returns), findings.returns)
+
+
+def _list_columns(thing: Thing, evidence: Evidence) -> Iterator[Parameter]:
+    """In Chinese and Japanese every Latin word after the name of a table to be made is a column,
+    unless it is one of SQL's own."""
+    if thing.intent != Intent.CREATE or thing.name is None or thing.prose.isascii():
+        return
+    if not re.search(r"表|テーブル", thing.prose):
+        return
+    for token in evidence.tokens:
+        start = int(token.start_pos or 0)
+        is_word = token.type in ("NAME", "WORD") and bool(_WORD.fullmatch(str(token)))
+        if is_word and start > thing.name.end and str(token).lower() not in _SQL_WORDS:
+            yield Parameter(str(token), None, None, (start, start + len(token)))
+
+
+_WORD = re.compile(r"[a-z]\w*", re.ASCII)
+_SQL_WORDS = frozenset(
+    {"varchar", "char", "decimal", "numeric", "tinyint", "smallint", "bigint", "integer"}
+    | {"serial", "bigserial", "text", "date", "time", "datetime", "timestamp", "timestamptz"}
+    | {"real", "double", "blob", "json", "jsonb", "uuid", "utf8mb4", "innodb"}
+    | {"unique", "null", "now", "current_timestamp", "auto_increment", "unsigned"}
+)
 
 
 def _read_columns(prose: str) -> list[Parameter]:

@@ -69,7 +69,9 @@ _DAYS = re.compile(
 _ENDS = frozenset(
     ["END", "COMMA", "LPAR", "RPAR", "TAKES", "WITH", "COLON", "INTO", "AND", "RETURNS", "MUST"]
 )
-_LEADS = frozenset(["INTO", "FOR", "OF", "CHANGE", "FIX", "EXPLAIN", "TEST", "USE", "FILLER"])
+_LEADS = frozenset(
+    ["INTO", "FOR", "OF", "CHANGE", "FIX", "EXPLAIN", "TEST", "USE", "FILLER", "CREATE"]
+)
 _NOUNS = frozenset(["FUNCTION", "CLASS", "SCRIPT"])
 
 
@@ -90,13 +92,19 @@ def _names(tokens: Sequence[Token], place: int, *, is_query: bool) -> bool:
     word = str(tokens[place])
     before = tokens[place - 1] if place else None
     after = tokens[place + 1] if place + 1 < len(tokens) else None
-    if _is_placed(tokens, place):
+    if _is_placed(tokens, place) or (before is None and _is_subject(word, after)):
         return True
     if before is None or word.lower() in _PARTS:
         return False
     if after is not None and after.type in _NOUNS:
         return _is_described(word, before)
     return _follows(tokens, place) or (is_query and _is_table(word, str(before), str(after)))
+
+
+def _is_subject(word: str, after: Token | None) -> bool:
+    """ "parse should ..." at the start; "users should ..." is about people."""
+    follows = after is not None and after.type in ("MUST", "COLON", "LPAR")
+    return follows and word[0].islower() and not word.endswith("s")
 
 
 def _is_placed(tokens: Sequence[Token], place: int) -> bool:
@@ -149,7 +157,7 @@ def _is_capital(tokens: Sequence[Token], place: int) -> bool:
     word = str(tokens[place])
     is_capital = word[0].isupper() and word[1:].islower() and not _DAYS.fullmatch(word)
     after = tokens[place + 1] if place + 1 < len(tokens) else None
-    alone = after is None or after.type in _ENDS
+    alone = after is None or after.type != "WORD"
     return is_capital and alone and tokens[place - 1].type in _LEADS
 
 

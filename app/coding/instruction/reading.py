@@ -55,10 +55,27 @@ def _read_renaming(island: Island, text: str, findings: Findings) -> None:
 
 
 def _read_typed(island: Island, text: str, findings: Findings) -> None:
-    named = piece_of(_named_tokens(island)[0])
+    """ "w and h are floats": the type is everybody's."""
     words = [str(token) for token in island.tokens if token.type == "TYPE"]
     kind = types.spell(vocabulary.find_value(words[0]), findings.language)
-    findings.typed.append(Parameter(named.text, kind, None, named.span))
+    for token in _named_tokens(island):
+        named = piece_of(token)
+        findings.typed.append(Parameter(named.text, kind, None, named.span))
+
+
+def _read_reset(island: Island, text: str, findings: Findings) -> None:
+    """ "the default of timeout to 30"."""
+    named = piece_of(_named_tokens(island)[0])
+    default = _read_default(island.tree, text)
+    findings.parameters.append(Parameter(named.text, None, default, named.span))
+
+
+def _read_taken(island: Island, text: str, findings: Findings) -> None:
+    """What is taken; "query_user から verbose を" takes away instead."""
+    following = text[island.end : island.end + 2].strip()[:1]
+    takes_away = island.tokens[-1] == "から" and following.isascii() and following.isalpha()
+    if not takes_away:
+        _read_list(island, text, findings)
 
 
 def _read_return(island: Island, text: str, findings: Findings) -> None:
@@ -69,7 +86,9 @@ def _read_return(island: Island, text: str, findings: Findings) -> None:
 
 
 def _read_list(island: Island, text: str, findings: Findings) -> None:
-    findings.parameters += _list(island, text, findings.language)
+    for each in _list(island, text, findings.language):
+        is_placeholder = text[max(0, each.span[0] - 1)] in ":@$"
+        (findings.placeholders if is_placeholder else findings.parameters).append(each)
 
 
 def _read_options(island: Island, text: str, findings: Findings) -> None:
@@ -87,6 +106,8 @@ def _list(island: Island, text: str, language: str | None) -> list[Parameter]:
         child = part.children[0] if isinstance(part, Syntax) and part.data == "part" else part
         if isinstance(child, Token):
             listing.add(child)
+        elif child is None:  # an optional word that is not there
+            continue
         elif child.data == "default":
             listing.set(default=_read_default(child, text))
         else:
@@ -102,10 +123,16 @@ def _read_default(node: Syntax[Token], text: str) -> str:
 
 
 def _read_detail(node: Syntax[Token], text: str, listing: Listing) -> None:
-    tokens = node.scan_values(lambda value: isinstance(value, Token))
+    tokens = list(node.scan_values(lambda value: isinstance(value, Token)))
     kind = next((token for token in tokens if token.type == "TYPE"), None)
-    if kind is not None:
+    classes = [str(t) for t in tokens if t.type in ("NAME", "WORD") and t[0].isupper()]
+    if any(token.type == "ALL" for token in tokens) and kind is not None:
+        listing.closes = True
+        listing.add(kind)
+    elif kind is not None:
         listing.set(type=types.spell(vocabulary.find_value(str(kind)), listing.language))
+    elif len(classes) == 1 and classes[0] not in ("None", "True", "False"):
+        listing.set(type=classes[0])  # "amount (BigDecimal)"
     for default in node.find_data("default"):
         listing.set(default=_read_default(default, text))
 
@@ -170,11 +197,12 @@ _READERS = {
     "labelled": _read_label,
     "renaming": _read_renaming,
     "described": _read_list,
-    "taken": _read_list,
+    "taken": _read_taken,
     "optioned": _read_options,
     "placed": _read_placeholders,
     "worded": _read_worded,
     "orphan": _read_orphan,
+    "reset": _read_reset,
     "typed": _read_typed,
     "defaulted": _read_list,
     "returned": _read_return,

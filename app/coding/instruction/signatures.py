@@ -10,6 +10,7 @@ from app.coding.instruction.tree import Parameter, Piece
 _CALLED = re.compile(
     r"(?<![A-Za-z0-9_.$])(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)(?:<\w+(?:, ?\w+)*>)?(?P<open>[(（])"
 )
+_CLASS = re.compile(r"[A-Z]\w*(?:<.*>)?")
 _MODIFIER = re.compile(r"(?:val|var|this|final|mut|readonly|private|public|_) (?=\w)")
 _BEFORE = re.compile(
     r"(?:(?:public|private|protected|static|async|final|virtual|inline|export|const|fn|func|def|function|void) )*"
@@ -150,7 +151,7 @@ def _is_remark(part: str) -> bool:
         return False
     return (
         part in _TYPE_WORDS
-        or part == "T"
+        or bool(_CLASS.fullmatch(part))
         or (
             vocabulary.find_kind(part) == "TYPE"
             or vocabulary.find_kind(part.split()[0]) == "DEFAULT"
