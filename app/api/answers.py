@@ -111,6 +111,14 @@ class ForgottenObject(BaseModel):
     deleted: int
 
 
+class PinnedObject(BaseModel):
+    """Whether a symbol of a scope is kept beyond limit and age."""
+
+    object: Literal["scope.symbol"]
+    name: str
+    pinned: bool
+
+
 class InstructionObject(BaseModel):
     """The syntax tree of an instruction: see docs/coding.md."""
 

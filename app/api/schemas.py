@@ -114,6 +114,10 @@ class ScopePath(BaseModel):
     scope: Annotated[str, Field(max_length=128)]
 
 
+class ScopedPath(ScopePath):
+    name: Annotated[str, Field(max_length=256)]
+
+
 class FilePath(BaseModel):
     file_id: str
 

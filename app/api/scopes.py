@@ -28,6 +28,22 @@ def list_symbols(path: schemas.ScopePath, query: schemas.SymbolPage) -> flask.Re
     return flask.jsonify(objects.show_list(shown, has_more=len(page) > query.limit))
 
 
+@routes.post(f"{PATH}/<name>/pin", responses={"200": answers.PinnedObject})
+def pin(path: schemas.ScopedPath, body: schemas.PinBody) -> flask.Response:
+    """Keep a symbol beyond limit and age, or no longer, in every session that shares it."""
+    place, tenant_id = ("scope", path.scope), context.caller().tenant_id
+    symbols.pin(context.current().db, tenant_id, place, path.name, pinned=body.pinned)
+    return flask.jsonify({"object": "scope.symbol", "name": path.name, "pinned": body.pinned})
+
+
+@routes.delete(f"{PATH}/<name>", responses={"200": answers.DeletedObject})
+def delete(path: schemas.ScopedPath, query: schemas.NoQuery) -> flask.Response:
+    """Forget one symbol of the scope with its history, in the sessions that made it too."""
+    place = ("scope", path.scope)
+    symbols.delete(context.current().db, context.caller().tenant_id, place, path.name)
+    return flask.jsonify(objects.show_deleted("scope.symbol", path.name))
+
+
 @routes.delete(PATH, responses={"200": answers.ForgottenObject})
 def delete_all(path: schemas.ScopePath, query: schemas.NoQuery) -> flask.Response:
     """Forget every symbol of the scope, in the sessions that made them too."""

@@ -56,7 +56,7 @@ def _show(session: Session, name: str) -> dict[str, Any]:
 def pin(path: schemas.SymbolPath, body: schemas.PinBody) -> flask.Response:
     """Keep a symbol beyond limit and age, or no longer."""
     db, found = context.current().db, _find(path.session_id)
-    symbols.pin(db, found.tenant_id, found.id, path.name, pinned=body.pinned)
+    symbols.pin(db, found.tenant_id, ("session_id", found.id), path.name, pinned=body.pinned)
     return flask.jsonify(_show(found, path.name))
 
 
@@ -64,7 +64,8 @@ def pin(path: schemas.SymbolPath, body: schemas.PinBody) -> flask.Response:
 def delete(path: schemas.SymbolPath, query: schemas.NoQuery) -> flask.Response:
     """Forget one symbol with its history."""
     found = _find(path.session_id)
-    symbols.delete(context.current().db, found.tenant_id, found.id, path.name)
+    place = ("session_id", found.id)
+    symbols.delete(context.current().db, found.tenant_id, place, path.name)
     return flask.jsonify(objects.show_deleted("session.symbol", path.name))
 
 

@@ -16,6 +16,7 @@ COMMANDS = (
     "submit",
     "jobs",
     "batches",
+    "memory",
     "api",
     "worker",
     "control",

@@ -113,9 +113,12 @@ class Client:
 
     def save_content(self, file_id: str, target: Path) -> None:
         """Writes the file's content to `target`, as a stream; a broken download starts over."""
+        self.save(f"/v1/files/{file_id}/content", target)
+
+    def save(self, path: str, target: Path) -> None:
+        """Writes what the server answers to `target`, as a stream."""
 
         def attempt() -> None:
-            path = f"/v1/files/{file_id}/content"
             with self._http.stream("GET", path, follow_redirects=True) as response:
                 answers.check(response)
                 with target.open("wb") as out:

@@ -13,6 +13,8 @@ from app.wire.rows import Memo, NewSymbol, Symbol
 
 MAX_VERSIONS = 20  # of one symbol that are kept
 Conditions = tuple[sa.ColumnElement[bool], ...]
+Place = tuple[str, str]
+"""("session_id" or "scope", its value)."""
 
 
 def store(tx: Connection, memo: Memo) -> None:
@@ -84,7 +86,7 @@ def list_current(
 
 
 def list_page(
-    db: Database, tenant_id: str, place: tuple[str, str], *, limit: int, after: int = 0
+    db: Database, tenant_id: str, place: Place, *, limit: int, after: int = 0
 ) -> list[Symbol]:
     """Up to `limit` current symbols of ("session_id" or "scope", its value), from the id after
     `after` on."""
@@ -113,26 +115,29 @@ def _named(tenant_id: str, session_id: str, name: str) -> Conditions:
     )
 
 
-def pin(db: Database, tenant_id: str, session_id: str, name: str, *, pinned: bool) -> None:
+def pin(db: Database, tenant_id: str, place: Place, name: str, *, pinned: bool) -> None:
     """Pins every version: neither limit nor age forgets it. NotFound("symbol_not_found")."""
-    changing = sa.update(symbols).where(*_named(tenant_id, session_id, name))
+    changing = sa.update(symbols).where(*_in(tenant_id, place), symbols.c.name == name)
     with db.write() as tx:
         _require(tx.execute(changing.values(pinned=pinned)).rowcount, name)
 
 
-def delete(db: Database, tenant_id: str, session_id: str, name: str) -> None:
+def delete(db: Database, tenant_id: str, place: Place, name: str) -> None:
     """Forgets a symbol with its history. NotFound("symbol_not_found")."""
+    gone = sa.delete(symbols).where(*_in(tenant_id, place), symbols.c.name == name)
     with db.write() as tx:
-        gone = tx.execute(sa.delete(symbols).where(*_named(tenant_id, session_id, name)))
-        _require(gone.rowcount, name)
+        _require(tx.execute(gone).rowcount, name)
 
 
-def delete_place(db: Database, tenant_id: str, place: tuple[str, str]) -> int:
-    """Forgets every symbol of a session or a scope; returns how many rows went."""
+def _in(tenant_id: str, place: Place) -> Conditions:
     column, value = place
-    owned = (symbols.c.tenant_id == tenant_id, symbols.c[column] == value)
+    return symbols.c.tenant_id == tenant_id, symbols.c[column] == value
+
+
+def delete_place(db: Database, tenant_id: str, place: Place) -> int:
+    """Forgets every symbol of a session or a scope; returns how many rows went."""
     with db.write() as tx:
-        return tx.execute(sa.delete(symbols).where(*owned)).rowcount
+        return tx.execute(sa.delete(symbols).where(*_in(tenant_id, place))).rowcount
 
 
 def _require(number: int, name: str) -> None:

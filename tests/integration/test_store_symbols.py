@@ -91,7 +91,7 @@ def test_a_session_s_own_symbol_wins_over_a_shared_one(database: Database, sessi
 
 def test_the_oldest_symbols_that_nobody_pinned_make_room(database: Database, session: str) -> None:
     keep(database, make("pinned"), make("old"), session_id=session)
-    symbols.pin(database, DEFAULT_TENANT, session, "pinned", pinned=True)
+    symbols.pin(database, DEFAULT_TENANT, ("session_id", session), "pinned", pinned=True)
 
     keep(database, make("a"), make("b"), session_id=session, max_symbols=3)
 
@@ -100,7 +100,7 @@ def test_the_oldest_symbols_that_nobody_pinned_make_room(database: Database, ses
 
 def test_old_symbols_are_forgotten_unless_pinned(database: Database, session: str) -> None:
     keep(database, make("pinned"), make("old"), session_id=session)
-    symbols.pin(database, DEFAULT_TENANT, session, "pinned", pinned=True)
+    symbols.pin(database, DEFAULT_TENANT, ("session_id", session), "pinned", pinned=True)
     makers.age(database, "symbols", "created_at", 40 * 86_400)
     keep(database, make("new"), session_id=session)
 
