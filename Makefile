@@ -74,6 +74,7 @@ eval-demo: $(READY)
 faults: $(READY) postgres
 	$(BIN)/python -m tests.faults.campaign --database sqlite
 	$(BIN)/python -m tests.faults.campaign --database postgresql
+	$(BIN)/python -m tests.faults.campaign --database sqlite --engine demo --rounds 2 --seconds 240
 	$(BIN)/pytest -m "long or not long" tests/faults/test_hosts.py tests/faults/test_rollout.py \
 		tests/integration/test_worker_kills.py
 

@@ -22,7 +22,7 @@ import psutil
 
 from app.models import migrate
 from app.models.database import Database
-from tests.faults import disks, injections, invariants, load, strands
+from tests.faults import disks, injections, invariants, load, oracle, strands
 from tests.faults.clocks import Clock, find_compiler
 from tests.faults.injections import Injection, Scene
 from tests.faults.record import Record, save
@@ -172,6 +172,7 @@ def run(
     seconds: float = 3600,
     has_small_disk: bool = False,
     on_start: Callable[[Stage], None] = lambda _stage: None,
+    foresee: Callable[[dict[str, Any]], str] = load.foresee,
 ) -> Record:
     """Starts everything, runs a campaign and ends everything. On failure the seed, the timeline
     and where the logs are stand in the error's notes."""
@@ -179,6 +180,7 @@ def run(
     planned = strands.plan(woven, rounds, kinds, random.Random(record.seed))
     stage = Stage(made)
     campaign = Campaign(stage, record, woven)
+    campaign.foresee = foresee
     try:
         stage.start()
         on_start(stage)
@@ -200,8 +202,9 @@ def run(
 @click.option(
     "--lease", type=float, default=LEASE_SECONDS, help="seconds; longer on a slow machine"
 )
+@click.option("--engine", type=click.Choice(["fake", "demo"]), default="fake")
 @click.option("--fault", "kinds", multiple=True, help="only these (F01, F12 latency, ...)")
-def main(kind: str, lease: float, **plan: Any) -> None:
+def main(kind: str, lease: float, engine: str, **plan: Any) -> None:
     """One campaign; its numbers go to var/faults/report.json."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -209,6 +212,10 @@ def main(kind: str, lease: float, **plan: Any) -> None:
     folder = Path(tempfile.mkdtemp(prefix="autoglm-faults-"))
     clock = Clock(folder / "clock") if find_compiler() else None
     made = partial(Set, folder=folder, seed=record.seed, clock=clock, lease_seconds=lease)
+    if engine == "demo":
+        record.database = f"{kind}, the shipped model"
+        made = partial(made, model=oracle.MODEL, step_timeout_seconds=oracle.STEP_TIMEOUT_SECONDS)
+        plan |= {"foresee": oracle.Oracle(), "kinds": plan["kinds"] or oracle.FAULTS}
     if kind == "sqlite":
         with disks.small(folder / "disk") as is_small:
             url = f"sqlite:///{folder}/disk/autoglm.db"

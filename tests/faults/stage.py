@@ -53,6 +53,7 @@ class Set:
     model: settings.Model = MODEL
     clock: Clock | None = None
     lease_seconds: float = LEASE_SECONDS
+    step_timeout_seconds: float = STEP_TIMEOUT_SECONDS
 
 
 class Stage:
@@ -67,7 +68,7 @@ class Stage:
         self.start_redis()
         self.proxies = self._open_proxies(made.seed)
         self.api_port = ports.find_free()
-        self.place = self._make_place(made.lease_seconds)
+        self.place = self._make_place(made)
         self.programs: dict[str, Program] = {}
         self.store_lock = threading.Lock()  # faults of the store that must not meet
         self._lock = threading.RLock()
@@ -82,7 +83,7 @@ class Stage:
             made["database"] = Proxy(("127.0.0.1", self.server.port), seed)
         return made
 
-    def _make_place(self, lease_seconds: float) -> Workplace:
+    def _make_place(self, made: Set) -> Workplace:
         return Workplace(
             self.db,
             self._redis_url(),
@@ -91,10 +92,10 @@ class Stage:
             url=self._database_url(),
             server=self._server(),
             statement_timeout_seconds=_LOCK_SECONDS,
-            lease_seconds=lease_seconds,
+            lease_seconds=made.lease_seconds,
             sweep_seconds=SWEEP_SECONDS,
             pulse_seconds=0.4,
-            step_timeout_seconds=STEP_TIMEOUT_SECONDS,
+            step_timeout_seconds=made.step_timeout_seconds,
             max_attempts=MAX_ATTEMPTS,
         )
 
