@@ -112,11 +112,7 @@ def poison_redis(toxic: str) -> Inject:
         proxy = scene.stage.proxies["redis"]
 
         def action() -> int:
-            before = proxy.num_touched
-            proxy.set(toxic)
-            time.sleep(PAUSE_SECONDS)
-            proxy.set(None)
-            return proxy.num_touched - before
+            return proxy.poison(toxic, PAUSE_SECONDS)
 
         return around(scene, f"F12 {toxic}", action)
 

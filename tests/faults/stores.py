@@ -44,11 +44,7 @@ def poison_database(toxic: str) -> Inject:
         proxy = scene.stage.proxies["database"]
 
         def action() -> int:
-            before = proxy.num_touched
-            proxy.set(toxic)
-            time.sleep(1.0)
-            proxy.set(None)
-            return proxy.num_touched - before
+            return proxy.poison(toxic, 1.0)
 
         return around(scene, f"F18 {toxic}", action)
 
@@ -89,9 +85,10 @@ def fill_disk(scene: Scene) -> Injection:
     ballast = Path(str(stage.db.url.database)).with_name("ballast")
 
     def action() -> int:
+        before = _count_refusals(scene)
         _fill(ballast)
         try:
-            return wait_for(lambda: _ask_room(scene), "an answer 507", 40)
+            return wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 40)
         finally:
             ballast.unlink()
 
@@ -112,7 +109,7 @@ def _fill(ballast: Path) -> None:
                 size //= 2
 
 
-def _ask_room(scene: Scene) -> int:
+def _count_refusals(scene: Scene) -> int:
     return scene.clients.answers.statuses.count(_NO_SPACE)
 
 

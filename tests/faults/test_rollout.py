@@ -18,7 +18,7 @@ from app.models.database import Database
 from app.stack import ports
 from tests.integration.workplace import Program, Workplace, fake_model, opened, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 VERSION = "99.0.0"
 DEVICES = ("cpu:0", "cpu:1")

@@ -10,6 +10,7 @@ import random
 import socket
 import struct
 import threading
+import time
 
 KINDS = (
     "latency",
@@ -27,6 +28,7 @@ _SLICE_BYTES = 64
 _BYTES_PER_SECOND = 20_000
 _SLOW_CLOSE_SECONDS = 1.0
 _LIMIT_BYTES = 2_000
+_PATIENCE_SECONDS = 45.0
 
 
 class Proxy:
@@ -49,6 +51,18 @@ class Proxy:
         self.toxic = toxic
         if toxic in ("reset_peer", "down"):
             self._run(self._cut(toxic))
+
+    def poison(self, toxic: str, seconds: float) -> int:
+        """Brings a toxic into force for a while, longer if it meets nobody: after a fault clients wait
+        before they connect again. Returns what it met."""
+        before, started = self.num_touched, time.monotonic()
+        self.set(toxic)
+        while (past := time.monotonic() - started) < seconds or self.num_touched == before:
+            time.sleep(0.1)
+            if past > _PATIENCE_SECONDS:
+                break
+        self.set(None)
+        return self.num_touched - before
 
     def close(self) -> None:
         self._server.close()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 # RLIMIT_FSIZE stands in for the full disk: SQLite's write fails in the middle of a transaction.
 _PROGRAM = """
 import os, resource, sys
-from app.errors import Unavailable
+from app.errors import Full
 from app.models.database import Database
 from tests.integration import makers
 
@@ -27,7 +27,7 @@ while refused < 3:
     try:
         makers.add_job(db, metadata={"filler": "x" * 2000})
         accepted += 1
-    except Unavailable:
+    except Full:
         refused += 1
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 makers.add_job(db)
