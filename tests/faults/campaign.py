@@ -30,7 +30,7 @@ from tests.faults.stage import LEASE_SECONDS, MAX_ATTEMPTS, Set, Stage, insist
 from tests.integration.workplace import wait_for
 from tests.postgres import running_postgres
 
-_DRAIN_SECONDS = 300
+_DRAIN_SECONDS = 600
 _BACKLOG = 90
 _LOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)

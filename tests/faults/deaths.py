@@ -29,7 +29,7 @@ def _strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], None]) ->
     in_flight = stage.count_running(victim)
     moment = time.monotonic()
     hit()
-    wait_for(lambda: stage.count_running(victim) == 0, f"recovery after {kind}", 60)
+    wait_for(lambda: stage.count_running(victim) == 0, f"recovery after {kind}", 120)
     recovered = staging.seconds_since(moment)
     evidence = stage.ask(_ENDED, o="crashed", s=victim.slot, e=victim.epoch)
     return Injection(kind, moment, in_flight, evidence, recovered)

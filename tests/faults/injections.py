@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults.stage import Stage
+from tests.faults.stage import PATIENCE_SECONDS, Stage
 from tests.integration.workplace import wait_for
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ Inject = Callable[[Scene], Injection]
 def around(scene: Scene, kind: str, action: Callable[[], int]) -> Injection:
     """A fault of something that holds no job: the jobs that run meanwhile are counted."""
     stage = scene.stage
-    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", 180)
+    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", PATIENCE_SECONDS)
     in_flight, moment = stage.count_running(), time.monotonic()
     return Injection(kind, moment, in_flight, action())
 

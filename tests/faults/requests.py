@@ -11,7 +11,7 @@ from kombu import messaging
 from app import queue
 from tests.faults.injections import Inject, Injection, Scene, around
 from tests.faults.load import Sent
-from tests.faults.stage import MAX_ATTEMPTS, Stage
+from tests.faults.stage import MAX_ATTEMPTS, PATIENCE_SECONDS, Stage
 from tests.integration.workplace import wait_for
 
 _TRIES = 10
@@ -27,7 +27,9 @@ def poison(kind: str, marker: str) -> Inject:
     def inject(scene: Scene) -> Injection:
         stage, moment = scene.stage, time.monotonic()
         sent = scene.clients.submit(marker, code="worker_crashed")
-        wait_for(lambda: _read_state(stage, sent) == "failed", f"the end of {marker}", 240)
+        wait_for(
+            lambda: _read_state(stage, sent) == "failed", f"the end of {marker}", PATIENCE_SECONDS
+        )
         first, *later = _list_crashes(stage, sent)
         for slot, epoch, _, _ in later:
             company = _count_crashed(stage, slot, epoch)
@@ -65,7 +67,9 @@ def spoil(kind: str, marker: str, code: str) -> Inject:
     def inject(scene: Scene) -> Injection:
         stage, moment = scene.stage, time.monotonic()
         sent = scene.clients.submit(marker, code=code)
-        wait_for(lambda: _read_state(stage, sent) == "failed", f"the end of {marker}", 120)
+        wait_for(
+            lambda: _read_state(stage, sent) == "failed", f"the end of {marker}", PATIENCE_SECONDS
+        )
         return Injection(kind, moment, _count_company(stage, sent), 1)
 
     return inject

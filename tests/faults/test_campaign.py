@@ -10,7 +10,7 @@ from tests.faults.record import Record
 from tests.faults.stage import Set
 from tests.postgres import running_postgres
 
-pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(1500)]
 
 FAULTS = {
     "sqlite": ("F02", "F09", "F14", "F19", "F22", "F26", "F31", "F33"),

@@ -111,7 +111,9 @@ def end_window(scene: Scene) -> Injection:
     def action() -> int:
         batch_id = _create(scene, _upload(scene, _make_lines(f"late-{scene.dice.random()}")))
         asked = "SELECT completed FROM batches WHERE id = :id"
-        wait_for(lambda: stage.ask(asked, id=batch_id) > 0, "the first line", 180)
+        wait_for(
+            lambda: stage.ask(asked, id=batch_id) > 0, "the first line", staging.PATIENCE_SECONDS
+        )
         for statement in (
             "UPDATE batches SET expires_at = :now WHERE id = :id",
             "UPDATE jobs SET expires_at = :now WHERE batch_id = :id",
@@ -136,7 +138,11 @@ def _create(scene: Scene, file_id: str) -> str:
 
 def _await_end(scene: Scene, batch_id: str) -> None:
     asked = "SELECT count(*) FROM batches WHERE id = :id AND status IN ('completed', 'expired')"
-    wait_for(lambda: scene.stage.ask(asked, id=batch_id), f"the end of {batch_id}", 300)
+    wait_for(
+        lambda: scene.stage.ask(asked, id=batch_id),
+        f"the end of {batch_id}",
+        staging.PATIENCE_SECONDS,
+    )
 
 
 def _check_counts(scene: Scene, batch_id: str, completed: int | None = None) -> None:
