@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
-from app.models import deliveries, lineage, picks, retries, twins
+from app.models import bulk, deliveries, lineage, picks, retries, twins
 from app.models import jobs as job_store
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
@@ -188,8 +188,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
         fresh = lineage.check_sessions(tx, batch.tenant_id, fresh)
         rows = [_line_row(batch, line, row) for line in fresh]
         answered = twins.place(tx, rows)
-        if rows:
-            tx.execute(sa.insert(jobs), rows)
+        bulk.insert(tx, jobs, rows)
         counting = sa.update(batches).where(batches.c.id == batch.id)
         num_ended = sum(row["state"] != JobState.QUEUED for row in rows)
         tx.execute(

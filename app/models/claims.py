@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import endings, picks, retries, successes, twins
+from app.models import bulk, endings, picks, retries, successes, twins
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
@@ -67,7 +67,8 @@ def _is_alive(tx: Connection, holder: Holder) -> bool:
 
 def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
     now = time.time()
-    taking = sa.update(jobs).where(jobs.c.seq.in_(wanted), jobs.c.state == JobState.QUEUED)
+    chosen = bulk.among(tx, jobs.c.seq, wanted)
+    taking = sa.update(jobs).where(chosen, jobs.c.state == JobState.QUEUED)
     rows = tx.execute(
         taking.values(
             state=JobState.RUNNING,
@@ -134,7 +135,7 @@ def end(
 
 def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
     """The rows that these attempts still hold. This is the fence: a late attempt finds nothing."""
-    fence = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(held)
+    named = bulk.among(tx, jobs.c.id, [job_id for job_id, _ in held])
     columns = (
         jobs.c.id,
         jobs.c.attempt,
@@ -146,8 +147,9 @@ def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
         jobs.c.cancel_requested,
         jobs.c.twin_no,
     )
-    locked = sa.select(*columns).where(fence, jobs.c.state == JobState.RUNNING).with_for_update()
-    return list(tx.execute(locked).all())
+    locked = sa.select(*columns).where(named, jobs.c.state == JobState.RUNNING).with_for_update()
+    fence = set(held)
+    return [row for row in tx.execute(locked) if (row.id, row.attempt) in fence]
 
 
 def _record_attempts(tx: Connection, rows: Sequence[Any], outcome: str) -> None:

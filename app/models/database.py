@@ -135,7 +135,9 @@ def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
 
     def prepare(connection: Any, _record: Any) -> None:
         """No statement lasts for ever, and the locks of a program that stopped in the middle of a
-        transaction (suspended, cut off, killed while its statement waits) go before its lease."""
+        transaction (suspended, cut off, killed while its statement waits) go before its lease.
+        All statements are short ones: none is worth compiling."""
+        connection.execute("SET jit = off")
         connection.execute(f"SET statement_timeout = {round(limit * 1000)}")
         if connection.info.server_version >= _CHECKING_VERSION:
             connection.execute(f"SET client_connection_check_interval = {_CHECK_MILLISECONDS}")

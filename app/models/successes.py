@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import endings, symbols
+from app.models import bulk, endings, symbols
 from app.models.states import JobState
 from app.models.tables import batches, jobs, results, sessions, turns
 from app.wire.rows import Outcome
@@ -18,18 +18,14 @@ def store_results(tx: Connection, done: Sequence[Outcome]) -> None:
     if not done:
         return
     now = time.time()
-    moving = sa.update(jobs).where(
-        jobs.c.id.in_([o.job_id for o in done]), jobs.c.state == JobState.RUNNING
-    )
+    named = bulk.among(tx, jobs.c.id, [o.job_id for o in done])
+    moving = sa.update(jobs).where(named, jobs.c.state == JobState.RUNNING)
     ended_no = endings.current_group()
     tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now, ended_no=ended_no))
-    tx.execute(
-        sa.insert(results),
-        [
-            {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result)
-            for o in done
-        ],
-    )
+    rows = [
+        {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result) for o in done
+    ]
+    bulk.insert(tx, results, rows)
 
 
 def store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:

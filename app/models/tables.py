@@ -181,7 +181,12 @@ jobs = Table(
     ),  # waits for its answer
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
     UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
-    Index("ix_jobs_claim", "model", "state", "held", text("priority DESC"), "place", "seq"),
+    # On PostgreSQL these hold few rows, so that a job that changes its state is written to few.
+    Index(
+        "ix_jobs_claim",
+        *("model", "state", "held", text("priority DESC"), "place", "seq"),
+        postgresql_where=text("state = 'queued'"),
+    ),
     Index(
         "ix_jobs_ended",
         "batch_id",
@@ -198,8 +203,8 @@ jobs = Table(
         sqlite_where=text("twin_no IS NOT NULL"),
         postgresql_where=text("twin_no IS NOT NULL"),
     ),
-    Index("ix_jobs_slot", "slot", "state"),
-    Index("ix_jobs_session", "session_id", "seq"),
+    Index("ix_jobs_slot", "slot", "state", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_session", "session_id", "seq", postgresql_where=text("session_id IS NOT NULL")),
     Index("ix_jobs_tenant", "tenant_id", "seq"),
     Index("ix_jobs_state", "state", "finished_at"),
     sqlite_autoincrement=True,

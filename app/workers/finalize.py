@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from app import locales
-from app.models import batches, files, jobs
+from app.models import batches, bulk, files, jobs
 from app.models.states import BatchState, JobState
 from app.wire import render
 from app.wire.rows import Batch, File, Job
@@ -31,6 +31,7 @@ def run(context: Context, batch_id: str) -> dict[str, Any]:
     batch = _begin(context, batch_id)
     if batch is None:
         return {"status": "not ready"}
+    bulk.analyze(context.db)
     origins = manifests.Origins()
     output, errors = _render(context, batch, origins)
     manifests.keep(context, batch, origins, output, errors)

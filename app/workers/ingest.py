@@ -12,7 +12,7 @@ from typing import Any
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
 from app.intake import kinds, lines, links, places, twins
-from app.models import backlog, batches, files, manifests, sweeps
+from app.models import backlog, batches, bulk, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
 from app.wire import generation
@@ -122,6 +122,7 @@ def _store(context: Context, batch: Batch) -> Batch | None:
             _give_up(context, batch, error)
         else:
             _store_pieces(context, batch, path)
+            bulk.analyze(context.db)
         _hint(context, batch)
     unpin(context, batch.id)
     return batches.find(context.db, batch.id)

@@ -14,6 +14,7 @@ from openai import OpenAI
 from openai.types import Batch
 
 from tests.acceptance.stack import Stack
+from tests.integration.workplace import wait_for
 
 pytestmark = pytest.mark.acceptance
 CHAT: Any = "/v1/chat/completions"
@@ -403,6 +404,52 @@ def test_a_cancelled_batch_keeps_what_is_done_and_all_is_counted(client: OpenAI)
     assert set(read(client, ended.output_file_id)) == {"quick"}
     codes = {each["error"]["code"] for each in read(client, ended.error_file_id).values()}
     assert codes == {"batch_cancelled"}
+
+
+def test_a_batch_whose_window_passes_keeps_what_is_done_and_names_the_rest(
+    service: Stack, client: OpenAI
+) -> None:
+    """Some lines run then, others wait still: 20 slow ones are more than the engine has room for."""
+    lines = [line("quick", max_tokens=1), *(line(f"{n}", "[[slow:60]]") for n in range(20))]
+    batch = submit(client, lines)
+    service.post(f"/v1/batches/{batch.id}/pause", {}).raise_for_status()
+    batch = wait(client, batch, ["in_progress"])
+    asked: Any = {"batch_id": batch.id, "limit": 100}
+
+    def count_stored() -> int:
+        return len(service.http.get("/v1/jobs", params=asked).json()["data"])
+
+    wait_for(lambda: count_stored() == len(lines), "the lines")
+    shorten_window(service, batch, seconds=6)
+    service.post(f"/v1/batches/{batch.id}/resume", {}).raise_for_status()
+
+    ended = wait(client, batch)
+
+    assert ended.status == "expired"
+    assert ended.expired_at
+    assert ended.expires_at
+    assert ended.expired_at >= ended.expires_at
+    assert (ended.completed_at, ended.failed_at, ended.cancelled_at) == (None, None, None)
+    assert ended.request_counts
+    assert ended.request_counts.model_dump() == {"total": 21, "completed": 1, "failed": 20}
+    assert set(read(client, ended.output_file_id)) == {"quick"}
+    errors = read(client, ended.error_file_id)
+    assert set(errors) == {str(n) for n in range(20)}
+    assert {each["response"] for each in errors.values()} == {None}
+    assert errors["7"]["error"] == {
+        "code": "batch_expired",
+        "message": "This request could not be executed before the completion window expired.",
+    }
+
+
+def shorten_window(service: Stack, batch: Batch, *, seconds: float) -> None:
+    """A day is too long for a test."""
+    db = service.database()
+    with db.write() as tx:
+        for table, key in (("batches", "id"), ("jobs", "batch_id")):
+            moving = f"UPDATE {table} SET expires_at = ? WHERE {key} = ?"
+            tx.exec_driver_sql(moving, (time.time() + seconds, batch.id))
+    db.close()
 
 
 def test_cancelling_an_ended_batch_is_409_and_not_tried_again(

@@ -40,3 +40,18 @@ def test_a_page_has_an_example_of_its_own_endpoint(name: str) -> None:
 
 def test_the_index_leads_to_every_page() -> None:
     assert set(re.findall(r"\]\(([\w.-]+\.md)\)", read(pages.INDEX))) == set(MADE) - {pages.INDEX}
+
+
+def test_every_test_that_the_contract_names_exists() -> None:
+    root = pages.FOLDER.parent.parent
+    text = (root / "docs" / "contract.md").read_text(encoding="utf-8")
+    tests = {
+        name
+        for path in root.glob("tests/**/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    named = set(re.findall(r"::(test_\w+)", text))
+
+    assert len(named) > 20
+    assert named <= tests
