@@ -10,7 +10,7 @@ from app.wire import objects
 PATH = "/v1/scopes/<scope>/symbols"
 
 routes = APIBlueprint(
-    "scopes", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.ERRORS
+    "scopes", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.CHANGES
 )
 
 
