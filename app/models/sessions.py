@@ -104,3 +104,21 @@ def delete_turn(db: Database, session_id: str, number: int) -> None:
     with db.write() as tx:
         if tx.execute(sa.delete(turns).where(*same)).rowcount == 0:
             raise NotFound("turn_not_found", param="number", number=number)
+
+
+def forget_turns(db: Database, *, before: float, most: int, limit: int = 1000) -> int:
+    """Deletes unpinned turns older than `before`, and those before the latest `most` of a session,
+    in pieces; returns how many went. The others keep their numbers."""
+    old = sa.select(turns.c.session_id, turns.c.turn_no).where(~turns.c.pinned)
+    beyond = old.join(sessions, sessions.c.id == turns.c.session_id).where(
+        sessions.c.num_turns > most, turns.c.turn_no <= sessions.c.num_turns - most
+    )
+    with db.write() as tx:
+        for query in (old.where(turns.c.created_at < before), beyond):
+            found = tx.execute(query.limit(limit)).all()
+            if found:
+                break
+        for session_id, number in found:
+            same = (turns.c.session_id == session_id, turns.c.turn_no == number)
+            tx.execute(sa.delete(turns).where(*same))
+    return len(found)

@@ -256,6 +256,7 @@ turns = Table(
     Column("created_at", Float, nullable=False),
     Column("pinned", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("session_id", "turn_no", name="uq_turns"),
+    Index("ix_turns_age", "created_at"),
 )
 
 symbols = Table(

@@ -152,10 +152,12 @@ class Model(_Checked):
 
 @dataclass(frozen=True)
 class Memory(_Checked):
-    """Context memory of code jobs: how much of it a prompt may hold, and how long it is kept."""
+    """Memory of sessions: how many known definitions a code prompt may hold, how much is kept of
+    symbols and turns, and how long."""
 
     context_tokens: Annotated[int, Between(0)] = 1024
     max_symbols: Count = 500
+    max_turns: Count = 1000
     days: Count = 30
 
 

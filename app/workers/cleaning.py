@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, chunks, events, evidence, files, sweeps, symbols
+from app.models import batches, chunks, events, evidence, files, sessions, sweeps, symbols
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
@@ -28,8 +28,7 @@ def run(context: Context) -> None:
 
 def _forget_rows(context: Context) -> int:
     before = time.time() - context.settings.retention.days * _DAY_SECONDS
-    symbols.forget(context.db, before=time.time() - context.settings.memory.days * _DAY_SECONDS)
-    gone = 0
+    gone = _forget_memory(context)
     for _ in range(_MAX_PIECES):
         piece = sweeps.forget(context.db, before=before)
         gone += piece
@@ -37,6 +36,19 @@ def _forget_rows(context: Context) -> int:
             break
     evidence.forget(context.db, before=before)
     return gone + events.forget(context.db, before=before)
+
+
+def _forget_memory(context: Context) -> int:
+    """Symbols and turns that are too old, and turns beyond a session's limit."""
+    options = context.settings.memory
+    before = time.time() - options.days * _DAY_SECONDS
+    gone = symbols.forget(context.db, before=before)
+    for _ in range(_MAX_PIECES):
+        piece = sessions.forget_turns(context.db, before=before, most=options.max_turns)
+        gone += piece
+        if not piece:
+            break
+    return gone
 
 
 def _delete_files(context: Context) -> int:

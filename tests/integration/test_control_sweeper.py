@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from app import queue, settings
-from app.models import batches, files, jobs, sweeps, workers
+from app.models import batches, files, jobs, sessions, sweeps, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -407,6 +407,30 @@ def test_old_rows_expired_files_and_what_dead_writers_left_are_removed(context: 
     names = {path.name for path in context.files.iterdir()}
     assert {gone.path, dead.name, pins[0].name}.isdisjoint(names)
     assert {kept.path, writing.name, f"{ingest.PIN}{reading.id}"} <= names
+
+
+def test_old_turns_and_those_beyond_the_limit_are_forgotten_unless_pinned(
+    context: Context, clock: Clock
+) -> None:
+    memory = settings.Memory(max_turns=3, days=2)
+    context = replace(context, settings=replace(context.settings, memory=memory))
+    session = sessions.create(context.db, DEFAULT_TENANT, None).id
+    now = time.time()
+    with context.db.write() as tx:
+        for number in range(1, 8):
+            tx.exec_driver_sql(
+                "INSERT INTO turns VALUES (?, ?, 'job_1', '[]', 'a', ?, ?)",
+                (session, number, now - (7 - number) * 43_200, number == 1),
+            )
+        tx.exec_driver_sql("UPDATE sessions SET num_turns = 7")
+
+    def numbers() -> list[int]:
+        return [turn.turn_no for turn in sessions.list_turns(context.db, session)]
+
+    assert sessions.forget_turns(context.db, before=now - 2.1 * 86_400, most=100) == 1
+    assert numbers() == [1, 3, 4, 5, 6, 7]
+    cleaning.run(context)
+    assert numbers() == [1, 5, 6, 7]
 
 
 def test_cleaning_happens_once_a_minute(context: Context, sweeper: Sweeper, clock: Clock) -> None:
