@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -158,13 +159,18 @@ def starve_child(device: str) -> Inject:
         group.mkdir()
         try:
             (group / "memory.limit_in_bytes").write_text(str(_HUNGRY_BYTES))
+            began = time.monotonic()
+            died = began
 
             def hit() -> None:
+                nonlocal died
                 (group / "cgroup.procs").write_text(str(victim.pid))
-                wait_for(lambda: _count_kills(group) > 0, "the kernel's out-of-memory killer", 60)
+                wait_for(lambda: _count_kills(group) > 0, "the kernel's out-of-memory killer", 120)
+                died = time.monotonic()
 
             made = _strike(scene.stage, "F24", victim, hit)
-            return made if _count_kills(group) else Injection("F24", made.at, made.in_flight, 0)
+            recovered = (made.recovered_seconds or 0.0) - (died - began)
+            return replace(made, recovered_seconds=round(recovered, 3))
         finally:
             wait_for(lambda: _remove(group), "an empty control group", 20)
 
