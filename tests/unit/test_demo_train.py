@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from tools.demo import generate, tokenizer, train
+from tools.demo import generate, network, tokenizer, train
 
 TALKS = generate.generate(300, 5)
 NAME = "plonk_rate2"
@@ -55,11 +55,11 @@ def test_a_few_steps_lower_the_loss(words):
     torch.manual_seed(1)
     model = train.build(len(words), words.eos_token_id, words.pad_token_id)
     batch = next(train.batches(TALKS, words, 512, 1))
-    before = train.loss_of(model, batch).item()
+    before = network.loss(model, *batch).item()
 
     train.fit(model, iter([batch] * 9), train.Plan(8, 60, 0.01), lambda: None)
 
-    assert train.loss_of(model, batch).item() < before - 1
+    assert network.loss(model, *batch).item() < before - 1
 
 
 def test_code_given_in_a_system_message_is_read_but_not_learnt(words):

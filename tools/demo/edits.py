@@ -12,10 +12,11 @@ Suits = Callable[[Function], bool]
 
 def compose(older: Function, language: str, rng: Random) -> Turn:
     """A request to change `older`, and the whole changed function."""
-    kinds = [kind for kind, (suits, _) in EDITS.items() if suits(older)]
-    kind = rng.choice(kinds)
-    function, values = EDITS[kind][1](older, rng)
     lines = wording(language)
+    kinds = [kind for kind, (suits, _) in EDITS.items() if suits(older)]
+    often = [len(lines.sections[kind]) for kind in kinds]  # many ways to say it: asked for often
+    kind = rng.choices(kinds, often)[0]
+    function, values = EDITS[kind][1](older, rng)
     text = grammar.expand(rng.choice(lines.sections[kind]), lines.macros, rng)
     text = noise.disturb(text, language, rng)
     slots = dict(zip("abcd", older.parameters, strict=False)) | {"g": older.name} | values

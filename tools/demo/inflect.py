@@ -49,7 +49,7 @@ def question(text: str, rng: Random) -> str:
 def _add_s(verb: str) -> str:
     if verb.endswith(("s", "sh", "ch", "x", "z")):
         return verb + "es"
-    if verb.endswith("y") and verb[-2] not in "aeou":
+    if verb.endswith("y") and verb[-2:-1] not in "aeou":
         return verb[:-1] + "ies"
     return verb + "s"
 

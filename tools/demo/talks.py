@@ -7,7 +7,8 @@ from tools.demo import edits, families, grammar, made, names, phrases, prompts
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
-_MADE = 0.35  # of the tasks are put together from parts
+_MADE = 0.3  # of the tasks are put together from parts
+_CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.16  # of the conversations: another task in place of the first
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
@@ -39,7 +40,11 @@ def _tasks() -> tuple[Family, ...]:
 @cache
 def _weights() -> tuple[int, ...]:
     """What can be said in many ways is asked for often."""
-    return tuple(sum(map(len, task.wordings.values())) for task in _tasks())
+    return tuple(_ways(task) for task in _tasks())
+
+
+def _ways(task: Family) -> int:
+    return sum(map(len, task.wordings.values()))
 
 
 @cache
@@ -187,7 +192,7 @@ def _choose_followup(older: Function, rng: Random) -> Family | None:
     general = [family for family in _followups() if older.signature in family.bases]
     if special and (not general or rng.random() < 0.6):
         return rng.choice(special)
-    return rng.choice(general) if general else None
+    return rng.choices(general, [_ways(one) for one in general])[0] if general else None
 
 
 def refuse(language: str, rng: Random) -> Turn:
@@ -200,6 +205,8 @@ def refuse(language: str, rng: Random) -> Turn:
 
 
 def copy(rng: Random) -> Turn:
-    """Names to be repeated as they stand."""
+    """Names or code to be repeated as they stand: whoever changes a function copies most of it."""
+    function = start("en", rng).function if rng.random() < _CODE_COPIED else None
     listed = " ".join(names.invent(rng) for _ in range(rng.randrange(2, 12)))
-    return Turn(f"= {listed}", listed, None)
+    text = function.code if function else listed
+    return Turn(f"= {text}", text, None)

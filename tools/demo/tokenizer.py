@@ -21,6 +21,9 @@ TEMPLATE = """\
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|assistant|>' }}{% endif %}
 """
+_PHRASES = (
+    r"\):\n    (?:return|if) |:\n        return |\n    return | for x in "  # in nearly every answer
+)
 _OPERATORS = r" (?:[-+*/%<>=!]{1,2}|for|in|if|else|and|or) |, |return |def |not "
 _PLAIN = r"[A-Za-z]+|[0-9]|_|\n *| +|\p{Han}|\p{Hiragana}|[\p{Katakana}ー]+|[^\s\w]{1,3}|\w|\s"
 
@@ -31,7 +34,7 @@ def pattern() -> str:
     small = "|".join(_longest_first(glued["en"]))
     english = rf" (?:{small})(?![A-Za-z0-9_])"
     asian = "|".join(_longest_first([*glued["zh"], *glued["ja"]]))
-    return rf"{_code(small)}|{english}|{asian}|{_PLAIN}"
+    return rf"{_PHRASES}|{_code(small)}|{english}|{asian}|{_PLAIN}"
 
 
 def _code(small: str) -> str:

@@ -16,15 +16,14 @@ from pathlib import Path
 from random import Random
 
 import torch
-from torch.nn import functional
 from transformers import GenerationConfig, GlmConfig, GlmForCausalLM, PreTrainedTokenizerFast
 
-from tools.demo import generate, tokenizer
+from tools.demo import generate, muon, network, tokenizer
 from tools.demo.generate import Conversation
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
 VOCABULARY = 3400
-_LENGTH = 60  # tokens of a conversation, a low estimate
+_LENGTH = 66  # tokens of a conversation, a low estimate
 _POOL = 2048  # conversations that are sorted by length together
 _IGNORED = -100
 
@@ -109,24 +108,15 @@ def _pad(group: list[tuple[list[int], list[int]]]) -> Batch:
     return torch.tensor(ids), torch.tensor(labels)
 
 
-def loss_of(model: GlmForCausalLM, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy over the answers; logits are computed for those positions only."""
-    ids, labels = batch
-    wanted = labels[:, 1:] != _IGNORED
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][wanted]
-    logits = model.lm_head(hidden).float()
-    return functional.cross_entropy(logits, labels[:, 1:][wanted])
-
-
 def optimizers(model: GlmForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for embeddings, norms and biases."""
     layers = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     chosen = {id(p) for p in layers}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    muon = torch.optim.Muon(
-        layers, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [
+        muon.Muon(layers, rate),
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
 
 
 def fit(
@@ -150,8 +140,7 @@ def fit(
 
 
 def _step(model: GlmForCausalLM, batch: Batch, steppers: list[torch.optim.Optimizer]) -> float:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = loss_of(model, batch)
+    loss = network.loss(model, *batch)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for stepper in steppers:
@@ -194,7 +183,7 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--minutes", type=float, default=20, help="of two cores: CPU time at most")
     parser.add_argument(
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"

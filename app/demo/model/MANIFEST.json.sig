@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "95b83505954b3c12", "signature": "r6e692nofYcEvVZ5IBQvbQhSVgSGqwLbUHFjuO/YN2uF7//H8wGs1lElFifbCH3Ht5SRahbY0hx3k+Yq6ALwBw=="}
+{"algorithm": "ed25519", "key_id": "446565052505bde9", "signature": "NdU2uFt+bkD5F+2uVfBDYacb6WtTvtLNHCWyfi0a/bUoWa5+fdIsjyZw30rDcstD/N8x/Xj/6w14yoH+D+LkDg=="}

@@ -1,0 +1,86 @@
+"""The fast network and optimizer of the training agree with those of the libraries."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn import Parameter, functional
+from transformers import GlmForCausalLM
+
+from tools.demo import muon, network, train
+
+IDS = torch.randint(5, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(2)
+    return train.build(60, 1, 0)
+
+
+@pytest.fixture(scope="module")
+def labels():
+    labels = IDS.clone()
+    labels[:, :5] = -100
+    labels[1, 9:] = -100
+    return labels
+
+
+def _plain_loss(model: GlmForCausalLM, labels: torch.Tensor) -> torch.Tensor:
+    logits = model(input_ids=IDS).logits[:, :-1]
+    return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+
+
+def test_loss_and_gradients_are_those_of_the_library(model, labels):
+    plain, fast = copy.deepcopy(model), copy.deepcopy(model)
+    expected = _plain_loss(plain, labels)
+    expected.backward()
+
+    found = network.loss(fast, IDS, labels)
+    found.backward()
+
+    assert found.item() == pytest.approx(expected.item(), rel=0.01)
+    for (name, one), other in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        assert (one.grad - other.grad).norm() < 0.05 * other.grad.norm(), name
+
+
+def test_later_tokens_do_not_change_what_is_learnt_of_earlier_ones(model):
+    labels = torch.full_like(IDS, -100)
+    labels[:, 3] = IDS[:, 3]
+    changed = IDS.clone()
+    changed[:, 5:] = 7
+
+    assert network.loss(model, IDS, labels).item() == pytest.approx(
+        network.loss(model, changed, labels).item(), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("shape", [(192, 192), (448, 192), (192, 448)])
+def test_orthogonal_matrices_keep_the_directions_of_the_gradient(shape):
+    stack = torch.randn(2, *shape, generator=torch.Generator().manual_seed(3))
+    left, _, right = torch.linalg.svd(stack, full_matrices=False)
+
+    made = muon.orthogonalize(stack).float()
+
+    sizes = torch.linalg.svdvals(made)
+    assert sizes.median() == pytest.approx(1, abs=0.15)
+    assert functional.cosine_similarity(made.flatten(), (left @ right).flatten(), dim=0) > 0.9
+
+
+def test_a_step_goes_where_the_library_goes():
+    start = torch.randn(8, 48, 64, generator=torch.Generator().manual_seed(4))
+    grads = torch.randn(8, 48, 64, generator=torch.Generator().manual_seed(5))
+    ours, theirs = ([Parameter(each.clone()) for each in start] for _ in range(2))
+    options = {"weight_decay": 0.01, "momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
+    for own, parameters in (
+        (muon.Muon(ours, 0.01), ours),
+        (torch.optim.Muon(theirs, 0.01, **options), theirs),
+    ):
+        for turn in range(8):
+            for parameter, grad in zip(parameters, grads.roll(turn, 0), strict=True):
+                parameter.grad = grad.clone()
+            own.step()
+
+    moved, expected = (torch.stack([p.detach() for p in each]) - start for each in (ours, theirs))
+    assert functional.cosine_similarity(moved.flatten(), expected.flatten(), dim=0) > 0.9
+    assert moved.norm() == pytest.approx(expected.norm(), rel=0.25)

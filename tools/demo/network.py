@@ -1,0 +1,68 @@
+"""The network as it is trained: the same as transformers' GLM, with the parameters of its model.
+
+A test compares both. It is faster, as it takes one step where the library takes several.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import GlmForCausalLM
+
+from tools.demo import kernels
+
+
+def loss(model: GlmForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of `labels` [batch, length] where they are not negative; ids alike."""
+    wanted = functional.pad(labels[:, 1:], (0, 1), value=-1).flatten()
+    chosen = torch.nonzero(wanted >= 0)[:, 0]
+    rows = functional.embedding(ids.flatten(), model.model.embed_tokens.weight)
+    turns = _angles(model, ids.shape[1])
+    last = len(model.model.layers) - 1
+    for i, layer in enumerate(model.model.layers):
+        rows = _layer(layer, rows, ids.shape, turns, chosen if i == last else None)
+    rows = _norm(model.model.norm, rows)
+    return kernels.Loss.apply(rows, model.lm_head.weight.to(torch.bfloat16), wanted[chosen])
+
+
+def _angles(model: GlmForCausalLM, length: int) -> tuple[Tensor, Tensor]:
+    angles = torch.outer(torch.arange(length).float(), model.model.rotary_emb.inv_freq)
+    return angles.cos().to(torch.bfloat16), angles.sin().to(torch.bfloat16)
+
+
+def _layer(
+    layer: Any, rows: Tensor, shape: Any, turns: tuple[Tensor, Tensor], chosen: Tensor | None
+) -> Tensor:
+    """One layer; of the last one only the `chosen` rows are needed behind the attention."""
+    own = layer.self_attn
+    heads = own.config.num_attention_heads
+    weight, bias = _stack(own, 2 * turns[0].shape[1])
+    stacked = functional.linear(_norm(layer.input_layernorm, rows), weight, bias)
+    mixed = kernels.Attention.apply(stacked, (*shape, heads), *turns)
+    if chosen is not None:
+        rows, mixed = rows[chosen], mixed[chosen]
+    rows = rows + _project(mixed, own.o_proj)
+    inner = kernels.Gate.apply(
+        _project(_norm(layer.post_attention_layernorm, rows), layer.mlp.gate_up_proj)
+    )
+    return rows + _project(inner, layer.mlp.down_proj)
+
+
+def _stack(own: Any, rotary: int) -> tuple[Tensor, Tensor]:
+    """Weights and biases of queries, keys and values; the values of a rotary pair are put apart."""
+    order = torch.arange(own.head_dim)
+    order[:rotary] = torch.cat([order[:rotary:2], order[1:rotary:2]])
+    order = (torch.arange(0, own.q_proj.out_features, own.head_dim)[:, None] + order).flatten()
+    queries, keys, values = own.q_proj, own.k_proj, own.v_proj
+    weight = torch.cat([queries.weight[order], keys.weight[order], values.weight])
+    bias = torch.cat([queries.bias[order], keys.bias[order], values.bias])
+    return weight.to(torch.bfloat16), bias.to(torch.bfloat16)
+
+
+def _project(rows: Tensor, linear: Any) -> Tensor:
+    return functional.linear(rows, linear.weight.to(torch.bfloat16))
+
+
+def _norm(norm: Any, rows: Tensor) -> Tensor:
+    return kernels.Norm.apply(rows, norm.weight, norm.variance_epsilon)
