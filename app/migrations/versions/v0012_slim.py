@@ -35,5 +35,5 @@ def _replace(where: dict[str, str]) -> None:
         return
     for name, columns in _INDEXES:
         op.drop_index(name, table_name="jobs")
-        chosen = {"postgresql_where": sa.text(where[name])} if name in where else {}
-        op.create_index(name, "jobs", list(columns), **chosen)
+        chosen = sa.text(where[name]) if name in where else None
+        op.create_index(name, "jobs", list(columns), postgresql_where=chosen)
