@@ -43,7 +43,7 @@ def fill(phrase: str, intent: str, words: dict[str, Any], draw: random.Random) -
         "N": draw.choice(words["classes"]),
         "M2": draw.choice(words["classes"]),
         **{name: _show(words, name, shown, draw) for name in ("code", "stub", "class")},
-        **{name: _fence(*draw.choice(words[name]), draw) for name in ("sql", "cfg")},
+        **{name: _fence(*draw.choice(words[name]), draw=draw) for name in ("sql", "cfg")},
     }
     return _SLOT.sub(lambda slot: _choose(slot[1], fillings, words, draw), phrase).strip()
 

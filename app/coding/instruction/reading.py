@@ -107,7 +107,7 @@ def _list(island: Island, text: str, language: str | None) -> list[Parameter]:
         if isinstance(child, Token):
             listing.add(child)
         elif child is None:  # an optional word that is not there
-            continue
+            continue  # type: ignore[unreachable]  # lark's types know no such child
         elif child.data == "default":
             listing.set(default=_read_default(child, text))
         else:
