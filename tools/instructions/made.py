@@ -43,7 +43,7 @@ def fill(phrase: str, intent: str, words: dict[str, Any], draw: random.Random) -
         "N": draw.choice(words["classes"]),
         "M2": draw.choice(words["classes"]),
         **{name: _show(words, name, shown, draw) for name in ("code", "stub", "class")},
-        **{name: _fence(*draw.choice(words[name]), draw=draw) for name in ("sql", "cfg")},
+        **{name: _show_pair(words[name], draw) for name in ("sql", "cfg")},
     }
     return _SLOT.sub(lambda slot: _choose(slot[1], fillings, words, draw), phrase).strip()
 
@@ -62,6 +62,11 @@ def _show(words: dict[str, Any], kind: str, language: str, draw: random.Random) 
     known = words[kind]
     language = language if language in known else draw.choice(sorted(known))
     return _fence(language, draw.choice(known[language]), draw)
+
+
+def _show_pair(known: list[tuple[str, str]], draw: random.Random) -> str:
+    language, code = draw.choice(known)
+    return _fence(language, code, draw)
 
 
 def _fence(language: str, code: str, draw: random.Random) -> str:
