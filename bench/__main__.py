@@ -37,10 +37,11 @@ def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dic
     if not methods:
         return found
     workload = workloads.ALL[name]()
-    shape = shapes.write(workload.size, asked.shape)
-    print(f"{name}: {', '.join(methods)} ({asked.shape}, {workload.size})", flush=True)
+    kind = asked.shape or workload.shape
+    shape = shapes.write(workload.size, kind)
+    print(f"{name}: {', '.join(methods)} ({kind}, {workload.size})", flush=True)
     order = rounds.Order(workload, methods, shape, asked.runs, asked.peer_python)
-    named = name if asked.shape == "glm" else f"{name}_{asked.shape}"
+    named = name if kind == workload.shape else f"{name}_{kind}"
     for rows, versions in rounds.measure(order):
         known = found["versions"] | report.read_versions()
         known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
@@ -69,7 +70,7 @@ def _parse() -> argparse.Namespace:
     everything = ",".join([*workloads.ALL, _PIPELINE])
     parser.add_argument("--only", default=everything, help="workloads")
     parser.add_argument("--methods", help="default: all that the workload has")
-    parser.add_argument("--shape", default="glm", choices=shapes.ARCHITECTURES)
+    parser.add_argument("--shape", choices=shapes.ARCHITECTURES, help="default: the workload's own")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peer", choices=["vllm"], help="needs --peer-python")
     parser.add_argument("--peer-python", help="interpreter of the peer's environment")

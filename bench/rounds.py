@@ -83,6 +83,7 @@ def _tabulate(
         name: summarize(parts[name], [answer.seconds for answer in answers[name]])
         | {"share": workloads.share_of(order.workload, name)}
         | {"settings": choices.find(order.workload.name, name), "measured_at": moment}
+        | {"model": order.shape.path.parent.name}
         for name in order.methods
     }
     return compare(rows)

@@ -27,7 +27,7 @@ def main() -> None:
 
 def _tune(name: str, method: str, asked: argparse.Namespace) -> None:
     workload = workloads.sample(workloads.ALL[name](), SHARES[method][name])
-    shape = shapes.write(workload.size, asked.shape)
+    shape = shapes.write(workload.size, workload.shape)
     candidates = choices.read()[name][method]["candidates"]
     for number, candidate in enumerate(candidates):
         score = _try(method, shape, workload, candidate["settings"], asked.peer_python)
@@ -58,7 +58,6 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.tune", description=__doc__)
     parser.add_argument("--only", default=",".join(workloads.ALL), help="workloads")
     parser.add_argument("--methods", default=",".join(SHARES), help="peers")
-    parser.add_argument("--shape", default="glm", choices=shapes.ARCHITECTURES)
     parser.add_argument("--peer-python", help="interpreter of vLLM's environment")
     return parser.parse_args()
 

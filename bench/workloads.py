@@ -32,13 +32,14 @@ class Length:
 
 @dataclass(frozen=True)
 class Workload:
-    """Jobs of fixed lengths for a model of `size` (see shapes.SIZES); all prompts of one run begin
-    with the same `prefix` tokens."""
+    """Jobs of fixed lengths for a model of `size` (see shapes.SIZES) and `shape` (see
+    shapes.ARCHITECTURES); all prompts of one run begin with the same `prefix` tokens."""
 
     name: str
     size: str
     lengths: tuple[Length, ...]
     prefix: int = 0
+    shape: str = "glm"
 
     def draw(self, run: int) -> list[Job]:
         """The jobs of one run; a sample draws the same prompts as the whole workload."""
@@ -63,7 +64,8 @@ def mixed(count: int = 128) -> Workload:
 def short(count: int = 400) -> Workload:
     """16 to 63 tokens in, 8 to 32 out, for the tiny model."""
     rng = random.Random(8)
-    return _make("short", "tiny", count, lambda: (rng.randint(16, 63), rng.randint(8, 32)))
+    made = _make("short", "tiny", count, lambda: (rng.randint(16, 63), rng.randint(8, 32)))
+    return replace(made, shape="llama")
 
 
 def shared(count: int = 64) -> Workload:
@@ -74,7 +76,7 @@ def shared(count: int = 64) -> Workload:
 
 def long(count: int = 8) -> Workload:
     """4,096 tokens in, 64 out."""
-    return _make("long", "100M", count, lambda: (4096, 64))
+    return replace(_make("long", "100M", count, lambda: (4096, 64)), shape="llama")
 
 
 ALL: dict[str, Callable[[], Workload]] = {
@@ -86,10 +88,10 @@ ALL: dict[str, Callable[[], Workload]] = {
 
 # How much of a workload a slow method is given; the others get all of it.
 SHARES: dict[str, dict[str, float]] = {
-    "mixed": {"generate": 1 / 8, "static": 1 / 2, "transformers_cb": 1 / 2},
+    "mixed": {"generate": 1 / 16, "static": 1 / 4, "transformers_cb": 1 / 2},
     "short": {"generate": 1 / 8, "static": 1 / 2},
-    "shared": {"generate": 1 / 4, "static": 1 / 2},
-    "long": {"generate": 1 / 4, "static": 1 / 4, "transformers_cb": 1 / 4},
+    "shared": {"generate": 1 / 8, "static": 1 / 2, "transformers_cb": 1 / 2},
+    "long": {"generate": 1 / 8, "static": 1 / 4, "transformers_cb": 1 / 4, "vllm": 1 / 2},
 }
 
 
