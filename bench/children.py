@@ -80,7 +80,7 @@ def start(
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [python or sys.executable, "-m", MODULES[method], *arguments],
-            env=settings.child_environ(OMP_NUM_THREADS=str(os.cpu_count() or 1)),
+            env=settings.child_environ(OMP_NUM_THREADS=str(len(os.sched_getaffinity(0)))),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=sink,
