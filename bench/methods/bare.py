@@ -1,5 +1,5 @@
 """Our engine without the service around it; settings are arguments of local.build(), the priority
-of the requests, and the size of the cache."""
+of the requests (by default that of a batch's lines), and the size of the cache."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from bench import loop
 
 
 def start(path: str, dtype: str, settings: dict[str, Any]) -> loop.Run:
-    priority, cache_tokens = settings.pop("priority", 0), settings.pop("cache_tokens", None)
+    priority, cache_tokens = settings.pop("priority", -10), settings.pop("cache_tokens", None)
     model = schema.Model(name="bench", path=path, dtype=dtype, cache_tokens=cache_tokens)
     ours = local.build(model, device="cpu", **settings)
     return lambda jobs: _run(ours, jobs, priority)
