@@ -43,8 +43,8 @@ MUTANTS = (
         (
             (
                 _CLAIMS,
-                "fence = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(held)",
-                "fence = jobs.c.id.in_([job_id for job_id, _ in held])",
+                "if (row.id, row.attempt) in fence]",
+                "if row.id in {name for name, _ in fence}]",
             ),
             (
                 _CLAIMS,
