@@ -77,6 +77,36 @@ def test_code_is_read_by_its_own_parser():
     assert tree["language"] == "javascript"
 
 
+@pytest.mark.parametrize(
+    ("text", "references"),
+    [
+        ("Move these settings to another host, please", ["these settings"]),
+        ("把下面的函数改短：\n```python\ndef f(x):\n    return x\n```", ["下面的函数"]),
+        ("次の設定を短くして:\n```yaml\na: 1\n```", ["次の設定"]),
+        ("Rename `old_total` to `total_price` in the billing module", ["old_total"]),
+        ("SQL for all users older than 30. Tables are users(id, age) and cities(id)", ["users", "cities"]),
+    ],
+)  # fmt: skip
+def test_references_are_whole_and_to_what_exists(text: str, references: list[str]):
+    tree = parse(text)
+
+    assert tree["references"] == references
+    assert tree["parameters"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ('Fix it:\n```\nTraceback (most recent call last):\n  File "a.py", line 3\nKeyError: 1\n```', "python"),
+        ("It stops:\n```\npanic: runtime error: index out of range\n\ngoroutine 1 [running]:\n```", "go"),
+        ("GitHub Actions workflow that runs the tests, python 3.12", "yaml"),
+        ("write pytest tests for the keys of config.yaml", "python"),
+    ],
+)  # fmt: skip
+def test_a_failing_program_and_a_format_tell_the_language(text: str, language: str):
+    assert parse(text)["language"] == language
+
+
 def test_the_confidence_falls_where_more_is_guessed():
     sure = parse("Write a Python function called add with parameters a and b.")
     guessed = parse("blorp zang quux")
@@ -138,6 +168,8 @@ def test_no_text_fails_and_every_span_leads_back(text: str):
         "函数" * 40_000,
         "x = " * 20_000,
         "\n".join(["for x:"] * 20_000),
+        "```\n" + "\n" * 19_000 + "```",
+        "```\n at " + "a.js" * 4_000 + "```",
     ],
 )
 def test_endless_texts_take_no_endless_time(text: str):

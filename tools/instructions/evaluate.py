@@ -2,7 +2,7 @@
 
 python -m tools.instructions.evaluate [--cases evals/instructions/tuning.jsonl] [--wrong]
 
-evals/instructions/final.jsonl is scored once per released parser; docs/coding.md keeps its figures.
+A set that is still blind is scored once; docs/coding.md keeps its figures.
 """
 
 import argparse

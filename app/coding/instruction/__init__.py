@@ -42,7 +42,7 @@ def parse(text: str) -> Tree:
     prose = prose[:MOST_PROSE]
     shown = signatures.find(prose)
     tokens = lexing.cut(signatures.blank_inner(prose, shown))
-    evidence = Evidence(tokens, blocks, shown)
+    evidence = Evidence(tokens, blocks, shown, prose)
     intent, intent_sure = weighing.choose(evidence, prose)
     language = spoken.choose(evidence, intent)
     shown = signatures.find(prose, language=language)

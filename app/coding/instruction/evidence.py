@@ -31,6 +31,7 @@ class Evidence:
     tokens: Sequence[Token]
     blocks: Sequence[Block]
     signatures: Sequence[Signature] = ()
+    prose: str = ""
 
     def has(self, *kinds: str) -> bool:
         """Whether a token of any of these kinds is there."""
@@ -67,5 +68,6 @@ def is_stub(block: Block) -> bool:
 
 def named_languages(evidence: Evidence, kind: str) -> list[str]:
     """The languages that prose names: by name ("LANGUAGE") or by a tool of theirs ("HINT")."""
-    found = (vocabulary.find_value(str(t)) for t in evidence.tokens if t.type == kind)
+    words = (str(token) for token in evidence.tokens if token.type == kind)
+    found = (vocabulary.find_value(vocabulary.correct(word) or word) for word in words)
     return [name for name in found if name in _LANGUAGES]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from app.coding import languages, symbols, syntax
+from app.coding.instruction import outputs
 from app.coding.instruction.tree import Block, Piece
 
 _FENCE = re.compile(
@@ -49,7 +50,7 @@ def find(text: str) -> tuple[list[Block], str]:
     text = _blank(text, [each.span("frames") for each in _TRACEBACK.finditer(text)])
     for pattern in (_FENCE, _INLINE_FENCE):
         found = list(itertools.islice(pattern.finditer(text), _MOST_BLOCKS))
-        blocks += [_read_fence(each) for each in found]
+        blocks += [_read_fence(each, source) for each in found]
         text = _blank(text, [each.span() for each in found])
     bare = list(itertools.islice(_find_bare(text, source), _MOST_BLOCKS))
     text = _blank(text, [block.code.span for block in bare])
@@ -66,10 +67,16 @@ def _blank(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*pieces, text[last:]])
 
 
-def _read_fence(found: re.Match[str]) -> Block:
+def _read_fence(found: re.Match[str], source: str) -> Block:
     label = found.groupdict().get("label") or ""
     named = languages.NAMES.get(label.lower())
     code = found["code"]
+    failed = (
+        None if label else outputs.find_language(source[slice(*found.span("code"))][:_MOST_CODE])
+    )
+    if failed or (not label and outputs.is_plain(code)):
+        start, end = found.span("code")
+        return Block(Piece(code, start, end), failed)
     return _make(code, found.start("code"), named or languages.guess(code[:_MOST_CODE]))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lark import Token
 
+from app.coding.instruction import pointing
 from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.listing import piece_of
 from app.coding.instruction.reading import Findings
@@ -34,9 +35,11 @@ def decide(
     if target == Target.CONFIGURATION:
         return _pick(files, files if intent != Intent.CREATE else [], evidence, intent)
     if target == Target.QUERY:
-        return _decide_query(evidence, names, intent)
+        return _decide_query(evidence, names, [each.name for each in signatures], intent)
     if intent == Intent.CREATE:
         return _decide_new(evidence, findings, signatures, [*files, *names], target)
+    if intent == Intent.CHANGE:
+        names = _drop_new(evidence.tokens, signatures, names)
     named = [*findings.labelled[:1], *names] if intent != Intent.CONVERT else names
     named = named or [each.name for each in signatures]
     return _pick([*named, *files, *_shown(evidence)], [*named, *files], evidence, intent)
@@ -44,10 +47,17 @@ def decide(
 
 def _pick(names: list[Piece], references: list[Piece], evidence: Evidence, intent: Intent) -> Named:
     """The first name; what is referred to by name, or else by a pointing word."""
-    pointers = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
+    pointers = _point(evidence)
     if intent == Intent.CREATE and not evidence.blocks:
         pointers = []
     return Named(next(iter(names), None), _unique(references or pointers[:1]))
+
+
+def _point(evidence: Evidence) -> list[Piece]:
+    """The pointing words, each as long as it goes, in the order of the text."""
+    words = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
+    found = [*pointing.find(evidence.prose), *words]
+    return sorted(found, key=lambda piece: (piece.start, -piece.end))
 
 
 def _decide_new(
@@ -70,14 +80,16 @@ def _decide_new(
     return _pick(fresh, [piece for piece in used if piece.text != own], evidence, Intent.CREATE)
 
 
-def _decide_query(evidence: Evidence, names: list[Piece], intent: Intent) -> Named:
+def _decide_query(
+    evidence: Evidence, names: list[Piece], listed: list[Piece], intent: Intent
+) -> Named:
     """A query has no name; a table, view or procedure has the one next to its noun."""
     table = _find_table(evidence, is_new=intent == Intent.CREATE)
     if table is not None and intent == Intent.CREATE:
         return Named(table, _unique([piece for piece in names if piece.text != table.text]))
     if table is not None or intent == Intent.TEST:
         return _pick([table] if table else names, names, evidence, intent)
-    return _pick([], names, evidence, intent)
+    return _pick([], [*names, *listed, *pointing.find_tables(evidence.prose)], evidence, intent)
 
 
 def _find_table(evidence: Evidence, *, is_new: bool) -> Piece | None:
@@ -87,7 +99,9 @@ def _find_table(evidence: Evidence, *, is_new: bool) -> Piece | None:
         if token.type not in ("NAME", "WORD", "QUOTED") or str(token).lower() in _KEPT:
             continue
         following = [str(each) for each in tokens[place + 1 : place + 3]]
-        if is_new and (str(tokens[place - 1]).lower() in _READ or _READ.intersection(following)):
+        if is_new and (
+            str(tokens[place - 1]).lower() in _READ - {"で"} or _READ.intersection(following)
+        ):
             continue
         around = tokens[max(0, place - 3) : place + 3]
         kept = {str(each).lower() for each in around} & _KEPT
@@ -150,9 +164,33 @@ def _names(evidence: Evidence, findings: Findings, intent: Intent) -> list[Piece
         is_error = intent != Intent.CREATE and str(token).endswith(
             ("Error", "Exception", "Warning")
         )
-        if token.type == "NAME" and len(token) > 1 and not is_place and not is_error:
+        is_other = str(token).partition(".")[0] in _LIBRARIES and "." in token
+        is_other = is_other or (str(token).startswith("__") and bool(evidence.blocks))
+        if token.type == "NAME" and len(token) > 1 and not (is_place or is_error or is_other):
             found.append(piece_of(token))
     return [piece for piece in found if piece.text not in excluded]
+
+
+_LIBRARIES = frozenset(
+    {"requests", "os", "json", "re", "np", "numpy", "pd", "pandas", "asyncio", "sys", "time"}
+    | {"subprocess", "logging", "datetime", "itertools", "functools", "collections", "random"}
+    | {"Promise", "console", "Math", "Object", "Array", "JSON", "fmt", "strings", "std", "System"}
+)  # what is theirs is no code of the user
+
+
+def _drop_new(
+    tokens: Sequence[Token], signatures: Sequence[Signature], names: list[Piece]
+) -> list[Piece]:
+    """The names without those that a change brings: of a new member, or of what is renamed."""
+    brought = {each.name.text for each in signatures if not each.is_call}
+    renames = any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens)
+    for place, token in enumerate(tokens if renames else ()):
+        before = tokens[place - 1].type if place else ""
+        after = [each.type for each in tokens[place + 1 : place + 3]]
+        follows = after[:1] == ["RENAMED"] or after == ["INTO", "RENAMED"]
+        if token.type == "NAME" and (before in ("INTO", "RENAMED") or follows):
+            brought.add(str(token))
+    return [piece for piece in names if piece.text not in brought] or names
 
 
 def _files(evidence: Evidence, target: Target) -> list[Piece]:

@@ -51,14 +51,14 @@ def choose(
     """Those of the thing to be made, or those to be changed; of anything else none."""
     if thing.intent not in (Intent.CREATE, Intent.CHANGE):
         return ()
-    found = [p for each in shown for p in each.parameters]
+    reads = thing.target == Target.QUERY and thing.name is None
+    found = [] if reads else [p for each in shown for p in each.parameters]
     if thing.intent == Intent.CREATE:
         stubs = [block for block in evidence.blocks if facts.is_stub(block)]
         found += [p for block in stubs for p in _read_stub(block, findings.language)]
     if thing.target == Target.QUERY:
         found += [*_read_columns(thing.prose), *findings.placeholders]
         found += _list_columns(thing, evidence)
-    reads = thing.target == Target.QUERY and thing.name is None
     if thing.target != Target.CONFIGURATION and not reads:
         found += [*_read_inline(thing), *_read_added(thing), *findings.parameters, *findings.typed]
     if thing.target in (Target.SCRIPT, Target.FUNCTION):

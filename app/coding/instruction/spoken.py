@@ -1,10 +1,16 @@
 """The programming language that an instruction speaks of."""
 
+import re
+
 from app.coding import languages
 from app.coding.instruction.evidence import Evidence, named_languages
 from app.coding.instruction.tree import Intent
 
 CONFIGURED = frozenset({"yaml", "json", "toml", "ini", "dockerfile", "nginx", "makefile", "xml"})
+_YAML = re.compile(
+    r"github actions|gitlab[- ]ci|docker[- ]compose|compose ?(?:file|ファイル|文件|配置)",
+    re.IGNORECASE,
+)  # "GitHub" and "compose" alone are other words
 SHELLS = frozenset({"bash", "powershell", "batch"})
 
 
@@ -15,15 +21,28 @@ def choose(evidence: Evidence, intent: Intent) -> str | None:
     shown = [block.language for block in evidence.blocks if block.language]
     if intent == Intent.CONVERT:
         others = [each for each in named + named_languages(evidence, "HINT") if each not in shown]
-        wanted = others or named
+        if not others and _YAML.search(evidence.prose):
+            return "yaml"
+        wanted = others or named or named_languages(evidence, "HINT")
         return wanted[-1] if wanted else None
     spoken = [each for each in named if not (each in CONFIGURED and len(set(named)) > 1)]
     hinted = named_languages(evidence, "HINT")
     endings = [_ending_language(str(t)) for t in evidence.tokens if t.type == "FILENAME"]
-    if not shown and endings[:1] and endings[0] in CONFIGURED:
-        return endings[0]
+    formats = ["yaml"] if _YAML.search(evidence.prose) else []
+    formats += [*named_languages(evidence, "CONFIGURATION"), *filter(None, endings), *hinted]
+    formats = [each for each in formats if each in CONFIGURED]
+    if formats and not shown and not _is_program(evidence, spoken, intent):
+        return formats[0]
+    if intent == Intent.TEST:
+        endings = [each for each in endings if each not in CONFIGURED]
     found = [*spoken, *shown, *filter(None, endings), *hinted]
     return found[0] if found else None
+
+
+def _is_program(evidence: Evidence, spoken: list[str], intent: Intent) -> bool:
+    """Whether code is spoken of, so that a format is only what the code reads or writes."""
+    is_code = evidence.has("FUNCTION", "CLASS", "SCRIPT") or intent == Intent.TEST
+    return is_code and bool(spoken or named_languages(evidence, "HINT"))
 
 
 def _ending_language(name: str) -> str | None:

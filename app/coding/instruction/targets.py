@@ -49,7 +49,7 @@ def _infer_target(evidence: Evidence, language: str | None) -> Iterator[tuple[Ta
         yield Target.CONFIGURATION, 0.9
     if shown is not None:
         yield shown, 0.9
-    if evidence.files and not evidence.has("NAME"):
+    if evidence.files and not any(t.type == "NAME" and len(t) > 1 for t in evidence.tokens):
         yield Target.SCRIPT, 0.9
     if language in SHELLS:
         yield Target.SCRIPT, 0.9
@@ -57,10 +57,12 @@ def _infer_target(evidence: Evidence, language: str | None) -> Iterator[tuple[Ta
 
 def _guess_by_name(evidence: Evidence, language: str | None) -> tuple[Target, float]:
     """Classes are spelled with a capital everywhere, functions in few languages."""
-    named = [str(token) for token in evidence.tokens if token.type == "NAME"]
+    named = [str(token) for token in evidence.tokens if token.type == "NAME" and len(token) > 1]
     names = [name for name in named if not name.endswith(("Error", "Exception"))]
-    if evidence.files and not names:
+    if not names and (evidence.files or evidence.has("FILE")):
         return Target.SCRIPT, 0.9
+    if any(each.parameters for each in evidence.signatures):
+        return Target.FUNCTION, 0.6
     is_class = bool(names) and names[0][0].isupper() and "_" not in names[0] and "." not in names[0]
     if is_class and language != "go" and not names[0].isupper():
         return Target.CLASS, 0.5
@@ -91,7 +93,7 @@ def _shown_target(evidence: Evidence) -> Target | None:
         if block.language == "sql":
             return Target.QUERY
         if re.match(
-            r"\s*(?:@\w.*\n\s*)*(?:(?:public|final|abstract|export|data|pub|static) )*(?:class|struct|record|interface|enum|type|trait)\b",
+            r"\s*(?:template ?<.*>\s*)?(?:@\w.*\n\s*)*(?:(?:public|final|abstract|export|data|pub|static) )*(?:class|struct|record|interface|enum|type|trait)\b",
             block.code.text,
         ):
             return Target.CLASS

@@ -1,0 +1,104 @@
+"""Phrases that point to something existing, with their noun: "these settings", 上面的 SQL, 次の設定."""
+
+import re
+
+from app.coding.instruction import vocabulary
+from app.coding.instruction.tree import Piece
+
+_KINDS = ("FUNCTION", "CLASS", "SCRIPT", "QUERY", "CONFIGURATION")
+_MORE = {
+    "en": [
+        "snippet",
+        "loop",
+        "template",
+        "settings",
+        "batch",
+        "hook",
+        "test",
+        "tests",
+        "line",
+        "expression",
+        "regex",
+        "handler",
+        "step",
+    ],
+    "zh": [
+        "SQL",
+        "struct",
+        "goroutine",
+        "hook",
+        "JSON",
+        "XML",
+        "YAML",
+        "正则",
+        "表达式",
+        "批处理",
+        "循环",
+        "模板",
+        "测试",
+        "表",
+        "一句",
+        "语句",
+        "片段",
+        "服务",
+    ],
+    "ja": [
+        "シェルスクリプト",
+        "SQL",
+        "struct",
+        "シェル",
+        "処理",
+        "正規表現",
+        "ループ",
+        "テンプレート",
+        "テスト",
+        "式",
+        "ファイル",
+        "JSON",
+        "XML",
+        "YAML",
+        "一文",
+        "行",
+        "コード",
+    ],
+}  # nouns that say nothing of the target
+
+
+def find(prose: str) -> list[Piece]:
+    """The pointing phrases, whole, in the order of the text."""
+    return [Piece(found[0], *found.span()) for found in _PATTERN.finditer(prose)]
+
+
+def find_tables(prose: str) -> list[Piece]:
+    """The tables that a sentence lists: "tables are a and b", 表是 users."""
+    found = (match for match in _TABLES.finditer(prose))
+    return [Piece(each[n], *each.span(n)) for each in found for n in (1, 2) if each[n]]
+
+
+_TABLES = re.compile(
+    r"(?:\b[Tt]ables?(?: is| are|:)|表(?:是|为|叫|：)|テーブルは)\s*`?([A-Za-z_]\w*)`?"
+    r"(?:\s*\([^()\n]*\))?(?:(?:,? and |,|、| ?[和与と] ?)\s*`?([A-Za-z_]\w*)`?)?",
+    re.ASCII,
+)
+
+
+def _join(words: list[str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
+def _make_pattern() -> re.Pattern[str]:
+    known = [word for word, kind in vocabulary.load().kinds.items() if kind in _KINDS]
+    english = _join([*(word for word in known if word.isascii()), *_MORE["en"]])
+    others = [word for word in known if not word.isascii()]
+    chinese, japanese = _join([*others, *_MORE["zh"]]), _join([*others, *_MORE["ja"]])
+    return re.compile(
+        rf"\b(?:this|that|these|those) (?:\w+ )?(?:{english})\b"
+        rf"|\bthe (?:\w+ )?(?:{english}) (?:above|below)\b"
+        rf"|(?:(?:下面|上面|前面|刚才|之前|上次)(?:的|这个|那个|这段|那段|这条|那条|这份|那份)"
+        rf"|[这那](?:一?[个段条份张]| ?))\s?(?:[A-Za-z]+ ?)?(?:{chinese})"
+        rf"|(?:この|その|あの|次の|以下の|下の|上の|上記の|さっきの|先ほどの|前の) ?(?:[A-Za-z]+ ?)?(?:{japanese})",
+        re.IGNORECASE,
+    )
+
+
+_PATTERN = _make_pattern()
