@@ -9,8 +9,9 @@ import argparse
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,10 @@ def _write(weights: dict[str, list[int]]) -> None:
     weighing.FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def _as_read(weights: dict[str, list[int]]) -> Mapping[str, list[int]]:
+    return weights
+
+
 def main() -> None:
     """Fits, and writes the weights or scores the half that was held out."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,7 +131,7 @@ def main() -> None:
     if not options.held_out:
         _write(weights)
         return
-    weighing.load = lambda: weights
+    weighing.load = cache(lambda: _as_read(weights))
     print(evaluate.tabulate(evaluate.score(even)))
     for case in even if options.wrong else ():
         evaluate.show_wrong(case)
