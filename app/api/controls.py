@@ -51,7 +51,8 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
         raise Conflict("batch_not_ended", status=origin.status)
     lost = frozenset(line_store.list_lost(current.db, origin.id))
     if not lost:
-        raise Conflict("nothing_to_retry", id=origin.id)
+        code = "nothing_to_retry" if origin.completed else "batch_not_run"
+        raise Conflict(code, id=origin.id, status=origin.status)
     file = _copy_lines(origin, lost)
     batch, is_new = batch_store.create(current.db, _make_batch(origin, file))
     if is_new:

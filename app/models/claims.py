@@ -116,7 +116,8 @@ def end(
 ) -> None:
     """Moves open jobs to a terminal state that is not success, and counts them in their batches.
     Where others wait for their answers, the next of them may be claimed. PostgreSQL: the caller
-    has locked these jobs, so that everybody locks jobs before batches."""
+    has locked these jobs, so that everybody locks jobs before batches. Without an `error`, a job
+    keeps what it was cancelled for."""
     groups = twins.find_groups(tx, job_ids)
     twins.lock(tx, groups)
     endings.open_groups_of(tx, job_ids)
@@ -125,7 +126,7 @@ def end(
         moving.values(
             state=state,
             finished_at=time.time(),
-            error=sa.null() if error is None else error,
+            error=jobs.c.error if error is None else error,
             ended_no=endings.current_group(),
         ).returning(jobs.c.batch_id)
     )
@@ -212,6 +213,8 @@ def _end_unsuccessful(tx: Connection, outcome: Outcome, row: Any) -> None:
     state = JobState.CANCELLED if row.cancel_requested else JobState(outcome.state)
     problem = outcome.problem if state == JobState.FAILED else None
     end(tx, [outcome.job_id], state, problem.as_json() if problem else None)
+    if problem is not None and problem.spent is not None:
+        successes.count_lost(tx, row.batch_id, problem.spent)
 
 
 def _find_ended(tx: Connection, batch_ids: set[str]) -> frozenset[str]:

@@ -219,16 +219,19 @@ def cancel(db: Database, tenant_id: str, job_id: str) -> Job:
     NotFound("job_not_found") otherwise."""
     owned = (jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
     with db.write() as tx:
-        cancel_where(tx, *owned)
+        cancel_where(tx, *owned, reason={"code": "job_cancelled", "values": {"id": job_id}})
         job = _load(tx, *owned)
     if job is None:
         raise NotFound("job_not_found", param="id", id=job_id)
     return job
 
 
-def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
+def cancel_where(
+    tx: Connection, *conditions: sa.ColumnElement[bool], reason: dict[str, Any] | None = None
+) -> int:
     """Cancels the queued jobs that match, counted in their batches, and flags the running ones;
-    returns how many ended. Where others wait for their answers, the next of them may be claimed."""
+    returns how many ended. Where others wait for their answers, the next of them may be claimed.
+    `reason` ("code", "values") is why, where it is not the cancellation of a whole batch."""
     is_queued = jobs.c.state == JobState.QUEUED
     to_ask = (*conditions, jobs.c.state.in_(sources(JobState.CANCELLED)))
     locked = sa.select(jobs.c.batch_id, jobs.c.twin_no).where(*to_ask).with_for_update()
@@ -242,6 +245,7 @@ def cancel_where(tx: Connection, *conditions: sa.ColumnElement[bool]) -> int:
         finished_at=sa.case((is_queued, time.time()), else_=jobs.c.finished_at),
         ended_no=sa.case((is_queued, endings.current_group()), else_=jobs.c.ended_no),
         cancel_requested=sa.true(),
+        error=jobs.c.error if reason is None else reason,
     )
     rows = tx.execute(asking.returning(jobs.c.state, jobs.c.batch_id)).all()
     ended = [row.batch_id for row in rows if row.state == JobState.CANCELLED]

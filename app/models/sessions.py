@@ -74,7 +74,8 @@ def delete(db: Database, tenant_id: str, session_id: str) -> None:
 def _detach_lines(tx: Connection, session_id: str, tenant_id: str) -> None:
     named = (jobs.c.session_id == session_id, jobs.c.tenant_id == tenant_id)
     lines = (*named, jobs.c.batch_id.is_not(None))
-    job_store.cancel_where(tx, *lines)
+    reason = {"code": "session_deleted", "values": {"id": session_id}}
+    job_store.cancel_where(tx, *lines, reason=reason)
     tx.execute(sa.update(jobs).where(*lines).values(session_id=None))
 
 

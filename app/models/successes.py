@@ -1,7 +1,7 @@
-"""What a success leaves: its result, its session turn, its batch's counts. Parts of one transaction."""
+"""What an answer leaves: its result, its session turn, its batch's counts. Parts of one transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,6 +57,20 @@ def store_symbols(tx: Connection, done: Sequence[Outcome]) -> None:
     for outcome in done:
         if outcome.memo is not None:
             symbols.store(tx, outcome.memo)
+
+
+def count_lost(tx: Connection, batch_id: str | None, spent: Mapping[str, int]) -> None:
+    """Adds the tokens of a line that was answered and still failed to its batch."""
+    if batch_id is None:
+        return
+    counting = sa.update(batches).where(batches.c.id == batch_id)
+    tx.execute(
+        counting.values(
+            input_tokens=batches.c.input_tokens + spent["prompt_tokens"],
+            cached_tokens=batches.c.cached_tokens + spent["cached_tokens"],
+            output_tokens=batches.c.output_tokens + spent["completion_tokens"],
+        )
+    )
 
 
 def count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:

@@ -36,10 +36,16 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
         body = failure(job, explain) | {"line": job.line_no}
         response = _response(job, 500 if body["code"] in SERVER_FAULTS else 400, {"error": body})
     else:
-        code = f"batch_{job.state}"
-        error = {"code": code, "message": explain(code, {})}
+        error = _explain_loss(job, explain)
     line_id = _derive("batch_req_", job)
     return {"id": line_id, "custom_id": job.custom_id, "response": response, "error": error}
+
+
+def _explain_loss(job: Job, explain: Explain) -> dict[str, Any]:
+    """Why a line was not run: its batch ended before it, or it was cancelled by itself."""
+    alone = job.error if job.state == "cancelled" else None
+    reason = alone or {"code": f"batch_{job.state}"}
+    return {"code": reason["code"], "message": explain(reason["code"], reason.get("values") or {})}
 
 
 def answer(job: Job, result: Result) -> dict[str, Any]:

@@ -15,6 +15,11 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "param": self.param, "values": self.values or {}}
 
+    @property
+    def spent(self) -> dict[str, int] | None:
+        """The tokens of answers that were made and refused, under the names of Result."""
+        return (self.values or {}).get("usage") if self.code == "schema_violation" else None
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -170,6 +170,20 @@ def test_there_is_not_always_something_to_retry(
     assert (answer.status_code, answer.json["error"]["code"]) == (409, code)
 
 
+@pytest.mark.parametrize("cause", ["refused", "cancelled"])
+def test_a_batch_without_lines_did_not_succeed(api: Api, context: Context, cause: str) -> None:
+    batch = inputs.submit(context, b"no line\n")
+    if cause == "cancelled":
+        batches.cancel(api.db, DEFAULT_TENANT, batch.id)
+        finalize.run(context, batch.id)
+    else:
+        ingest.run(context, batch.id)
+
+    answer = post(api, batch.id, "retry")
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, "batch_not_run")
+
+
 def test_a_retry_needs_the_input_file(api: Api, context: Context) -> None:
     batch = run_batch(context, api, 2, bad={1})
     files.delete(api.db, DEFAULT_TENANT, batch.input_file_id)

@@ -126,6 +126,24 @@ def test_a_cancelled_batch_keeps_what_was_done(context: Context) -> None:
     assert read_file(context, done.error_file_id)[0]["error"]["code"] == "batch_cancelled"
 
 
+def test_a_line_that_was_cancelled_alone_does_not_blame_its_batch(context: Context) -> None:
+    batch = inputs.submit(context, b"".join(map(make_line, range(1, 4))))
+    ingest.run(context, batch.id)
+    (held,) = makers.take(context.db, makers.add_worker(context.db), limit=1)
+    waiting = jobs.list_lines(context.db, batch.id, after_line=1, limit=1)[0]
+    for job in (held, waiting):
+        jobs.cancel(context.db, batch.tenant_id, job.id)
+    claims.settle(context.db, [makers.succeed(held)])
+    batches.cancel(context.db, DEFAULT_TENANT, batch.id)
+
+    finalize.run(context, batch.id)
+
+    done = makers.reload(context.db, batch)
+    errors = [line["error"] for line in read_file(context, done.error_file_id)]
+    assert [each["code"] for each in errors] == ["job_cancelled"] * 2 + ["batch_cancelled"]
+    assert waiting.id in errors[1]["message"]
+
+
 def test_a_batch_cancelled_before_it_had_lines_ends_without_files(context: Context) -> None:
     batch = inputs.submit(context, make_line(1))
     batches.cancel(context.db, DEFAULT_TENANT, batch.id)

@@ -137,6 +137,7 @@ def test_a_deleted_session_leaves_the_lines_of_its_batch_to_be_counted(context: 
     lines = jobs.list_lines(context.db, batch.id, after_line=0, limit=10)
     assert [line.state for line in lines] == ["cancelled", "queued"]
     assert (found.total, found.failed) == (2, 1)
+    assert lines[0].error == {"code": "session_deleted", "values": {"id": session.id}}
 
 
 def test_an_ingest_that_goes_on_after_a_kill_knows_the_earlier_lines(context: Context):

@@ -11,7 +11,7 @@ from app.models import batches, claims, jobs, sweeps
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import BatchState
-from app.wire.rows import Batch, Line, Problem
+from app.wire.rows import Batch, Line, Outcome, Problem
 from tests.integration import makers
 
 pytestmark = [pytest.mark.integration, pytest.mark.databases]
@@ -163,6 +163,23 @@ def test_usage_adds_up_over_the_succeeded_lines(database: Database) -> None:
 
     found = makers.reload(database, batch)
     assert (found.input_tokens, found.cached_tokens, found.output_tokens) == (6, 2, 4)
+
+
+def test_refused_answers_are_paid_for_too(database: Database) -> None:
+    batch = makers.add_batch(database, 2)
+    first, second = makers.take(database, makers.add_worker(database))
+    spent = {"prompt_tokens": 30, "completion_tokens": 9, "cached_tokens": 12}
+    values = {"fault": "f", "asks": 3, "text": "t", "usage": spent}
+    refused = Outcome(
+        first.id, first.attempt, "failed", problem=Problem("schema_violation", None, values)
+    )
+
+    for _ in range(2):  # the second time it is late and counts for nothing
+        claims.settle(database, [refused, makers.succeed(second)])
+
+    found = makers.reload(database, batch)
+    assert (found.input_tokens, found.cached_tokens, found.output_tokens) == (33, 13, 11)
+    assert (found.completed, found.failed) == (1, 1)
 
 
 def test_the_settlement_of_the_last_line_names_the_batch(database: Database) -> None:

@@ -75,6 +75,15 @@ def test_a_line_without_result_is_written_as_an_error(tmp_path: Path) -> None:
     assert (tally.succeeded, tally.failed) == (2, 1)
 
 
+def test_tokens_of_responses_are_counted_by_their_own_names(tmp_path: Path) -> None:
+    usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
+    answers = [result("a", body={"object": "response", "usage": usage}), result("b")]
+
+    _, tally = merged(["a", "b"], write(tmp_path / "out", answers))
+
+    assert (tally.prompt_tokens, tally.completion_tokens) == (6, 9)
+
+
 def test_without_any_file_every_line_is_an_error() -> None:
     lines, tally = merged(["a", "b"])
 

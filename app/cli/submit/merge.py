@@ -32,8 +32,13 @@ class Tally:
             return
         self.succeeded += 1
         usage = result["response"]["body"].get("usage") or {}
-        self.prompt_tokens += usage.get("prompt_tokens") or 0
-        self.completion_tokens += usage.get("completion_tokens") or 0
+        self.prompt_tokens += _count(usage, "prompt_tokens", "input_tokens")
+        self.completion_tokens += _count(usage, "completion_tokens", "output_tokens")
+
+
+def _count(usage: dict[str, Any], *names: str) -> int:
+    """Completions and responses name their tokens differently."""
+    return next((int(usage[name]) for name in names if usage.get(name)), 0)
 
 
 def is_success(result: dict[str, Any]) -> bool:
