@@ -91,12 +91,9 @@ def _find_stage(batch: Batch) -> Iterator[Reason]:
 def _find_queue(batch: Batch, facts: waits.Facts) -> Iterator[Reason]:
     yield from _find_workers(batch, facts)
     interactive = facts.ahead.get(None, 0)
-    others = sum(number for owner, number in facts.ahead.items() if owner is not None)
     if interactive:
         yield "behind_jobs", {"jobs": interactive}
-    if others:
-        batch_count = sum(owner is not None for owner in facts.ahead)
-        yield "behind_batches", {"jobs": others, "batches": batch_count}
+    yield from _find_batches(facts)
     if facts.in_turn:
         yield "session_order", {"lines": facts.in_turn}
     if facts.suspects:
@@ -107,6 +104,16 @@ def _find_queue(batch: Batch, facts: waits.Facts) -> Iterator[Reason]:
         yield "ingesting", {"stored": batch.lines_ingested, "total": batch.total}
     if facts.running:
         yield "running", {"lines": facts.running}
+
+
+def _find_batches(facts: waits.Facts) -> Iterator[Reason]:
+    """Batches before this one: the tenant's own it may stop; of others it hears only that they are."""
+    numbers = {owner: number for owner, number in facts.ahead.items() if owner is not None}
+    own = {owner: number for owner, number in numbers.items() if owner not in facts.foreign}
+    if own:
+        yield "behind_batches", {"jobs": sum(own.values()), "batches": len(own)}
+    if facts.foreign:
+        yield "behind_others", {"jobs": sum(numbers[owner] for owner in facts.foreign)}
 
 
 def _find_workers(batch: Batch, facts: waits.Facts) -> Iterator[Reason]:

@@ -1,10 +1,14 @@
 """POST /predict: the likeliest next tokens of a text, with their probabilities."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, context, interactive, schemas
 from app.errors import BadRequest
+from app.settings import Model
 from app.wire import predictions
 
 PATH = "/predict"
@@ -22,6 +26,14 @@ def predict(query: schemas.NoQuery, body: schemas.PredictBody) -> flask.Response
     catalog = context.current().catalog
     model = catalog.find(catalog.names[0] if body.model is None else body.model)
     request = predictions.ask(body.text, body.top_k)
-    catalog.check_length(model, request)
+    _check_length(model, request)
     job = interactive.finish(interactive.start(model, PATH, request))
     return flask.jsonify(predictions.show(job))
+
+
+def _check_length(model: Model, request: Mapping[str, Any]) -> None:
+    """BadRequest("context_length_exceeded") under the name that the text has here."""
+    try:
+        context.current().catalog.check_length(model, request)
+    except BadRequest as error:
+        raise BadRequest(error.code, param="text", **error.values) from error

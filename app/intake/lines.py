@@ -166,8 +166,15 @@ def read_record(raw: Raw, limits: Limits) -> dict[str, Any]:
         custom_id = _find_id(raw.content)
         raise RefusedLine(error.code, **error.values, custom_id=custom_id) from error
     if not isinstance(record, dict):
-        raise BadLine("invalid_json_line")
+        raise BadLine("invalid_json_line", text="not_an_object")
     return record
+
+
+def refuse_unknown(record: dict[str, Any]) -> None:
+    """BadRequest for a member that no line has: it fails the line alone, as one of the body does."""
+    unknown = next((name for name in record if name not in _REQUIRED), None)
+    if unknown is not None:
+        raise BadRequest("unknown_parameter", param=unknown[:MAX_CUSTOM_ID])
 
 
 def _find_id(content: bytes) -> str | None:

@@ -78,6 +78,7 @@ class Preflight:
             return
         try:
             record = lines.read_record(raw, self.rules.limits)
+            lines.refuse_unknown(record)
             self._measure(record["body"], survey.model or "")
         except AutoglmError as error:
             self.line_errors += 1

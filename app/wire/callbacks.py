@@ -22,7 +22,11 @@ def check_url(url: str, options: Webhooks, *, param: str) -> str:
     parts = _split(url)
     if parts is None or len(url) > MAX_URL:
         raise BadRequest("webhook_url_invalid", param=param)
-    if not is_loopback_host(parts, options) and not _is_allowed(parts, options):
+    if is_loopback_host(parts, options):
+        return url
+    if parts.scheme != "https":
+        raise BadRequest("webhook_url_invalid", param=param)
+    if not any(_matches(parts, entry) for entry in options.allow):
         raise BadRequest("webhook_not_allowed", param=param, host=parts.hostname)
     return url
 
@@ -53,10 +57,6 @@ def find_port(parts: SplitResult) -> int:
 def is_loopback_host(parts: SplitResult, options: Webhooks) -> bool:
     """Whether the configuration names this very host and port as one on loopback, for tests."""
     return f"{parts.hostname}:{find_port(parts)}" in options.loopback
-
-
-def _is_allowed(parts: SplitResult, options: Webhooks) -> bool:
-    return parts.scheme == "https" and any(_matches(parts, entry) for entry in options.allow)
 
 
 def _matches(parts: SplitResult, entry: str) -> bool:

@@ -123,8 +123,13 @@ def _bad_choice(flaw: Flaw, param: str | None) -> BadRequest:
 
 def _bad_bound(flaw: Flaw, param: str | None) -> BadRequest:
     sign, name = _BOUNDS[flaw["type"]]
-    allowed = f"{sign} {flaw['ctx'][name]:g}" if name in flaw["ctx"] else sign
+    allowed = f"{sign} {_plain(flaw['ctx'][name])}" if name in flaw["ctx"] else sign
     return BadRequest("out_of_range", param=param, value=show(flaw["input"]), allowed=allowed)
+
+
+def _plain(bound: float) -> str:
+    """A bound in digits: 2592000, not 2.592e+06; 2, not 2.0."""
+    return str(int(bound)) if float(bound).is_integer() else str(bound)
 
 
 def _bad_length(flaw: Flaw, param: str | None) -> BadRequest:

@@ -172,6 +172,7 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
     try:
         record = lines.read_record(raw, settings.limits)
         custom_id = str(record["custom_id"])
+        lines.refuse_unknown(record)
         body, asked = kinds.split(record["body"], batch.endpoint)
         body, named = links.split(body, batch.endpoint, index)
         request = generation.parse(body, endpoint=batch.endpoint, limits=settings.limits)

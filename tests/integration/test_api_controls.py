@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types import Batch as OpenAIBatch
 
-from app.models import batches, beats, claims, events, files, jobs, workers
+from app.models import batches, beats, claims, events, files, jobs, keys, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -229,6 +229,22 @@ def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
     assert shown["lines_per_second"] > 0
     assert shown["at_risk"] is False
     assert api.client.get("/v1/batches").json["data"][0]["remaining_tokens"] == 24
+
+
+def test_nobody_is_told_to_stop_the_batches_of_others(api: Api) -> None:
+    keys.create(api.db, "other", tenant_id="b")
+    _, secret = keys.create(api.db, "mine")
+    api.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
+    makers.add_batch(api.db, 3, tenant_id="b")
+    makers.add_batch(api.db, 2)
+    batch = makers.add_batch(api.db, 1)
+
+    answer = api.client.get(f"/v1/batches/{batch.id}/explain").json
+    told = {each["code"]: each["values"] for each in answer["reasons"]}
+
+    assert told["behind_batches"] == {"jobs": 2, "batches": 1}
+    assert told["behind_others"] == {"jobs": 3}
+    assert codes(api, batch, "ja") == codes(api, batch, "zh") == list(told)
 
 
 def test_an_explanation_names_what_a_batch_waits_for(api: Api) -> None:

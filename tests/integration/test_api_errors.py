@@ -66,6 +66,22 @@ def test_each_kind_of_bad_input_has_its_own_answer(
     assert api.client.get("/v1/jobs").json["data"] == []
 
 
+def test_a_text_that_is_too_long_to_predict_from_is_told_by_its_own_name(api: Api) -> None:
+    error = api.client.post("/predict", json={"text": "x" * 300}).json["error"]
+
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "text")
+
+
+def test_a_bound_is_told_in_plain_digits(api: Api) -> None:
+    expiry = {"anchor": "created_at", "seconds": 10**7}
+    asked = {"input_file_id": "f", "endpoint": "/v1/completions", "completion_window": "24h"}
+    late = api.client.post("/v1/batches", json={**asked, "output_expires_after": expiry})
+    hot = api.client.post("/v1/jobs", json=body(temperature=9))
+
+    assert "<= 2592000." in late.json["error"]["message"]
+    assert "<= 2." in hot.json["error"]["message"]
+
+
 def test_a_prompt_that_is_too_long_is_told_the_numbers(api: Api) -> None:
     message = api.client.post("/v1/jobs", json=body(prompt="x" * 190)).json["error"]["message"]
 

@@ -74,6 +74,7 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
             good(12, body_previous_response_id="custom_id:nobody"),
             good(13, body_kind="code"),
             good(14, body_response_format=as_schema({"type": "strin"})),
+            good(15, extra=1),
         ],
     )
 
@@ -88,9 +89,10 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
         (10, "line", "unknown_parameter"),
         (12, "line", "previous_line_not_found"),
         (14, "line", "schema_invalid"),
+        (15, "line", "unknown_parameter"),
     ]
     assert {each["severity"] for each in found["data"]} == {"error"}
-    assert (found["valid"], found["lines"], found["errors"]) == (False, 13, 10)
+    assert (found["valid"], found["lines"], found["errors"]) == (False, 14, 11)
 
 
 def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> None:

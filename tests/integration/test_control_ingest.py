@@ -84,7 +84,10 @@ def test_jobs_outlive_a_run_that_was_told_twice_at_once(context: Context) -> Non
 ENVELOPES = [
     (b"not json\n", "invalid_json_line", None, "This line is not parseable as valid JSON."),
     (b'{"a": 1,}\n', "invalid_json_line", None, "This line is not parseable as valid JSON."),
-    (b"[1]\n", "invalid_json_line", None, "This line is not parseable as valid JSON."),
+    *(
+        (line, "invalid_json_line", None, "This line is JSON, but not a JSON object.")
+        for line in (b"[1]\n", b'"x"\n', b"null\n")
+    ),
     (b"\xff\xfe\n", "invalid_json_line", None, "This line is not parseable as valid JSON."),
     *(
         (
@@ -220,6 +223,8 @@ BODIES: list[tuple[dict[str, Any], str, str]] = [
     ({"body_max_tokens": 10**9}, "out_of_range", "max_tokens"),
     ({"body_seed": 10**30}, "out_of_range", "seed"),
     ({"body_nonsense": 1}, "unknown_parameter", "nonsense"),
+    ({"extra": 1}, "unknown_parameter", "extra"),  # beside the body
+    ({"body_stream_options": {"include_usage": True}}, "streaming_unsupported", "stream_options"),
     ({"body_messages": []}, "empty_messages", "messages"),
     ({"body_messages": "hi"}, "invalid_type", "messages"),
     ({"body_messages": [[[[[[1]]]]]]}, "invalid_type", "messages.0"),

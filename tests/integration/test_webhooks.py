@@ -342,7 +342,7 @@ def _drip(server: socket.socket) -> None:
 
 
 URLS = [
-    ("http://hooks.test/", "webhook_not_allowed"),
+    ("http://hooks.test/", "webhook_url_invalid"),  # an allowed host, but not by https
     ("https://other.test/", "webhook_not_allowed"),
     ("https://hooks.test:8443/", "webhook_not_allowed"),
     ("https://hooks.test.evil.test/", "webhook_not_allowed"),

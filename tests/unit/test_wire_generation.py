@@ -232,6 +232,7 @@ def test_each_mistake_has_its_own_code_and_names_its_place(
         ({"presence_penalty": 3}, "out_of_range", "presence_penalty"),
         ({"best_of": 2}, "unsupported_parameter", "best_of"),
         ({"session_id": "s"}, "unknown_parameter", "session_id"),
+        ({"stream_options": {"include_usage": True}}, "streaming_unsupported", "stream_options"),
     ],
 )
 def test_what_openai_clients_may_send_is_refused_unless_it_changes_nothing(
