@@ -72,7 +72,7 @@ def _look_ahead(
     ordered = sa.select(jobs.c.batch_id, jobs.c.tenant_id).where(*waiting)
     ordered = ordered.order_by(*picks.POLICY).limit(_LOOK)
     ahead: Counter[str | None] = Counter()
-    foreign = set()
+    foreign: set[str] = set()
     for owner, tenant_id in tx.execute(ordered):
         if owner == batch.id:
             return dict(ahead), frozenset(foreign), False
