@@ -53,6 +53,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
         locale=language.choose(),
         idempotency_key=idempotency.read_key(),
         retry_seconds=idempotency.find_retry_seconds(),
+        tries=idempotency.count_tries(),
         metadata=body.metadata,
         webhook=hooks.read(body.webhook),
         output_expires_seconds=None if expiry is None else expiry.seconds,

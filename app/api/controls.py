@@ -105,6 +105,7 @@ def _make_batch(origin: Batch, file: File) -> NewBatch:
         locale=language.choose(),
         idempotency_key=idempotency.read_key(),
         retry_seconds=idempotency.find_retry_seconds(),
+        tries=idempotency.count_tries(),
         metadata=origin.metadata,
         output_expires_seconds=origin.output_expires_seconds,
         trace_id=flask.g.trace_id,

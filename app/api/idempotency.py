@@ -34,11 +34,17 @@ def find_retry_seconds() -> float | None:
     OpenAI's clients repeat a POST whose answer was lost, without an idempotency key; they only
     count the tries.
     """
-    tries = _read_number(_RETRY_COUNT)
-    if tries is None or tries < 1:
+    tries = count_tries()
+    if not tries:
         return None
     timeout = _read_number(_READ_TIMEOUT) or _TIMEOUT_SECONDS
-    return min(tries, _MAX_TRIES) * (timeout + _PAUSE_SECONDS)
+    return tries * (timeout + _PAUSE_SECONDS)
+
+
+def count_tries() -> int | None:
+    """How many tries came before this one, ten at most; None if the client does not say."""
+    tries = _read_number(_RETRY_COUNT)
+    return None if tries is None else int(min(tries, _MAX_TRIES))
 
 
 def _read_number(name: str) -> float | None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from app.errors import Conflict, NotFound
-from app.models import bulk, deliveries, lineage, picks, retries, twins
+from app.models import bulk, cursors, deliveries, lineage, picks, retries, twins
 from app.models import jobs as job_store
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
@@ -17,8 +17,9 @@ from app.wire import ids
 from app.wire.rows import Batch, Line, NewBatch
 
 BATCH_PRIORITY = -10
+_OVERTAKEN_SECONDS = 30.0  # a first try hardly arrives later than this after one of its retries
 _NOT_STORED = ("window_seconds", "retry_seconds", "webhook")
-_HIDDEN = ("idempotency_key", "announced_at", "input_sha256", "manifest")
+_HIDDEN = ("idempotency_key", "announced_at", "input_sha256", "manifest", "tries")
 _COLUMNS = tuple(column for column in batches.c if column.name not in _HIDDEN)
 
 
@@ -26,7 +27,8 @@ _COLUMNS = tuple(column for column in batches.c if column.name not in _HIDDEN)
 def create(db: Database, new: NewBatch) -> tuple[Batch, bool]:
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
     and body give the first one again, another body raises Conflict("idempotency_conflict"). So
-    does a client's own retry (`retry_seconds`) of the same body with the same API key."""
+    does a client's own retry (`retry_seconds`) of the same body with the same API key, and a first try
+    (`tries` 0) that arrives after its own retry."""
     with db.write() as tx:
         _lock_tenant(tx, new.tenant_id)
         earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
@@ -40,17 +42,29 @@ def _lock_tenant(tx: Connection, tenant_id: str) -> None:
 
 def _find_first_try(tx: Connection, new: NewBatch) -> Batch | None:
     """What an earlier try of the same call made; its client sent no idempotency key either."""
-    if new.retry_seconds is None:
+    recent = _may_be_same(new)
+    if recent is None:
         return None
     alike = sa.select(*_COLUMNS).where(
         batches.c.tenant_id == new.tenant_id,
         batches.c.key_id.is_not_distinct_from(new.key_id),
         batches.c.idempotency_key.is_(None),
         batches.c.request_hash == new.request_hash,
-        batches.c.created_at >= time.time() - new.retry_seconds,
+        recent,
     )
     row = tx.execute(alike.order_by(batches.c.seq.desc()).limit(1)).mappings().one_or_none()
     return None if row is None else Batch(**row)
+
+
+def _may_be_same(new: NewBatch) -> sa.ColumnElement[bool] | None:
+    """Which batches another try of this call can have made: for a retry whatever is young enough,
+    for a first try that was overtaken by its own retries what one of them made just now."""
+    now = time.time()
+    if new.retry_seconds is not None:
+        return batches.c.created_at >= now - new.retry_seconds
+    if new.tries == 0:
+        return sa.and_(batches.c.tries > 0, batches.c.created_at >= now - _OVERTAKEN_SECONDS)
+    return None
 
 
 def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
@@ -108,11 +122,16 @@ def list_page(
     """The tenant's batches, newest first, and whether more follow."""
     query = sa.select(*_COLUMNS).where(batches.c.tenant_id == tenant_id)
     if after is not None:
-        last = get(db, tenant_id, after, param="after")
-        query = query.where(batches.c.seq < last.seq)
+        query = query.where(batches.c.seq < _find_place(db, tenant_id, after))
     with db.read() as tx:
         rows = tx.execute(query.order_by(batches.c.seq.desc()).limit(limit + 1)).mappings().all()
     return [Batch(**row) for row in rows[:limit]], len(rows) > limit
+
+
+def _find_place(db: Database, tenant_id: str, batch_id: str) -> int:
+    """Where a page goes on, also after a batch that was forgotten meanwhile."""
+    place = cursors.find(db, tenant_id, batch_id)
+    return get(db, tenant_id, batch_id, param="after").seq if place is None else int(place)
 
 
 def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]:

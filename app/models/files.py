@@ -2,14 +2,16 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from app.errors import NotFound
-from app.models import retries
+from app.models import cursors, retries
 from app.models.database import Database
 from app.models.tables import files
 from app.wire.rows import File
@@ -69,8 +71,7 @@ def list_page(
     if purpose is not None:
         query = query.where(files.c.purpose == purpose)
     if after is not None:
-        last = get(db, tenant_id, after, param="after")
-        edge = sa.tuple_(last.created_at, last.id)
+        edge = sa.tuple_(_find_place(db, tenant_id, after), after)
         query = query.where(stamp < edge if order == "desc" else stamp > edge)
     direction = sa.desc if order == "desc" else sa.asc
     query = query.order_by(direction(files.c.created_at), direction(files.c.id)).limit(limit + 1)
@@ -79,12 +80,28 @@ def list_page(
     return [File(**row) for row in rows[:limit]], len(rows) > limit
 
 
+def _find_place(db: Database, tenant_id: str, file_id: str) -> float:
+    """Where a page goes on, also after a file that expired or was deleted meanwhile."""
+    owned = (files.c.id == file_id, files.c.tenant_id == tenant_id)
+    with db.read() as tx:
+        place = tx.execute(sa.select(files.c.created_at).where(*owned)).scalar_one_or_none()
+    place = cursors.find(db, tenant_id, file_id) if place is None else place
+    if place is None:
+        raise NotFound("file_not_found", param="after", id=file_id)
+    return float(place)
+
+
 def delete(db: Database, tenant_id: str, file_id: str) -> File:
     """Forgets the tenant's file and returns it, so that its bytes can be removed."""
     file = get(db, tenant_id, file_id)
     with db.write() as tx:
         tx.execute(sa.delete(files).where(files.c.id == file_id))
+        _keep_places(tx, [file])
     return file
+
+
+def _keep_places(tx: Connection, gone: Sequence[File]) -> None:
+    cursors.keep(tx, [(file.id, file.tenant_id, file.created_at) for file in gone])
 
 
 def delete_expired(db: Database, *, limit: int = 100) -> list[File]:
@@ -92,4 +109,6 @@ def delete_expired(db: Database, *, limit: int = 100) -> list[File]:
     with db.write() as tx:
         due = sa.select(files.c.id).where(files.c.expires_at <= time.time()).limit(limit)
         gone = sa.delete(files).where(files.c.id.in_(due)).returning(files)
-        return [File(**row) for row in tx.execute(gone).mappings()]
+        found = [File(**row) for row in tx.execute(gone).mappings()]
+        _keep_places(tx, found)
+    return found

@@ -5,7 +5,7 @@ import time
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import claims, picks, retries
+from app.models import claims, cursors, picks, retries
 from app.models.database import Database
 from app.models.states import ENDED, TERMINAL, JobState
 from app.models.tables import batches, jobs
@@ -60,8 +60,15 @@ def forget(db: Database, *, before: float, limit: int = 1000) -> int:
         if batch_id is not None:
             gone += _delete_jobs(tx, jobs.c.batch_id == batch_id, limit - gone)
             if gone < limit:
-                gone += tx.execute(sa.delete(batches).where(batches.c.id == batch_id)).rowcount
+                gone += _delete_batch(tx, batch_id)
         return gone
+
+
+def _delete_batch(tx: Connection, batch_id: str) -> int:
+    columns = (batches.c.id, batches.c.tenant_id, batches.c.seq)
+    gone = tx.execute(sa.delete(batches).where(batches.c.id == batch_id).returning(*columns)).all()
+    cursors.keep(tx, [(row.id, row.tenant_id, row.seq) for row in gone])
+    return len(gone)
 
 
 def _is_old(before: float) -> sa.ColumnElement[bool]:

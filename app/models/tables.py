@@ -76,6 +76,16 @@ files = Table(
     Index("ix_files_tenant", "tenant_id", "created_at"),
 )
 
+cursors = Table(  # where deleted files and batches stood in their lists
+    "cursors",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("place", Float, nullable=False),  # what the list is ordered by
+    Column("created_at", Float, nullable=False),
+    Index("ix_cursors_age", "created_at"),
+)
+
 batches = Table(
     "batches",
     metadata,
@@ -120,6 +130,7 @@ batches = Table(
     Column("manifest", JSON),
     Column("reused_lines", Integer, nullable=False, server_default="0"),  # see app.models.twins
     Column("reused_tokens", BigInteger, nullable=False, server_default="0"),  # of their answers
+    Column("tries", Integer),  # the client's tries before the one that made it; NULL: not told
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),
     Index("ix_batches_status", "status"),

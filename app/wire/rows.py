@@ -227,7 +227,8 @@ class Batch:
 @dataclass(frozen=True)
 class NewBatch:
     """A batch that a client asks for, checked, before it has an id. `retry_seconds`: the request
-    repeats one that was sent at most so long ago, and whose answer was lost."""
+    repeats one that was sent at most so long ago, and whose answer was lost. `tries`: how many came
+    before it; None if the client does not count them."""
 
     tenant_id: str
     key_id: str | None
@@ -243,6 +244,7 @@ class NewBatch:
     trace_id: str | None = None
     webhook: str | None = None  # the URL to tell when it has ended
     retry_seconds: float | None = None
+    tries: int | None = None
     retried_from: str | None = None
 
 

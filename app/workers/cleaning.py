@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from app.models import batches, chunks, events, evidence, files, sessions, sweeps, symbols
+from app.models import batches, chunks, cursors, events, evidence, files, sessions, sweeps, symbols
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
@@ -19,6 +19,7 @@ def run(context: Context) -> None:
     """One round; what is left of a large backlog waits for the next."""
     rows = _forget_rows(context)
     chunks.forget(context.db, before=time.time() - chunks.KEPT_SECONDS)
+    cursors.forget(context.db, before=time.time() - cursors.KEPT_SECONDS)
     expired = _delete_files(context)
     orphans = _remove_partials(context.files) + _remove_pins(context)
     if rows or expired or orphans:

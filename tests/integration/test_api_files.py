@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from app import queue, settings
-from app.models import batches, files, keys
+from app.models import batches, cursors, files, keys, sweeps
 from app.models.database import Database
 from tests.integration import apis, makers
 from tests.integration.apis import MODELS, Api
@@ -336,6 +337,20 @@ def test_a_clients_own_retry_of_a_creation_gives_the_first_batch(
     assert (first.json["id"] == again.json["id"]) is is_same
 
 
+def test_tries_of_one_call_make_one_batch_in_whatever_order_they_arrive(api: Api) -> None:
+    """The first try waits in a proxy while its client has given it up already."""
+    body = batch_body("file-a")
+
+    def send(tries: int) -> str:
+        headers = {"x-stainless-retry-count": str(tries)}
+        return str(api.client.post("/v1/batches", json=body, headers=headers).json["id"])
+
+    assert len({send(tries) for tries in (3, 0, 5, 1, 4, 2)}) == 1
+    makers.age(api.db, "batches", "created_at", 31)
+    another = send(0)
+    assert another != send(0)  # a first try does not repeat another first try
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -405,6 +420,42 @@ def test_batches_are_paged_as_the_openai_client_pages(api: Api) -> None:
 
     assert [batch["id"] for batch in (*page["data"], *rest["data"])] == ids[::-1]
     assert (page["has_more"], rest["has_more"]) == (True, False)
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_files_are_deleted_while_they_are_paged(api: Api, order: str) -> None:
+    ids = [upload(api).json["id"] for _ in range(5)]
+    seen: list[str] = []
+
+    while page := api.client.get(f"/v1/files?limit=2&order={order}{_after(seen)}").json["data"]:
+        seen += [file["id"] for file in page]
+        for file in page:
+            api.client.delete(f"/v1/files/{file['id']}")
+
+    assert seen == (ids if order == "asc" else ids[::-1])
+    answer = api.client.get("/v1/files?after=file-unknown")
+    assert (answer.status_code, answer.json["error"]["param"]) == (404, "after")
+    assert cursors.find(api.db, "tenant-y", ids[0]) is None
+
+
+def _after(seen: list[str]) -> str:
+    return f"&after={seen[-1]}" if seen else ""
+
+
+def test_a_page_goes_on_after_what_was_forgotten_and_not_for_ever(api: Api) -> None:
+    ids = [makers.add_batch(api.db).id for _ in range(3)]
+    file_id = upload(api).json["id"]
+    batches.refuse(api.db, ids[1], [])
+    makers.age(api.db, "batches", "failed_at", 100)
+    sweeps.forget(api.db, before=time.time() - 50)
+    makers.age(api.db, "files", "expires_at", 31 * 86_400)
+    files.delete_expired(api.db)
+
+    page = api.client.get(f"/v1/batches?after={ids[1]}").json
+    assert [batch["id"] for batch in page["data"]] == ids[:1]
+    assert api.client.get(f"/v1/files?after={file_id}").status_code == 200
+    assert cursors.forget(api.db, before=time.time()) == 2
+    assert api.client.get(f"/v1/batches?after={ids[1]}").status_code == 404
 
 
 def test_an_uploads_owner_is_the_keys_tenant(api: Api) -> None:
