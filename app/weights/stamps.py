@@ -32,16 +32,23 @@ def sign(manifest: Mapping[str, Any], private_key: str | Path) -> dict[str, Any]
     return dict(manifest) | {"signature": signature}
 
 
+def is_signed(manifest: Mapping[str, Any]) -> bool:
+    """Whether it claims a signature at all."""
+    return manifest.get("signature") is not None
+
+
 def check(manifest: Mapping[str, Any], trusted: Sequence[str], *, file: str) -> str:
     """The id of the trusted public key that signed the manifest; WeightsError if none did."""
     known = {keys.identify(key): key for key in map(keys.read_public, trusted)}
+    if not is_signed(manifest):
+        raise WeightsError("manifest_unsigned", file=file)
     try:
         key_id = str(manifest["signature"]["key_id"])
         value = base64.b64decode(manifest["signature"]["value"], validate=True)
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError("weights_signature_broken", file=file) from error
+        raise WeightsError("manifest_signature_broken", file=file) from error
     if key_id not in known:
-        raise WeightsError("weights_signer_unknown", file=file, key_id=ascii(key_id))
+        raise WeightsError("manifest_signer_unknown", file=file, key_id=ascii(key_id))
     _verify(known[key_id], value, manifest, file)
     return key_id
 
@@ -51,4 +58,4 @@ def _verify(key: Ed25519PublicKey, value: bytes, manifest: Mapping[str, Any], fi
         key.verify(value, PREFIX + encode(manifest))
     except InvalidSignature as error:
         key_id = keys.identify(key)
-        raise WeightsError("weights_signature_wrong", file=file, key_id=key_id) from error
+        raise WeightsError("manifest_signature_wrong", file=file, key_id=key_id) from error

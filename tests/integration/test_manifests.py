@@ -129,6 +129,59 @@ def test_a_signed_manifest_stands_up_to_its_key_alone(
     assert verify(output, manifest, "--public-key", public).exit_code == 1
 
 
+def test_verify_tells_machines_what_it_checked(
+    context: Context, database: Database, tmp_path: Path
+):
+    public = weights.write_pair(tmp_path / "key")
+    options = settings.Manifests(private_key_file=str(tmp_path / "key"))
+    context = inputs.make_context(database, tmp_path, manifests=options)
+    batch, body = run(context, make_line(1))
+    output, manifest = write(tmp_path, context, batch, body)
+    key_id = body["signature"]["key_id"]
+    own = {"file": output, "manifest": manifest, "batch_id": batch.id}
+
+    def tell(signature: Any, *keys: str) -> dict[str, Any]:
+        Path(manifest).write_text(json.dumps(body | {"signature": signature}))
+        arguments = [part for key in keys for part in ("--public-key", key)]
+        result = verify(output, manifest, "--json", *arguments)
+        told: dict[str, Any] = json.loads(result.stdout)
+        assert result.exit_code == (0 if told["verified"] else 1)
+        return told
+
+    good = own | {"verified": True, "role": "output"}
+    assert tell(body["signature"], public) == good | {"signature": "valid", "key_id": key_id}
+    assert tell(body["signature"]) == good | {"signature": "not_checked"}
+    assert tell(None) == good | {"signature": "none"}
+    wrong = body["signature"] | {"value": "AAAA"}
+    stranger = weights.write_pair(tmp_path / "stranger")
+    bad = [
+        tell(None, public),
+        tell({}, public),
+        tell(wrong, public),
+        tell(body["signature"], stranger),
+    ]
+    assert [each["error"]["code"] for each in bad] == [
+        "manifest_unsigned",
+        "manifest_signature_broken",
+        "manifest_signature_wrong",
+        "manifest_signer_unknown",
+    ]
+    assert not any("weights" in each["error"]["message"] for each in bad)
+
+
+def test_verify_says_that_it_did_not_check_a_signature(
+    context: Context, database: Database, tmp_path: Path
+):
+    weights.write_pair(tmp_path / "key")
+    options = settings.Manifests(private_key_file=str(tmp_path / "key"))
+    context = inputs.make_context(database, tmp_path, manifests=options)
+    output, manifest = write(tmp_path, context, *run(context, make_line(1)))
+
+    result = verify(output, manifest)
+
+    assert (result.exit_code, "NOT checked" in result.stderr) == (0, True)
+
+
 def test_a_key_that_is_gone_leaves_the_batch_to_end_unsigned(database: Database, tmp_path: Path):
     options = settings.Manifests(private_key_file=str(tmp_path / "nowhere"))
     context = inputs.make_context(database, tmp_path, manifests=options)
