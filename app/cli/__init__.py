@@ -1,9 +1,11 @@
 """The `autoglm` command: finds its subcommands by file, loads only the one that runs."""
 
 import importlib
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -30,6 +32,8 @@ COMMANDS = (
     "doctor",
 )
 INTERRUPTED = 130
+_AS_JSON = f"{__name__}.as_json"  # in the context that all commands share
+F = TypeVar("F", bound=Callable[..., Any])
 _MESSAGE_KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 
 
@@ -63,7 +67,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except errors.AutoglmError as error:
-            click.echo(locales.explain(error, locale=locales.system()), err=True)
+            click.echo(_tell(error, as_json=ctx.meta.get(_AS_JSON, False)), err=True)
             ctx.exit(exit_status(error))
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
@@ -72,6 +76,25 @@ class Commands(click.Group):
 def exit_status(error: errors.AutoglmError) -> int:
     """2 where the user's configuration or input is wrong, 1 for everything else."""
     return 2 if isinstance(error, errors.SettingsError | errors.InputError) else 1
+
+
+def json_option(help_key: str) -> Callable[[F], F]:
+    """The option --json of a command, as `as_json`; errors are JSON then, too."""
+
+    def note(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+        ctx.meta[_AS_JSON] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, callback=note, help=help_key)
+
+
+def _tell(error: errors.AutoglmError, *, as_json: bool) -> str:
+    """The error as a person reads it, or as one JSON object on one line."""
+    message = locales.explain(error, locale=locales.system())
+    if not as_json:
+        return message
+    told = {**error.values, "code": error.code, "message": message, "param": error.param}
+    return json.dumps({"error": told}, ensure_ascii=False, default=str)
 
 
 def say(key: str, **values: Any) -> str:

@@ -28,7 +28,12 @@ def check(response: httpx.Response) -> None:
     if _may_retry(response):
         raise Again(f"HTTP {response.status_code}: {_reason(response)}", _retry_after(response))
     refusal = errors.InputError if response.status_code in BAD_INPUT else errors.RequestError
-    raise refusal("server_refused", status=response.status_code, message=_reason(response))
+    raise refusal(
+        "server_refused",
+        status=response.status_code,
+        message=_reason(response),
+        server_code=_find(response, "code"),
+    )
 
 
 def _may_retry(response: httpx.Response) -> bool:
@@ -40,10 +45,16 @@ def _may_retry(response: httpx.Response) -> bool:
 
 def _reason(response: httpx.Response) -> str:
     """The message of the error envelope, or the start of whatever came instead."""
+    return _find(response, "message") or response.text.strip()[:200] or response.reason_phrase
+
+
+def _find(response: httpx.Response, name: str) -> str | None:
+    """A member of the error envelope; None if it is null, or this is no envelope."""
     try:
-        return str(response.json()["error"]["message"])
+        found = response.json()["error"][name]
     except (ValueError, KeyError, TypeError):
-        return response.text.strip()[:200] or response.reason_phrase
+        return None
+    return None if found is None else str(found)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

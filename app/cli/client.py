@@ -90,9 +90,17 @@ class Client:
 
         return self.ask("POST", "/v1/files", headers=headers, content=chunks)
 
-    def create_batch(self, file_id: str, endpoint: str, *, idempotency_key: str) -> dict[str, Any]:
-        """Creates the batch, or returns the one that an earlier call with this key created."""
-        body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
+    def create_batch(
+        self, file_id: str, endpoint: str, *, idempotency_key: str, **options: Any
+    ) -> dict[str, Any]:
+        """Creates the batch, with further fields of its body as `options`, or returns the one that
+        an earlier call with this key created."""
+        body = {
+            "input_file_id": file_id,
+            "endpoint": endpoint,
+            "completion_window": "24h",
+            **options,
+        }
         return self.ask(
             "POST", "/v1/batches", headers={"Idempotency-Key": idempotency_key}, json=body
         )

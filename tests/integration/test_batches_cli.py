@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -244,6 +246,34 @@ def test_an_unknown_batch_is_said_to_be_unknown(run: Run, verb: str) -> None:
     done = run("batches", verb, "batch_nope", status=1)
 
     assert "batch_nope" in done.stderr
+
+
+def test_an_error_is_json_where_json_is_asked_for(run: Run, make: Callable[..., str]) -> None:
+    unknown = json.loads(run("batches", "pause", "batch_nope", "--json", status=1).stderr)["error"]
+    pair = run("batches", "create", make(1), "--metadata", "run", "--json", status=2)
+
+    assert (unknown["code"], unknown["status"]) == ("server_refused", 404)
+    assert unknown["server_code"] == "batch_not_found"
+    assert "batch_nope" in unknown["message"]
+    assert json.loads(pair.stderr)["error"]["code"] == "metadata_pair"
+    assert (pair.stdout, pair.stderr.count("\n")) == ("", 1)
+
+
+def test_a_batch_is_made_with_what_the_command_line_says(
+    run: Run, make: Callable[..., str]
+) -> None:
+    named = ("--metadata", "run=7", "--metadata", "note=a=b", "--output-expires-after", "3600")
+    batch = read_json(run("batches", "create", make(1), *named, "--watch", "--json"))
+    output = httpx.get(f"{os.environ['AUTOGLM_API_URL']}/v1/files/{batch['output_file_id']}").json()
+    hooked = ("--webhook", "https://hooks.test/", "--json")
+    refused = json.loads(run("batches", "create", make(1), *hooked, status=2).stderr)
+    shown = run("batches", "show", batch["id"]).stdout
+
+    assert batch["metadata"] == {"run": "7", "note": "a=b"}
+    assert output["expires_at"] == output["created_at"] + 3600
+    assert refused["error"]["server_code"] == "webhooks_not_configured"
+    ended = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(batch["completed_at"]))
+    assert re.search(rf"done at +{ended}", shown)
 
 
 def test_a_refused_file_is_shown_with_its_lines(run: Run, tmp_path: Path) -> None:

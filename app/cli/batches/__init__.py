@@ -16,6 +16,7 @@ from app.cli.submit import DEFAULT_URL, progress
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
+_LIFETIME = click.IntRange(3600, 2_592_000)
 _BATCH = click.argument("batch_id")
 
 
@@ -27,7 +28,7 @@ def command() -> None:
 def _server(function: F) -> F:
     """The options that say which server, and how to speak."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="batches.help_json"),
+        cli.json_option("batches.help_json"),
         click.option("--timeout", type=click.FloatRange(min=0), help="submit.help_timeout"),
         click.option("--api-key", help="submit.help_api_key"),
         click.option("--url", help="submit.help_url"),
@@ -75,15 +76,27 @@ def print_json(content: dict[str, Any]) -> None:
 @command.command("create", help="batches.help_create")
 @click.argument("file", type=_FILE)
 @click.option("--endpoint", help="batches.help_endpoint")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="batches.help_metadata")
+@click.option("--webhook", metavar="URL", help="batches.help_webhook")
+@click.option("--output-expires-after", "lifetime", type=_LIFETIME, help="batches.help_lifetime")
 @click.option("--watch", "is_watched", is_flag=True, help="batches.help_then_watch")
 @_server
 @click.pass_context
 def create(
-    ctx: click.Context, /, file: Path, endpoint: str | None, is_watched: bool, **server: Any
+    ctx: click.Context, /, file: Path, endpoint: str | None, is_watched: bool, **given: Any
 ) -> None:
+    fields, server = _part(given, "metadata", "webhook", "lifetime")
+    options = calls.read_options(**fields)
     with _Session(**server) as session:
-        batch = calls.create(session.api, file, endpoint or calls.guess_endpoint(file))
+        named = endpoint or calls.guess_endpoint(file)
+        batch = calls.create(session.api, file, named, options)
         _finish(ctx, session, batch, is_watched=is_watched)
+
+
+def _part(given: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was given under these names, and the rest."""
+    rest = {name: value for name, value in given.items() if name not in names}
+    return {name: given[name] for name in names}, rest
 
 
 def _finish(

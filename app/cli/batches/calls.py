@@ -1,7 +1,7 @@
 """The calls to the server behind `autoglm batches`."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +17,11 @@ _CHUNK_BYTES = 256 * 1024
 _FIRST_BYTES = 4 * 1024 * 1024
 
 
-def create(api: client.Client, path: Path, endpoint: str) -> dict[str, Any]:
-    """Uploads the file and makes a batch of it. A call that is repeated makes no second batch."""
+def create(
+    api: client.Client, path: Path, endpoint: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Uploads the file and makes a batch of it, with these fields in its body. A call that is
+    repeated makes no second batch."""
 
     def read() -> Iterator[bytes]:
         with path.open("rb") as file:
@@ -27,7 +30,28 @@ def create(api: client.Client, path: Path, endpoint: str) -> dict[str, Any]:
 
     file = api.upload_file(f"{path.stem}.jsonl", path.stat().st_size, read)
     key = f"create-{secrets.token_hex(16)}"
-    return api.create_batch(str(file["id"]), endpoint, idempotency_key=key)
+    return api.create_batch(str(file["id"]), endpoint, idempotency_key=key, **options)
+
+
+def read_options(
+    metadata: Sequence[str], webhook: str | None, lifetime: int | None
+) -> dict[str, Any]:
+    """The optional fields of a new batch; InputError("metadata_pair") for what is not KEY=VALUE.
+    `lifetime` is that of its output files, in seconds."""
+    expiry = {"anchor": "created_at", "seconds": lifetime}
+    found = {
+        "metadata": dict(map(_split_pair, metadata)) or None,
+        "webhook": {"url": webhook} if webhook else None,
+        "output_expires_after": expiry if lifetime else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    name, sign, value = pair.partition("=")
+    if not name or not sign:
+        raise errors.InputError("metadata_pair", param="--metadata", value=pair)
+    return name, value
 
 
 def guess_endpoint(path: Path) -> str:

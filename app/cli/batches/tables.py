@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app import cli
-from app.cli.batches import calls
+from app.cli.batches import calls, follow
 
 _WIDTH = 160  # where no terminal says how wide it is
 
@@ -25,7 +25,7 @@ def _list_row(batch: dict[str, Any]) -> Iterator[str]:
     yield f"{counts['completed'] + counts['failed']}/{counts['total']}"
     yield str(counts["failed"])
     yield _date(batch["created_at"])
-    yield _date(batch.get("eta_at"))
+    yield _end(batch)
 
 
 def show_batch(batch: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def show_batch(batch: dict[str, Any]) -> None:
         "tokens": f"{usage.get('input_tokens', 0)} + {usage.get('output_tokens', 0)}",
         "pace": _pace(batch),
         "created": _date(batch["created_at"]),
-        "eta": _date(batch.get("eta_at")),
+        "eta": _end(batch),
         "expires": _date(batch.get("expires_at")),
         "output": batch.get("output_file_id"),
         "errors": batch.get("error_file_id"),
@@ -51,6 +51,15 @@ def show_batch(batch: dict[str, Any]) -> None:
     _print(None, ([cli.say(f"batches.column_{name}"), text] for name, text in rows.items() if text))
     show_reasons(batch)
     _show_problems((batch.get("errors") or {}).get("data") or [])
+
+
+def _end(batch: dict[str, Any]) -> str:
+    """When it ended, or with `~` when it will probably have."""
+    ended = (batch.get(f"{status}_at") for status in sorted(follow.ENDED))
+    stamp = next((each for each in ended if each is not None), None)
+    if stamp is not None:
+        return _date(stamp)
+    return "-" if batch.get("eta_at") is None else f"~{_date(batch['eta_at'])}"
 
 
 def _pace(batch: dict[str, Any]) -> str | None:

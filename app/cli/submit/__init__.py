@@ -49,7 +49,7 @@ class Options:
 @click.option("--api-key", help="submit.help_api_key")
 @click.option("--timeout", type=click.FloatRange(min=0), help="submit.help_timeout")
 @click.option("--quiet", is_flag=True, help="submit.help_quiet")
-@click.option("--json", "as_json", is_flag=True, help="submit.help_json")
+@cli.json_option("submit.help_json")
 @click.option(
     "--batch-lines", type=_POSITIVE, default=_LIMITS.batch_lines, help="submit.help_batch_lines"
 )
