@@ -220,6 +220,7 @@ class Child:
         self._remains.note(error)
         self._exit_later(70)
         try:
+            self._write(in_shift=False)  # or the parent's watch would take the end for a hang
             self.clerk.flush(_EXIT_AFTER_SECONDS / 2)
             claims.release(self._context.db, self.clerk.tray.list_ready())
             workers.recover(

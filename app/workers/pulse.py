@@ -30,6 +30,7 @@ class Pulse:
         self._parent = os.getppid()
         self._count = 0
         self._missing = 0
+        self._cut: int | None = None  # the step that was told to end
         self._is_ready = False
         self._stopped = threading.Event()
         worker = context.settings.worker
@@ -87,7 +88,9 @@ class Pulse:
         if not now["in_shift"] or not now["in_flight"]:
             self._steps.forget_others(set())
         elif self._steps.measure("step", now["step"]) >= self._step_timeout:
-            self._steps.forget_others(set())
+            if now["step"] == self._cut:
+                return  # it does not listen
+            self._cut = now["step"]
             _logger.error("step took too long", extra={"action": "step_cut"})
             self._child.cut_step()
 

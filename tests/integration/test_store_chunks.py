@@ -7,7 +7,7 @@ import pytest
 from app.models import chunks, claims
 from app.models.database import Database
 from app.wire.rows import Chunk
-from tests.integration.makers import add_job, add_worker, take
+from tests.integration.makers import add_job, add_worker, succeed, take
 
 pytestmark = pytest.mark.integration
 
@@ -43,9 +43,11 @@ def test_a_late_attempt_adds_nothing(database: Database) -> None:
 
 
 def test_old_chunks_are_forgotten(database: Database) -> None:
-    job = add_job(database)
-    take(database, add_worker(database))
+    add_job(database)
+    (job,) = take(database, add_worker(database))
     chunks.add(database, [Chunk(job.id, 1, 0, 0, "a")])
+    assert chunks.forget(database, before=time.time() + 5) == 0  # it still runs
+    claims.settle(database, [succeed(job)])
 
     assert chunks.forget(database, before=time.time() - 5) == 0
     assert chunks.forget(database, before=time.time() + 5) == 1
