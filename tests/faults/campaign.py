@@ -101,7 +101,7 @@ class Campaign:
             self._over.set()
 
     def _follow(self, name: str, kinds: list[str], scene: Scene) -> None:
-        tries = 3 * len(kinds)
+        tries = 6 * len(kinds)
         while kinds and tries and time.monotonic() < self._until and self._failure is None:
             kind, tries = kinds.pop(0), tries - 1
             made = self._try(name, kind, scene)

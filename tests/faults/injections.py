@@ -48,10 +48,15 @@ class Scene:
 Inject = Callable[[Scene], Injection]
 
 
+def wait_busy(stage: Stage) -> None:
+    """Until there are jobs that a fault can hit."""
+    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", PATIENCE_SECONDS)
+
+
 def around(scene: Scene, kind: str, action: Callable[[], int]) -> Injection:
     """A fault of something that holds no job: the jobs that run meanwhile are counted."""
     stage = scene.stage
-    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", PATIENCE_SECONDS)
+    wait_busy(stage)
     in_flight, moment = stage.count_running(), time.monotonic()
     return Injection(kind, moment, in_flight, action())
 

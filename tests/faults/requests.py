@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kombu import messaging
 
 from app import queue
-from tests.faults.injections import Inject, Injection, Scene, around
+from tests.faults.injections import Inject, Injection, Scene, around, wait_busy
 from tests.faults.load import Sent
 from tests.faults.stage import MAX_ATTEMPTS, PATIENCE_SECONDS, Stage
 from tests.integration.workplace import wait_for
@@ -65,6 +65,7 @@ def spoil(kind: str, marker: str, code: str) -> Inject:
     do not; the worker lives."""
 
     def inject(scene: Scene) -> Injection:
+        wait_busy(scene.stage)
         stage, moment = scene.stage, time.monotonic()
         sent = scene.clients.submit(marker, code=code)
         wait_for(
