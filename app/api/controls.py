@@ -7,9 +7,18 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import queue
-from app.api import answers, batches, context, idempotency, language, outlook, schemas, uploads
+from app.api import (
+    answers,
+    batches,
+    carrying,
+    context,
+    idempotency,
+    language,
+    outlook,
+    schemas,
+    uploads,
+)
 from app.errors import Conflict, NotFound
-from app.intake import lines
 from app.models import batches as batch_store
 from app.models import files, pauses
 from app.models import lines as line_store
@@ -44,13 +53,14 @@ def resume(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
 
 @routes.post(f"{batches.PATH}/<batch_id>/retry", responses={"200": answers.BatchObject})
 def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
-    """Make a new batch of the lines that failed, expired or were cancelled. The body is not read."""
+    """Make a new batch of the lines that failed, expired or were cancelled. Answers that they follow
+    on are kept. The body is not read."""
     current, caller = context.current(), context.caller()
     origin = batch_store.get(current.db, caller.tenant_id, path.batch_id)
     if origin.status not in ENDED:
         raise Conflict("batch_not_ended", status=origin.status)
-    lost = frozenset(line_store.list_lost(current.db, origin.id))
-    if not lost:
+    lost = line_store.list_lost(current.db, origin.id)
+    if not lost.numbers:
         code = "nothing_to_retry" if origin.completed else "batch_not_run"
         raise Conflict(code, id=origin.id, status=origin.status)
     file = _copy_lines(origin, lost)
@@ -63,18 +73,17 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     return flask.jsonify(outlook.show(current.db, batch))
 
 
-def _copy_lines(origin: Batch, numbers: frozenset[int]) -> File:
-    """A new input file with these lines of the old one, as they stand there."""
+def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:
+    """A new input file with these lines of the old one."""
     current, file_id, now = context.current(), ids.make_file(), time.time()
     limits = current.settings.limits
     source = files.get(current.db, origin.tenant_id, origin.input_file_id, param="input_file_id")
     sink = uploads.Sink(current.files_dir, limits.max_file_bytes)
     flask.g.setdefault("sinks", []).append(sink)
     try:
-        with (current.files_dir / source.path).open("rb") as content:
-            for raw in lines.iterate(content, limits.max_line_bytes):
-                if raw.number in numbers and raw.content is not None:
-                    sink.write(raw.content.rstrip(b"\r\n") + b"\n")
+        path = current.files_dir / source.path
+        for line in carrying.copy(current.db, origin.id, lost, path, limits.max_line_bytes):
+            sink.write(line)
     except FileNotFoundError as error:
         raise NotFound("file_content_missing", param="input_file_id", id=source.id) from error
     file = File(

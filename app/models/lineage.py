@@ -28,11 +28,15 @@ def is_waiting() -> sa.ColumnElement[bool]:
 def list_before(db: Database, job: Job) -> list[Job]:
     """The lines before this one in its conversation, the first one first. The nearest decides: if
     it succeeded, so did all others."""
+    return trace(db, job.batch_id, job.parent_line)
+
+
+def trace(db: Database, batch_id: str | None, line_no: int | None) -> list[Job]:
+    """The conversation that ends with this line, the first one first."""
     found: list[Job] = []
     with db.read() as tx:
-        line_no = job.parent_line
         while line_no is not None:
-            parent = _load(tx, job.batch_id, line_no)
+            parent = _load(tx, batch_id, line_no)
             if parent is None:
                 break
             found.append(parent)

@@ -1,5 +1,6 @@
 """One line of a batch with its attempts, and which lines of a batch did not succeed."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,16 +61,34 @@ def _read_earlier(tx: Connection, job_id: str) -> list[Attempt]:
     return [Attempt(**row) for row in tx.execute(query).mappings()]
 
 
-def list_lost(db: Database, batch_id: str) -> set[int]:
-    """The numbers of the lines that ended without success, and of those that they follow on: a
-    conversation is run again from its beginning."""
-    lost = (jobs.c.batch_id == batch_id, jobs.c.state.in_([state.value for state in _LOST]))
-    following = (jobs.c.batch_id == batch_id, jobs.c.parent_line.is_not(None))
+@dataclass(frozen=True)
+class Lost:
+    """The lines of a batch to run again, and of those that follow on an answered line which is not
+    run again, its number."""
+
+    numbers: frozenset[int]
+    follows: dict[int, int]
+
+
+def list_lost(db: Database, batch_id: str) -> Lost:
+    """The lines that ended without success. With them those that a lost line of code follows on,
+    since its prompt takes of earlier turns what fits, and those that were deleted meanwhile."""
+    own = jobs.c.batch_id == batch_id
+    lost = (own, jobs.c.state.in_([state.value for state in _LOST]))
+    following = (own, jobs.c.parent_line.is_not(None))
+    named = sa.select(jobs.c.parent_line).where(*following)
+    answered = (own, jobs.c.state == JobState.SUCCEEDED, jobs.c.line_no.in_(named))
+    links = sa.select(jobs.c.line_no, jobs.c.parent_line, jobs.c.kind).where(*following)
     with db.read() as tx:
         numbers = set(tx.execute(sa.select(jobs.c.line_no).where(*lost)).scalars())
-        links = sa.select(jobs.c.line_no, jobs.c.parent_line).where(*following)
-        parents = {row.line_no: row.parent_line for row in tx.execute(links)}
+        done = set(tx.execute(sa.select(jobs.c.line_no).where(*answered)).scalars())
+        linked = {row.line_no: (row.parent_line, row.kind) for row in tx.execute(links)}
     for number in list(numbers):
-        while (number := parents.get(number)) is not None and number not in numbers:
+        while number in linked:
+            number, kind = linked[number]
+            if number in numbers or (kind != "code" and number in done):
+                break
             numbers.add(number)
-    return numbers
+    chosen = {number: linked[number][0] for number in numbers & linked.keys()}
+    follows = {number: parent for number, parent in chosen.items() if parent not in numbers}
+    return Lost(frozenset(numbers), follows)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types import Batch as OpenAIBatch
 
-from app.models import batches, beats, claims, events, files, jobs, keys, workers
+from app.models import batches, beats, chains, claims, events, files, jobs, keys, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -121,25 +121,75 @@ def test_a_retry_is_a_batch_of_the_lines_that_were_lost(api: Api, context: Conte
     assert api.client.get(f"/v1/batches/{batch.id}").json["retries"] == [again.id]
 
 
-def test_a_conversation_is_retried_from_its_beginning(api: Api, context: Context) -> None:
-    """The lines that a lost one follows on are in the new file too: it names them."""
-    follow = {"body_model": "small", "body_previous_response_id": "custom_id:c1"}
-    alone = inputs.make_line(3, body_model="small")
-    content = inputs.make_line(1, body_model="small") + inputs.make_line(2, **follow) + alone
+def make_chain(number: int, **body: Any) -> bytes:
+    """Lines each of which follows on the one before."""
+    made = inputs.make_line(1, body_model="small", **body)
+    for n in range(2, number + 1):
+        previous = f"custom_id:c{n - 1}"
+        made += inputs.make_line(n, body_model="small", body_previous_response_id=previous, **body)
+    return made
+
+
+def run_chain(api: Api, context: Context, content: bytes, bad: set[int]) -> Batch:
+    """A batch that has ended; what follows on a bad line is lost with it."""
     batch = inputs.submit(context, content)
     ingest.run(context, batch.id)
     holder = work(api)
-    end(api, holder, set())
-    end(api, holder, {2})
-    finalize.run(context, batch.id)
+    while finalize.run(context, batch.id)["status"] == "not ready":
+        end(api, holder, bad)
+    return makers.reload(api.db, batch)
+
+
+def test_a_retried_line_follows_the_answers_that_were_made(api: Api, context: Context) -> None:
+    """Answered lines are not run and counted again; what was said there goes along."""
+    batch = run_chain(api, context, make_chain(4), {3, 4})
 
     again = post(api, batch.id, "retry").json
 
     ingest.run(context, again["id"])
-    assert makers.reload(api.db, batch).failed == 1
     stored = jobs.list_lines(api.db, again["id"], after_line=0, limit=9)
-    assert [(job.custom_id, job.state) for job in stored] == [("c1", "queued"), ("c2", "queued")]
-    assert stored[1].parent_line == 1
+    assert [(job.custom_id, job.parent_line) for job in stored] == [("c3", None), ("c4", 1)]
+    said = [(m["role"], m["content"]) for m in stored[0].request["messages"]]
+    assert said == [
+        ("user", "hi 1"),
+        ("assistant", "done"),
+        ("user", "hi 2"),
+        ("assistant", "done"),
+        ("user", "hi 3"),
+    ]
+    end(api, work(api), set())
+    end(api, work(api), {4})
+    finalize.run(context, again["id"])
+    third = post(api, again["id"], "retry").json
+    ingest.run(context, third["id"])
+    (last,) = jobs.list_lines(api.db, third["id"], after_line=0, limit=9)
+    assert [m["role"] for m in last.request["messages"]] == ["user", "assistant"] * 3 + ["user"]
+
+
+def test_a_conversation_of_code_is_retried_from_its_beginning(api: Api, context: Context) -> None:
+    batch = run_chain(api, context, make_chain(2, body_kind="code"), {2})
+
+    again = post(api, batch.id, "retry").json
+
+    ingest.run(context, again["id"])
+    stored = jobs.list_lines(api.db, again["id"], after_line=0, limit=9)
+    assert [(job.custom_id, job.parent_line) for job in stored] == [("c1", None), ("c2", 1)]
+
+
+def test_what_was_deleted_is_run_again(api: Api, context: Context) -> None:
+    batch = run_chain(api, context, make_chain(2), {2})
+    first = jobs.list_lines(api.db, batch.id, after_line=0, limit=1)[0]
+    chains.delete(api.db, DEFAULT_TENANT, first.id)
+
+    again = post(api, batch.id, "retry").json
+
+    ingest.run(context, again["id"])
+    assert [
+        job.custom_id for job in jobs.list_lines(api.db, again["id"], after_line=0, limit=9)
+    ] == [
+        "c1",
+        "c2",
+    ]
 
 
 def test_a_retry_that_is_asked_for_again_is_made_once(api: Api, context: Context) -> None:

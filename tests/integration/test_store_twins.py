@@ -235,7 +235,7 @@ def test_a_twin_has_no_attempts_and_is_lost_for_a_retry_only_if_it_failed(
 
     assert lines.find(database, batch.id, "c3")[1] == []
     assert [a.outcome for a in lines.find(database, batch.id, "c1")[1]] == ["failed"]
-    assert lines.list_lost(database, batch.id) == {1}
+    assert lines.list_lost(database, batch.id).numbers == {1}
 
 
 def test_nothing_is_mended_where_nothing_is_lost(database: Database, holder: Holder) -> None:
