@@ -198,6 +198,13 @@ class BatchObject(BaseModel):
     metadata: dict[str, str] | None
     paused: bool
     retried_from: str | None
+    reused_lines: int
+    eta_at: int | None
+    at_risk: bool
+    lines_per_second: float | None
+    tokens_per_second: float | None
+    remaining_tokens: int | None
+    retries: list[str]
     model_config = ConfigDict(extra="allow")
 
 
@@ -260,6 +267,16 @@ class ListObject(BaseModel):
 
     object: Literal["list"]
     data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class BatchList(BaseModel):
+    """A page of batches."""
+
+    object: Literal["list"]
+    data: list[BatchObject]
     first_id: str | None
     last_id: str | None
     has_more: bool

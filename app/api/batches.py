@@ -61,7 +61,7 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
     )
 
 
-@routes.get(PATH, responses={"200": answers.ListObject})
+@routes.get(PATH, responses={"200": answers.BatchList})
 def list_batches(query: schemas.Page) -> flask.Response:
     """The tenant's batches, newest first."""
     db = context.current().db

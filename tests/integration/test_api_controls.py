@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from openai.types import Batch as OpenAIBatch
 
+from app.api import answers
 from app.models import batches, beats, chains, claims, events, files, jobs, keys, workers
 from app.models.claims import Holder
 from app.models.database import Database
@@ -273,6 +274,7 @@ def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
     shown = api.client.get(f"/v1/batches/{batch.id}").json
 
     OpenAIBatch.model_validate(shown, strict=True)
+    assert set(shown) == set(answers.BatchObject.model_fields)  # what the pages of docs/api list
     assert before["eta_at"] is None
     assert shown["eta_at"] >= shown["in_progress_at"]
     assert shown["remaining_tokens"] == 6 * 4  # each line computed 3 - 1 + 2 tokens
