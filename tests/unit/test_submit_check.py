@@ -45,6 +45,7 @@ def encode(*records: Any) -> bytes:
         (encode(record(url=["/v1/completions"])), "invalid_type", "url"),
         (encode(record(body=[])), "invalid_type", "body"),
         (encode(record(body=None)), "missing_required_parameter", "body"),
+        (encode(record() | {"extra": 1}), "unknown_parameter", "extra"),
         (encode(record(body={"messages": [{}]})), "missing_model", "body.model"),
         (encode(record(body={"model": 3, "messages": [{}]})), "missing_model", "body.model"),
         (encode(record(body={"model": "m"})), "missing_messages", "body.messages"),

@@ -87,6 +87,8 @@ class Checker:
     def _inspect(self, record: dict[str, Any], number: int) -> Iterator["Flaw"]:
         for name, kind in _FIELDS.items():
             yield from _inspect_field(record, name, kind)
+        for name in sorted(record.keys() - _FIELDS.keys()):
+            yield "unknown_parameter", _shown(name), {"name": _shown(name)}
         yield from self._inspect_id(record.get("custom_id"), number)
         yield from self._inspect_target(record)
         if isinstance(record.get("body"), dict):
