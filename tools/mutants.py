@@ -174,9 +174,10 @@ MUTANTS = (
         (
             (
                 "app/models/jobs.py",
-                "        cancel_where(tx, *owned)\n        job = _load(tx, *owned)\n",
-                "        cancel_where(tx, jobs.c.id == job_id)\n"
-                "        job = _load(tx, jobs.c.id == job_id)\n",
+                "    owned = (jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)\n"
+                "    with db.write() as tx:\n        cancel_where(",
+                "    owned = (jobs.c.id == job_id,)\n"
+                "    with db.write() as tx:\n        cancel_where(",
             ),
         ),
         expected=("I8",),

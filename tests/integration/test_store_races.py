@@ -50,6 +50,16 @@ def test_batches_made_at_once_all_get_a_number_of_their_own(database: Database) 
     assert len({batch.seq for batch in made}) == 8
 
 
+def test_six_tries_of_one_call_sent_at_once_make_one_batch(database: Database) -> None:
+    def send(tries: int) -> str:
+        seconds = tries * 720.0 or None
+        return makers.add_batch(database, retry_seconds=seconds, tries=tries).id
+
+    made = run_together(*[lambda tries=tries: send(tries) for tries in range(6)])
+
+    assert len(set(made)) == 1
+
+
 def test_turns_submitted_at_once_run_one_after_another(database: Database) -> None:
     session = sessions.create(database, DEFAULT_TENANT, None)
     run_together(*[lambda: makers.add_job(database, session_id=session.id)] * 8)
