@@ -1,8 +1,9 @@
 """The lines of a batch that are run again, as they stand in its file; one that follows on an answered
 line carries what was said before it, so that the answer is not made a second time."""
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from app.models import lineage
 from app.models.database import Database
 from app.models.lines import Lost
 from app.wire import document
+from app.wire.rows import Job
+
+_PAGE_LINES = 50  # small: lines may be large, and so may be what was said before them
 
 
 def copy(
@@ -18,20 +22,29 @@ def copy(
 ) -> Iterator[bytes]:
     """Each line with its end. FileNotFoundError if the file is gone."""
     with path.open("rb") as file:
-        for raw in lines.iterate(file, max_line_bytes):
-            if raw.number not in lost.numbers or raw.content is None:
-                continue
-            content = raw.content.rstrip(b"\r\n")
-            parent = lost.follows.get(raw.number)
-            if parent is not None:
-                content = _carry(content, _read_before(db, batch_id, parent))
-            yield content + b"\n"
+        chosen = (raw for raw in lines.iterate(file, max_line_bytes) if raw.number in lost.numbers)
+        while page := list(itertools.islice(chosen, _PAGE_LINES)):
+            yield from _copy_page(db, batch_id, lost, page)
 
 
-def _read_before(db: Database, batch_id: str, line_no: int) -> list[dict[str, Any]]:
-    """Everything said and answered up to this line."""
+def _copy_page(
+    db: Database, batch_id: str, lost: Lost, page: Sequence[lines.Raw]
+) -> Iterator[bytes]:
+    parents = {lost.follows[raw.number] for raw in page if raw.number in lost.follows}
+    before = lineage.trace(db, batch_id, sorted(parents)) if parents else {}
+    for raw in page:
+        if raw.content is None:
+            continue
+        content = raw.content.rstrip(b"\r\n")
+        if raw.number in lost.follows:
+            content = _carry(content, _repeat(before[lost.follows[raw.number]]))
+        yield content + b"\n"
+
+
+def _repeat(conversation: Sequence[Job]) -> list[dict[str, Any]]:
+    """Everything said and answered there."""
     said = []
-    for line in lineage.trace(db, batch_id, line_no):
+    for line in conversation:
         answer = line.result.text if line.result else ""
         said += [*line.request["messages"], {"role": "assistant", "content": answer}]
     return said

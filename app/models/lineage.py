@@ -1,6 +1,6 @@
 """The lines of a batch that a line follows on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -28,26 +28,32 @@ def is_waiting() -> sa.ColumnElement[bool]:
 def list_before(db: Database, job: Job) -> list[Job]:
     """The lines before this one in its conversation, the first one first. The nearest decides: if
     it succeeded, so did all others."""
-    return trace(db, job.batch_id, job.parent_line)
+    last = job.parent_line
+    return [] if last is None else trace(db, job.batch_id, [last])[last]
 
 
-def trace(db: Database, batch_id: str | None, line_no: int | None) -> list[Job]:
-    """The conversation that ends with this line, the first one first."""
-    found: list[Job] = []
+def trace(db: Database, batch_id: str | None, line_nos: Sequence[int]) -> dict[int, list[Job]]:
+    """The conversations that end with these lines of a batch, each from its first line; a statement
+    for each step back."""
+    found: dict[int, Job] = {}
+    wanted = set(line_nos)
     with db.read() as tx:
-        while line_no is not None:
-            parent = _load(tx, batch_id, line_no)
-            if parent is None:
-                break
-            found.append(parent)
-            line_no = parent.parent_line
-    return found[::-1]
+        while wanted:
+            there = (jobs.c.batch_id == batch_id, jobs.c.line_no.in_(wanted))
+            rows = tx.execute(job_store.with_results().where(*there)).mappings().all()
+            step = [job_store.read_row(row) for row in rows]
+            found.update((job.line_no, job) for job in step if job.line_no is not None)
+            wanted = {job.parent_line for job in step if job.parent_line} - found.keys()
+    return {number: _walk(found, number) for number in line_nos}
 
 
-def _load(tx: Connection, batch_id: str | None, line_no: int) -> Job | None:
-    there = (jobs.c.batch_id == batch_id, jobs.c.line_no == line_no)
-    row = tx.execute(job_store.with_results().where(*there)).mappings().one_or_none()
-    return None if row is None else job_store.read_row(row)
+def _walk(found: Mapping[int, Job], last: int) -> list[Job]:
+    said: list[Job] = []
+    line_no: int | None = last
+    while line_no is not None and line_no in found:
+        said.append(found[line_no])
+        line_no = said[-1].parent_line
+    return said[::-1]
 
 
 def check_sessions(tx: Connection, tenant_id: str, lines: Sequence[Line]) -> list[Line]:
