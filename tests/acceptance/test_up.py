@@ -126,13 +126,14 @@ def test_both_workers_take_work_and_flower_shows_readable_shifts(stack: Stack):
 
 
 def test_a_small_batch_uses_both_devices(stack: Stack):
-    """One worker could hold all of it, and finishes it within a few sweeps."""
+    """One worker could hold all of it, and its share takes it longer than the other needs to see the
+    rest."""
     lines = [
         {
             "custom_id": str(n),
             "method": "POST",
             "url": "/v1/completions",
-            "body": {"model": "fake", "prompt": f"small {n}", "max_tokens": 8},
+            "body": {"model": "fake", "prompt": f"small {n} [[slow:0.2]]", "max_tokens": 8},
         }
         for n in range(12)
     ]
