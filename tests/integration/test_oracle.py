@@ -109,20 +109,27 @@ def test_pre_empted_sequences_match_generate(path):
     assert subject.stats.blocks_free == subject.stats.blocks_total
 
 
-def test_cancelled_neighbours_change_nothing(path):
-    subject = _build(path, token_budget=50)
+def _cancel_some(subject, rng, *, share):
+    """Runs _requests(), cancelling one after that share of the steps; the outputs of the others."""
     for request in _requests():
         subject.add(request)
-    rng = random.Random(2)
     outputs: dict[str, Output] = {}
     while subject.num_unfinished:
         outputs |= {output.id: output for output in subject.step()}
-        subject.cancel(str(rng.randrange(50)))
-    kept = {
+        if rng.random() < share:
+            subject.cancel(str(rng.randrange(50)))
+    assert len(outputs) == 50
+    return {
         name: output
         for name, output in outputs.items()
         if output.finish_reason is not FinishReason.CANCELLED
     }
+
+
+def test_cancelled_neighbours_change_nothing(path):
+    subject = _build(path, token_budget=50)
+
+    kept = _cancel_some(subject, random.Random(2), share=1.0)
 
     assert 0 < len(kept) < 50
     _agree(kept, path)
@@ -132,21 +139,9 @@ def test_cancelled_neighbours_change_nothing(path):
 @pytest.mark.usefixtures("overlapping")
 def test_overlapping_steps_match_generate_through_preemption_and_cancellation(path):
     subject = _build(path, cache_tokens=TIGHT, token_budget=50)
-    for request in _requests():
-        subject.add(request)
-    rng = random.Random(3)
-    outputs: dict[str, Output] = {}
-    while subject.num_unfinished:
-        outputs |= {output.id: output for output in subject.step()}
-        if rng.random() < 0.1:
-            subject.cancel(str(rng.randrange(50)))
-    kept = {
-        name: output
-        for name, output in outputs.items()
-        if output.finish_reason is not FinishReason.CANCELLED
-    }
 
-    assert len(outputs) == 50
+    kept = _cancel_some(subject, random.Random(3), share=0.1)
+
     assert 0 < len(kept) < 50
     _agree(kept, path)
     assert subject.stats.preemptions > 0
