@@ -78,10 +78,11 @@ class Local:
         self._context = min(context, num_blocks * blocks.BLOCK_SIZE)
         self._loaded = loaded
         self._limits = limits
-        self._runner = runner.Runner(loaded.model, attention.build_cache(shape, num_blocks))
+        cache = attention.build_cache(shape, num_blocks)
+        self._runner = runner.Runner(loaded.model, cache, records=model.cuda_graphs)
         pool = blocks.Pool(num_blocks)
         self._scheduler = scheduler.Scheduler(pool, limits, is_sharing=share_prefixes)
-        self._overlaps = places.works_beside(shape.device)
+        self._overlaps = model.overlap_steps and places.works_beside(shape.device)
         self._flight: runner.Flight | None = None
         self._live: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()

@@ -54,11 +54,13 @@ class Flight:
 class Runner:
     """A model with its cache, on one device."""
 
-    def __init__(self, model: torch.nn.Module, cache: attention.Cache) -> None:
+    def __init__(
+        self, model: torch.nn.Module, cache: attention.Cache, *, records: bool = True
+    ) -> None:
         self._model = model
         self._cache = cache
         self._device = model.device
-        self._graphs = graphs.build(model, cache)
+        self._graphs = graphs.build(model, cache) if records else None
 
     def launch(self, chunks: Sequence[Chunk], before: Flight | None = None) -> Flight:
         """Gives the device a step. The UNKNOWN tokens of `chunks` are those that `before` chooses.

@@ -137,6 +137,8 @@ class Model(_Checked):
     max_context: Count | None = None
     max_sequences: Count = 64
     cache_tokens: Count | None = None
+    cuda_graphs: bool = True
+    overlap_steps: bool = True
     code_prompt: CodePrompt = "guided"
     code_template: CodeTemplate = field(default_factory=CodeTemplate)
     code_guide: CodeGuide = "none"

@@ -138,6 +138,52 @@ def test_recorded_steps_give_the_tokens_of_plain_ones(monkeypatch, tmp_path, ove
     assert 1 < tape.recorded < tape.replayed / 3
 
 
+def test_a_graph_that_answers_otherwise_is_not_used(monkeypatch, tmp_path):
+    path = randoms.write(tmp_path, "GlmForCausalLM")
+    model = schema.Model(name="m", path=str(path), dtype="float32")
+    loaded = checkpoint.load(model, torch.device("cpu"))
+    request = Request(id="1", prompt=(1, 2, 3), sampling=Sampling(max_tokens=9, temperature=0))
+    expected = _generate(loaded, [request])
+    replays = []
+
+    def record(run):
+        def replay():
+            replays.append(1)
+            return -run()
+
+        return replay
+
+    monkeypatch.setattr(torch_varlen, "varlen_attn", attend_plainly)
+    monkeypatch.setattr(attention, "build_cache", varlen.Cache)
+    monkeypatch.setattr(graphs, "build", lambda model, cache: graphs.Graphs(model, cache, record))
+
+    assert _generate(loaded, [request]) == expected
+    assert len(replays) == 1
+
+
+def test_a_model_may_do_without_graphs(monkeypatch, tmp_path):
+    path = randoms.write(tmp_path, "GlmForCausalLM")
+    loaded = checkpoint.load(schema.Model(name="m", path=str(path)), torch.device("cpu"))
+    monkeypatch.setattr(graphs, "build", lambda *_: pytest.fail("not asked for"))
+    model = schema.Model(name="m", path="unused", cache_tokens=64, cuda_graphs=False)
+
+    local.Local(loaded, model, scheduler.Limits(16, 64), {})
+
+
+def test_a_model_may_do_without_overlap(monkeypatch, tmp_path):
+    path = randoms.write(tmp_path, "GlmForCausalLM")
+    loaded = checkpoint.load(schema.Model(name="m", path=str(path)), torch.device("cpu"))
+    monkeypatch.setattr(places, "works_beside", lambda device: True)
+    request = Request(id="1", prompt=(1, 2, 3), sampling=Sampling(max_tokens=1))
+
+    for overlaps, steps in ((True, 2), (False, 1)):
+        model = schema.Model(name="m", path="unused", cache_tokens=64, overlap_steps=overlaps)
+        subject = local.Local(loaded, model, scheduler.Limits(16, 64), {})
+        subject.add(request)
+        outputs = [subject.step() for _ in range(steps)]
+        assert [len(ended) for ended in outputs] == [0] * (steps - 1) + [1]
+
+
 def test_where_nothing_can_be_recorded_steps_run_plainly(monkeypatch):
     def refuse(run):
         raise RuntimeError("operation not permitted when stream is capturing")
