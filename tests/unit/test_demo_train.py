@@ -42,6 +42,15 @@ def test_batches_keep_to_their_number_of_tokens_and_lose_nothing(words):
     assert sum(len(ids) for ids, _ in made) == len(TALKS)
 
 
+def test_batches_come_in_few_shapes(words):
+    made = list(train.batches(TALKS * 12, words, 1024, seed=1))
+
+    rows: dict[int, int] = {}
+    for ids, _ in made[:-1]:
+        assert ids.shape[1] % 4 == 0
+        assert rows.setdefault(ids.shape[1], len(ids)) == len(ids)
+
+
 def test_training_stops_when_its_time_is_over(words):
     model = train.build(len(words), words.eos_token_id, words.pad_token_id)
     before = model.lm_head.weight.clone()

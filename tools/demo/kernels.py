@@ -1,13 +1,42 @@
 """Pieces of the network with backward passes of their own, in bfloat16, for training on a CPU.
 
-PyTorch's attention and cross-entropy take most of a step there; these take a third of their time.
+PyTorch's own take many passes over the numbers; these, in kernels.cpp, take one, and leave the
+matrix products to PyTorch. A C++ compiler is needed.
 """
 
+import ctypes
+import functools
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+_FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+_SOURCE = Path(__file__).with_name("kernels.cpp")
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "kernels.so"
+        subprocess.run(["c++", *_FLAGS, "-o", str(made), str(_SOURCE)], check=True)
+        library = ctypes.CDLL(str(made))
+    library.entropy.restype = ctypes.c_double
+    return library
+
+
+def _call(name: str, *arguments: Tensor | int | float) -> Any:
+    return getattr(_library(), name)(*map(_pass, arguments))
+
+
+def _pass(argument: Tensor | int | float) -> Any:
+    if isinstance(argument, Tensor):
+        assert argument.is_contiguous(), "kernels need whole rows"
+        return ctypes.c_void_p(argument.data_ptr())
+    return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
 
 
 class Attention(torch.autograd.Function):
@@ -21,44 +50,32 @@ class Attention(torch.autograd.Function):
         ctx: Any, stacked: Tensor, shape: tuple[int, int, int], cos: Tensor, sin: Tensor
     ) -> Tensor:
         batch, length, heads = shape
-        parts = stacked.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous()
-        ctx.scale = parts.shape[-1] ** -0.5
-        _rotate(parts[:2], cos, sin)
-        query, key, value = (
-            parts[0].mul_(ctx.scale).flatten(0, 1),
-            *(x.flatten(0, 1) for x in parts[1:]),
-        )
-        scores = torch.bmm(query, key.transpose(1, 2))
-        scores += torch.full((length, length), -torch.inf, dtype=scores.dtype).triu_(1)
-        shares = torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
+        width = stacked.shape[1] // 3 // heads
+        parts = stacked.new_empty(3, batch * heads, length, width)
+        ctx.sizes = (batch, length, heads, width, cos.shape[1], width**-0.5)
+        _call("split", stacked, parts, cos, sin, *ctx.sizes, 0)
+        query, key, value = parts
+        shares = torch.bmm(query, key.transpose(1, 2))
+        _call("shares", shares, batch * heads, length)
         mixed = torch.bmm(shares, value)
-        ctx.shape = shape
-        ctx.save_for_backward(query, key, value, shares, mixed, cos, sin)
+        ctx.save_for_backward(parts, shares, mixed, cos, sin)
         return mixed.view(batch, heads, length, -1).transpose(1, 2).reshape(batch * length, -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        batch, length, heads = ctx.shape
-        query, key, value, shares, mixed, cos, sin = ctx.saved_tensors
-        grad = grads[0].view(batch, length, heads, -1).transpose(1, 2).flatten(0, 1)
-        out = torch.empty(3, *grad.shape, dtype=grad.dtype)
+        batch, length, heads, width = ctx.sizes[:4]
+        parts, shares, mixed, cos, sin = ctx.saved_tensors
+        query, key, value = parts
+        grad = grads[0].view(batch, length, heads, -1).transpose(1, 2).reshape(mixed.shape)
+        out = torch.empty_like(parts)
         torch.bmm(shares.transpose(1, 2), grad, out=out[2])
         scores = torch.bmm(grad, value.transpose(1, 2))
-        scores.sub_((grad * mixed).sum(-1, keepdim=True)).mul_(shares)
-        torch.bmm(scores, key, out=out[0]).mul_(ctx.scale)
+        _call("shares_back", scores, shares, grad, mixed, batch * heads, length, width)
+        torch.bmm(scores, key, out=out[0])
         torch.bmm(scores.transpose(1, 2), query, out=out[1])
-        parts = out.view(3, batch, heads, length, -1)
-        _rotate(parts[:2], cos, -sin)
-        return parts.permute(1, 3, 0, 2, 4).reshape(batch * length, -1), None, None, None
-
-
-def _rotate(parts: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Turns pairs of values in place; the two of a pair stand half the rotary width apart."""
-    half = cos.shape[1]
-    first, second = parts[..., :half], parts[..., half : 2 * half]
-    turned = first * cos - second * sin
-    second.mul_(cos).addcmul_(first, sin)
-    first.copy_(turned)
+        stacked = out.new_empty(batch * length, 3 * heads * width)
+        _call("split", stacked, out, cos, sin, *ctx.sizes, 1)
+        return stacked, None, None, None
 
 
 class Norm(torch.autograd.Function):
@@ -66,19 +83,19 @@ class Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        scale = torch.rsqrt(torch.linalg.vecdot(rows, rows)[:, None] / rows.shape[1] + epsilon)
-        plain = rows * scale
-        ctx.save_for_backward(plain, scale, weight)
-        return (plain * weight).to(torch.bfloat16)
+        scales = rows.new_empty(len(rows))
+        out = torch.empty_like(rows, dtype=torch.bfloat16)
+        _call("norm", rows, weight, out, scales, *rows.shape, float(epsilon))
+        ctx.save_for_backward(rows, weight, scales)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        plain, scale, weight = ctx.saved_tensors
-        grad = grads[0].float()
-        of_weight = (grad * plain).sum(0)
-        grad *= weight
-        share = torch.linalg.vecdot(grad, plain)[:, None] / plain.shape[1]
-        return grad.addcmul_(plain, share, value=-1).mul_(scale), of_weight, None
+        rows, weight, scales = ctx.saved_tensors
+        out, of_weight = torch.empty_like(rows), torch.zeros_like(weight)
+        grad = grads[0].contiguous()
+        _call("norm_back", grad, rows, weight, scales, out, of_weight, *rows.shape)
+        return out, of_weight, None
 
 
 class Gate(torch.autograd.Function):
@@ -86,34 +103,31 @@ class Gate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        gate, up = rows.chunk(2, 1)
-        opened = functional.silu(gate)
-        ctx.save_for_backward(rows, opened)
-        return opened * up
+        width = rows.shape[1] // 2
+        out = rows.new_empty(len(rows), width)
+        _call("gate", rows, out, len(rows), width)
+        ctx.save_for_backward(rows)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        rows, opened = ctx.saved_tensors
-        gate, up = rows.chunk(2, 1)
+        (rows,) = ctx.saved_tensors
         out = torch.empty_like(rows)
-        of_gate, of_up = out.chunk(2, 1)
-        torch.mul(grads[0], opened, out=of_up)
-        of_gate.copy_(torch.ops.aten.silu_backward(grads[0] * up, gate))
+        _call("gate_back", grads[0].contiguous(), rows, out, len(rows), rows.shape[1] // 2)
         return out
 
 
 class Loss(torch.autograd.Function):
-    """Mean cross-entropy of `rows @ weight.T`; both gradients are made on the way."""
+    """Mean cross-entropy of `rows @ weight.T` where `wanted` is not negative; both gradients are
+    made on the way."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, wanted: Tensor) -> Tensor:
-        chances = torch.softmax((rows @ weight.T).float(), -1)
-        at = wanted[:, None]
-        loss = -chances.gather(1, at).clamp_min(1e-20).log().mean()
-        grad = chances.scatter_add_(1, at, torch.full(at.shape, -1.0)).to(torch.bfloat16)
+        grad = rows @ weight.T
+        total = _call("entropy", grad, wanted, *grad.shape)
         ctx.save_for_backward(grad @ weight, grad.T @ rows)
-        ctx.count = len(rows)
-        return loss
+        ctx.count = int((wanted >= 0).sum())
+        return torch.tensor(total / ctx.count)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:

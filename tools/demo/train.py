@@ -9,6 +9,7 @@ the learning rate follows whichever is nearer. One thread takes twice the minute
 import argparse
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,11 +26,13 @@ FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
 VOCABULARY = 3400
 _LENGTH = 66  # tokens of a conversation, a low estimate
 _POOL = 2048  # conversations that are sorted by length together
+_STRIDE = 4  # lengths of batches are multiples of it
 _IGNORED = -100
 
 _KEPT = 250  # steps between checkpoints
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+Labelled = tuple[list[int], list[int]]  # token ids, labels
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,7 @@ def build(vocabulary: int, eos: int, pad: int) -> GlmForCausalLM:
     return GlmForCausalLM(config)
 
 
-def encode(
-    conversation: Conversation, words: PreTrainedTokenizerFast
-) -> tuple[list[int], list[int]]:
+def encode(conversation: Conversation, words: PreTrainedTokenizerFast) -> Labelled:
     """Token ids, and the labels: the answers with their end mark, all else ignored."""
     ids = words.encode(f"{tokenizer.SYSTEM}{conversation.given}") if conversation.given else []
     labels = [_IGNORED] * len(ids)
@@ -80,29 +81,35 @@ def encode(
 def batches(
     conversations: list[Conversation], words: PreTrainedTokenizerFast, tokens: int, seed: int
 ) -> Iterator[Batch]:
-    """Batches of similar length and about `tokens` tokens, in random order within each pool."""
+    """Batches of similar length and at most `tokens` tokens, in random order within each pool. Their
+    shapes are few: lengths are multiples of `_STRIDE`, and as many rows go with each as fit."""
     rng = Random(seed)
+    left: list[Labelled] = []
     for start in range(0, len(conversations), _POOL):
-        pool = [encode(one, words) for one in conversations[start : start + _POOL]]
-        groups = list(_group(sorted(pool, key=lambda pair: len(pair[0])), tokens))
+        left += [encode(one, words) for one in conversations[start : start + _POOL]]
+        groups = list(_group(sorted(left, key=lambda pair: -len(pair[0])), tokens))
+        left = groups.pop()
         rng.shuffle(groups)
         yield from (_pad(group) for group in groups)
+    if left:
+        yield _pad(left)
 
 
-def _group(
-    pairs: list[tuple[list[int], list[int]]], tokens: int
-) -> Iterator[list[tuple[list[int], list[int]]]]:
-    group: list[tuple[list[int], list[int]]] = []
-    for pair in pairs:
-        if group and (len(group) + 1) * len(pair[0]) > tokens:
-            yield group
-            group = []
-        group.append(pair)
-    yield group
+def _group(pairs: list[Labelled], tokens: int) -> Iterator[list[Labelled]]:
+    """Groups of falling length, all but the last one full."""
+    first = 0
+    while first < len(pairs):
+        count = max(1, tokens // _round(len(pairs[first][0])))
+        yield pairs[first : first + count]
+        first += count
 
 
-def _pad(group: list[tuple[list[int], list[int]]]) -> Batch:
-    longest = max(len(ids) for ids, _ in group)
+def _round(length: int) -> int:
+    return length + -length % _STRIDE
+
+
+def _pad(group: list[Labelled]) -> Batch:
+    longest = _round(len(group[0][0]))
     ids = [row + [0] * (longest - len(row)) for row, _ in group]
     labels = [row + [_IGNORED] * (longest - len(row)) for _, row in group]
     return torch.tensor(ids), torch.tensor(labels)
@@ -183,7 +190,7 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=15000)
     parser.add_argument("--minutes", type=float, default=20, help="of two cores: CPU time at most")
     parser.add_argument(
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"
@@ -195,6 +202,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="go on from the model in this folder")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")  # one product of each shape
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     conversations = generate.generate(options.steps * options.tokens // _LENGTH, options.seed)
