@@ -10,18 +10,20 @@ from app.models.database import Database
 from app.models.states import JobState, WorkerState
 from app.models.tables import jobs, workers
 
-_MODEL, _LIMIT = sa.bindparam("model", type_=sa.String), sa.bindparam("limit", type_=sa.Integer)
-_QUEUED = (
-    sa.select(jobs.c.seq)
-    .where(jobs.c.model == _MODEL, jobs.c.state == JobState.QUEUED, jobs.c.held == sa.false())
-    .limit(_LIMIT)
-)
-_COUNT_QUEUED = sa.select(sa.func.count()).select_from(_QUEUED.subquery())
+_MODEL, _WANTED = sa.bindparam("model", type_=sa.String), sa.bindparam("wanted", type_=sa.Integer)
 _COUNT_READY = (
     sa.select(sa.func.count())
     .select_from(workers)
     .where(workers.c.model == _MODEL, workers.c.state == WorkerState.READY)
 )
+_READY = _COUNT_READY.scalar_subquery()
+_QUEUED = (
+    sa.select(jobs.c.seq)
+    .where(jobs.c.model == _MODEL, jobs.c.state == JobState.QUEUED, jobs.c.held == sa.false())
+    .order_by(*picks.POLICY)  # or PostgreSQL reads the table, past every line that has ended
+    .limit(_WANTED * sa.func.coalesce(sa.func.nullif(_READY, 0), 1))
+)
+LOOK = sa.select(sa.func.count(), _READY).select_from(_QUEUED.subquery())
 
 
 def fair_share(db: Database, model: str, wanted: int) -> int:
@@ -29,12 +31,9 @@ def fair_share(db: Database, model: str, wanted: int) -> int:
     more than leaves the same for each other ready worker, so that a small batch uses every device.
     0 if nothing is queued."""
     with db.read() as tx:
-        if tx.execute(_QUEUED, {"model": model, "limit": 1}).first() is None:
-            return 0
-        ready = max(1, _count_ready(tx, model))
-        asked = {"model": model, "limit": wanted * ready}
-        queued: int = tx.execute(_COUNT_QUEUED, asked).scalar_one()
-    return min(wanted, -(-queued // ready))
+        queued, ready = tx.execute(LOOK, {"model": model, "wanted": wanted}).one()
+    share: int = -(-queued // max(1, ready))
+    return min(wanted, share)
 
 
 def count_urgent(db: Database, model: str, *, above: int, limit: int) -> int:

@@ -192,8 +192,8 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
         done = [o for o in held if _succeeds(o, rows[o.job_id])]
         answered = twins.name_groups(rows[o.job_id] for o in done)
         twins.lock(tx, answered)
-        successes.count_completed(tx, done, rows)
         successes.store_results(tx, done)
+        successes.end_jobs(tx, done, rows)
         successes.store_turns(tx, [o for o in done if rows[o.job_id].session_id], rows)
         successes.store_symbols(tx, done)
         twins.answer(tx, answered)

@@ -53,7 +53,8 @@ def measure_model(db: Database, model: str) -> Throughput | None:
     )
     joined = jobs.join(results, results.c.job_id == jobs.c.id)
     done = (jobs.c.state == JobState.SUCCEEDED, jobs.c.model == model)
-    latest = sa.select(*columns).select_from(joined).where(*done, jobs.c.claimed_at.is_not(None))
+    timed = (jobs.c.finished_at.is_not(None), jobs.c.claimed_at.is_not(None))
+    latest = sa.select(*columns).select_from(joined).where(*done, *timed)
     with db.read() as tx:
         rows = tx.execute(latest.order_by(jobs.c.finished_at.desc()).limit(_LATEST_JOBS)).all()
     spans = [(row.slot or "", row.claimed_at, row.finished_at) for row in rows]

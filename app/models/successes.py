@@ -7,25 +7,36 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import bulk, endings, symbols
+from app.models import bulk, symbols
 from app.models.states import JobState
 from app.models.tables import batches, jobs, results, sessions, turns
 from app.wire.rows import Outcome
 
 
 def store_results(tx: Connection, done: Sequence[Outcome]) -> None:
-    """Moves the jobs to succeeded, each with its one result row."""
-    if not done:
-        return
+    """Keeps the one result row of each job."""
     now = time.time()
-    named = bulk.among(tx, jobs.c.id, [o.job_id for o in done])
-    moving = sa.update(jobs).where(named, jobs.c.state == JobState.RUNNING)
-    ended_no = endings.current_group()
-    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=now, ended_no=ended_no))
     rows = [
         {"job_id": o.job_id, "attempt": o.attempt, "created_at": now} | vars(o.result) for o in done
     ]
     bulk.insert(tx, results, rows)
+
+
+def end_jobs(tx: Connection, done: Sequence[Outcome], rows: Mapping[str, Any]) -> None:
+    """Moves the jobs to succeeded, counted in their batches. Opening a group of endings locks the
+    batch until the commit, so that this is best done last."""
+    by_batch: dict[str | None, list[Outcome]] = {}
+    for outcome in done:
+        by_batch.setdefault(rows[outcome.job_id].batch_id, []).append(outcome)
+    for batch_id, members in sorted(by_batch.items(), key=lambda item: item[0] or ""):
+        ended_no = None if batch_id is None else _count_completed(tx, batch_id, members)
+        _move(tx, [o.job_id for o in members], ended_no)
+
+
+def _move(tx: Connection, job_ids: Sequence[str], ended_no: int | None) -> None:
+    named = bulk.among(tx, jobs.c.id, job_ids)
+    moving = sa.update(jobs).where(named, jobs.c.state == JobState.RUNNING)
+    tx.execute(moving.values(state=JobState.SUCCEEDED, finished_at=time.time(), ended_no=ended_no))
 
 
 def store_turns(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
@@ -73,24 +84,17 @@ def count_lost(tx: Connection, batch_id: str | None, spent: Mapping[str, int]) -
     )
 
 
-def count_completed(tx: Connection, done: Sequence[Outcome], rows: dict[str, Any]) -> None:
-    """Counts successes and their tokens in the batches they belong to, and opens a group of
-    endings there: before the jobs are moved, so that their rows can name it."""
-    by_batch: dict[str, list[Outcome]] = {}
-    for outcome in done:
-        batch_id = rows[outcome.job_id].batch_id
-        if batch_id:
-            by_batch.setdefault(batch_id, []).append(outcome)
-    for batch_id, members in sorted(by_batch.items()):
-        produced = [o.result for o in members if o.result]
-        tx.execute(
-            sa.update(batches)
-            .where(batches.c.id == batch_id)
-            .values(
-                settles=batches.c.settles + 1,
-                completed=batches.c.completed + len(members),
-                input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
-                cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),
-                output_tokens=batches.c.output_tokens + sum(r.completion_tokens for r in produced),
-            )
-        )
+def _count_completed(tx: Connection, batch_id: str, done: Sequence[Outcome]) -> int:
+    """Counts successes and their tokens in their batch; returns the group of endings that it opens
+    there."""
+    produced = [o.result for o in done if o.result]
+    counting = sa.update(batches).where(batches.c.id == batch_id)
+    counted = counting.values(
+        settles=batches.c.settles + 1,
+        completed=batches.c.completed + len(done),
+        input_tokens=batches.c.input_tokens + sum(r.prompt_tokens for r in produced),
+        cached_tokens=batches.c.cached_tokens + sum(r.cached_tokens for r in produced),
+        output_tokens=batches.c.output_tokens + sum(r.completion_tokens for r in produced),
+    )
+    opened: int = tx.execute(counted.returning(batches.c.settles)).scalar_one()
+    return opened

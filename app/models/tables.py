@@ -190,8 +190,15 @@ jobs = Table(
     Column(
         "is_twin", Boolean, nullable=False, server_default=text("false")
     ),  # waits for its answer
-    UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency"),
     UniqueConstraint("batch_id", "line_no", name="uq_jobs_line"),
+    # SQLite would have to build the whole table anew to lose its constraint.
+    UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency").ddl_if("sqlite"),
+    Index(
+        "ix_jobs_idempotency",
+        *("tenant_id", "idempotency_key"),
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ).ddl_if("postgresql"),
     # On PostgreSQL these hold few rows, so that a job that changes its state is written to few.
     Index(
         "ix_jobs_claim",
@@ -217,7 +224,9 @@ jobs = Table(
     Index("ix_jobs_slot", "slot", "state", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_session", "session_id", "seq", postgresql_where=text("session_id IS NOT NULL")),
     Index("ix_jobs_tenant", "tenant_id", "seq"),
-    Index("ix_jobs_state", "state", "finished_at"),
+    Index(
+        "ix_jobs_state", "state", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
+    ),
     sqlite_autoincrement=True,
 )
 

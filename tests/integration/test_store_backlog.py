@@ -2,10 +2,12 @@
 
 import pytest
 
-from app.models import backlog, workers
+from app.models import backlog, bulk, workers
 from app.models.database import Database
 from app.models.states import WorkerState
 from tests.integration import makers
+
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,21 @@ def test_looking_does_not_wait_for_a_writer(database: Database) -> None:
 
     with database.write():
         assert backlog.fair_share(database, makers.MODEL, 8) == 1
+
+
+def test_a_look_reads_the_queue_and_not_what_has_ended(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite reads this index anyway")
+    makers.add_batch(database, 2000)
+    bulk.analyze(database)
+    asked = {"model": makers.MODEL, "wanted": 300}
+
+    with database.read() as tx:
+        shown = backlog.LOOK.compile(tx, compile_kwargs={"render_postcompile": True})
+        plan = tx.exec_driver_sql(f"EXPLAIN {shown}", {**shown.params, **asked}).scalars().all()
+
+    assert "ix_jobs_claim" in "".join(plan)
+    assert "Seq Scan on jobs" not in "".join(plan)
 
 
 def test_only_what_outranks_the_floor_is_urgent(database: Database) -> None:
