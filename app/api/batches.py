@@ -5,7 +5,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import queue
-from app.api import answers, context, hooks, idempotency, language, outlook, schemas
+from app.api import answers, context, hooks, idempotency, language, schemas
 from app.errors import BadRequest, NotFound
 from app.models import batches, files
 from app.wire import objects
@@ -27,7 +27,7 @@ def create(query: schemas.NoQuery, body: schemas.BatchBody) -> flask.Response:
     batch, is_new = batches.create(current.db, _read_batch(body))
     if is_new:
         current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
-    return flask.jsonify(outlook.show(current.db, batch))
+    return flask.jsonify(current.outlook.show(batch))
 
 
 def _check_purpose(file_id: str) -> None:
@@ -64,22 +64,22 @@ def _read_batch(body: schemas.BatchBody) -> NewBatch:
 @routes.get(PATH, responses={"200": answers.BatchList})
 def list_batches(query: schemas.Page) -> flask.Response:
     """The tenant's batches, newest first."""
-    db = context.current().db
+    current = context.current()
     page, has_more = batches.list_page(
-        db, context.caller().tenant_id, limit=query.limit, after=query.after
+        current.db, context.caller().tenant_id, limit=query.limit, after=query.after
     )
-    return flask.jsonify(objects.show_list(outlook.show_all(db, page), has_more=has_more))
+    return flask.jsonify(objects.show_list(current.outlook.show_all(page), has_more=has_more))
 
 
 @routes.get(f"{PATH}/<batch_id>", responses={"200": answers.BatchObject})
 def read(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """One batch."""
     found = batches.get(context.current().db, context.caller().tenant_id, path.batch_id)
-    return flask.jsonify(outlook.show(context.current().db, found))
+    return flask.jsonify(context.current().outlook.show(found))
 
 
 @routes.post(f"{PATH}/<batch_id>/cancel", responses={"200": answers.BatchObject})
 def cancel(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """Cancel a batch; what is done is kept. The body is not read."""
     found = batches.cancel(context.current().db, context.caller().tenant_id, path.batch_id)
-    return flask.jsonify(outlook.show(context.current().db, found))
+    return flask.jsonify(context.current().outlook.show(found))

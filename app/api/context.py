@@ -11,6 +11,7 @@ from app.api.catalog import Catalog
 from app.api.feed import Feed
 from app.api.health import Health
 from app.api.notifier import Notifier
+from app.api.outlook import Outlook
 from app.metrics import Metrics
 from app.models.database import Database
 from app.queue import Publisher
@@ -29,6 +30,7 @@ class Context:
     backlog: Backlog
     notifier: Notifier
     feed: Feed
+    outlook: Outlook
     health: Health
     metrics: Metrics
 

@@ -14,7 +14,6 @@ from app.api import (
     context,
     idempotency,
     language,
-    outlook,
     schemas,
     uploads,
 )
@@ -38,7 +37,7 @@ def pause(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """Let no more lines of the batch begin. What runs is finished. The body is not read."""
     current, caller = context.current(), context.caller()
     paused = pauses.pause(current.db, caller.tenant_id, path.batch_id)
-    return flask.jsonify(outlook.show(current.db, paused))
+    return flask.jsonify(current.outlook.show(paused))
 
 
 @routes.post(f"{batches.PATH}/<batch_id>/resume", responses={"200": answers.BatchObject})
@@ -48,7 +47,7 @@ def resume(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     resumed = pauses.resume(current.db, caller.tenant_id, path.batch_id)
     if resumed.model is not None:
         current.publisher.hint(resumed.model, [])
-    return flask.jsonify(outlook.show(current.db, resumed))
+    return flask.jsonify(current.outlook.show(resumed))
 
 
 @routes.post(f"{batches.PATH}/<batch_id>/retry", responses={"200": answers.BatchObject})
@@ -70,7 +69,7 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     else:
         files.delete(current.db, caller.tenant_id, file.id)
         (current.files_dir / file.path).unlink(missing_ok=True)
-    return flask.jsonify(outlook.show(current.db, batch))
+    return flask.jsonify(current.outlook.show(batch))
 
 
 def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:

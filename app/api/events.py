@@ -8,8 +8,7 @@ import flask
 import orjson
 
 from app import locales
-from app.api import context, outlook
-from app.api.notifier import Notifier
+from app.api import context
 from app.errors import Unavailable
 from app.models import batches, results
 from app.models.database import Database
@@ -41,7 +40,7 @@ def make_page(db: Database, batch: Batch, after: Cursor, limit: int) -> dict[str
 def answer(batch: Batch, after: Cursor) -> flask.Response:
     """The stream of what ended after a cursor."""
     current = context.current()
-    stream = _Stream(current.db, current.notifier, batch, after)
+    stream = _Stream(current, batch, after)
     response = flask.Response(stream.events(), content_type=f"{TYPE}; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -49,9 +48,10 @@ def answer(batch: Batch, after: Cursor) -> flask.Response:
 
 
 class _Stream:
-    def __init__(self, db: Database, notifier: Notifier, batch: Batch, after: Cursor) -> None:
-        self._db = db
-        self._notifier = notifier
+    def __init__(self, current: context.Context, batch: Batch, after: Cursor) -> None:
+        self._db = current.db
+        self._notifier = current.notifier
+        self._outlook = current.outlook
         self._batch = batch
         self._after = after
         self._quiet = 0.0
@@ -73,7 +73,7 @@ class _Stream:
             page = results.list_page(self._db, batch.id, after=self._after, limit=_PAGE_LINES)
             yield from map(self._write_line, page)
             if not page and batch.status in ENDED:
-                yield _write("batch", outlook.show(self._db, batch), str(self._after))
+                yield _write("batch", self._outlook.show(batch), str(self._after))
                 return
             if len(page) < _PAGE_LINES and (yield from self._wait(is_quiet=not page)):
                 return

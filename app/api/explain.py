@@ -8,7 +8,7 @@ import flask
 from flask_openapi.blueprint import APIBlueprint
 
 from app import locales
-from app.api import answers, batches, context, language, outlook, schemas
+from app.api import answers, batches, context, language, schemas
 from app.models import batches as batch_store
 from app.models import beats, waits
 from app.models.states import ENDED, BatchState, WorkerState
@@ -27,8 +27,8 @@ Reason = tuple[str, dict[str, Any]]
 @routes.get(f"{batches.PATH}/<batch_id>/explain", responses={"200": {}})
 def explain(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """What the batch waits for, and what would change it."""
-    db = context.current().db
-    batch = batch_store.get(db, context.caller().tenant_id, path.batch_id)
+    current = context.current()
+    batch = batch_store.get(current.db, context.caller().tenant_id, path.batch_id)
     shown = [_show(code, values) for code, values in _find_reasons(batch)]
     return flask.jsonify(
         {
@@ -38,7 +38,7 @@ def explain(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
             "reasons": shown,
             "outlook": {
                 name: value
-                for name, value in outlook.show(db, batch).items()
+                for name, value in current.outlook.show(batch).items()
                 if name in ("eta_at", "at_risk", "expires_at")
             },
         }

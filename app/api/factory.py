@@ -41,6 +41,7 @@ from app.api.catalog import Catalog
 from app.api.feed import Feed
 from app.api.health import Health, Ping
 from app.api.notifier import Notifier
+from app.api.outlook import Outlook
 from app.metrics import Metrics
 from app.models.database import Database
 from app.settings import Settings
@@ -130,6 +131,7 @@ def _make_context(
         backlog=Backlog(db, settings.queue.max_queued_jobs),
         notifier=Notifier(db),
         feed=Feed(db),
+        outlook=Outlook(db),
         health=Health(settings, db, ping),
         metrics=Metrics(lambda: ops.read_figures(db)),
     )

@@ -11,26 +11,47 @@ from app.models.states import BatchState
 from app.wire import forecast, objects
 from app.wire.rows import Batch
 
-
-def show(db: Database, batch: Batch) -> dict[str, Any]:
-    """The batch object with its extra fields."""
-    return show_all(db, [batch])[0]
+_FRESH_SECONDS = 1.0  # of a pace, which is that of 500 lines
 
 
-def show_all(db: Database, page: Sequence[Batch]) -> list[dict[str, Any]]:
-    """The same for a page; only batches in progress cost a query of their own."""
-    retries = batch_store.find_retries(db, [batch.id for batch in page])
-    return [
-        {
-            **objects.show_batch(batch),
-            **_foresee(db, batch).show(),
-            "retries": retries.get(batch.id, []),
-        }
-        for batch in page
-    ]
+class Outlook:
+    """Shows batches. Measuring a pace reads 500 lines, so it is done once a second for each batch,
+    however many poll it; everything else is as it is now."""
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._paces: dict[str, tuple[float, forecast.Pace]] = {}
 
-def _foresee(db: Database, batch: Batch) -> forecast.Forecast:
-    is_running = batch.status == BatchState.IN_PROGRESS
-    measured = pace.measure(db, batch.id) if is_running else None
-    return forecast.foresee(batch, measured, now=time.time())
+    def show(self, batch: Batch) -> dict[str, Any]:
+        """The batch object with its extra fields."""
+        return self.show_all([batch])[0]
+
+    def show_all(self, page: Sequence[Batch]) -> list[dict[str, Any]]:
+        """The same for a page; only batches in progress cost a query of their own."""
+        retries = batch_store.find_retries(self._db, [batch.id for batch in page])
+        return [
+            {
+                **objects.show_batch(batch),
+                **self._foresee(batch).show(),
+                "retries": retries.get(batch.id, []),
+            }
+            for batch in page
+        ]
+
+    def _foresee(self, batch: Batch) -> forecast.Forecast:
+        is_running = batch.status == BatchState.IN_PROGRESS
+        measured = self._find_pace(batch.id) if is_running else None
+        return forecast.foresee(batch, measured, now=time.time())
+
+    def _find_pace(self, batch_id: str) -> forecast.Pace | None:
+        now = time.monotonic()
+        measured_at, known = self._paces.get(batch_id, (-_FRESH_SECONDS, None))
+        if known is not None and now - measured_at < _FRESH_SECONDS:
+            return known
+        measured = pace.measure(self._db, batch_id)
+        if measured is not None:
+            fresh = {
+                name: it for name, it in self._paces.copy().items() if now - it[0] < _FRESH_SECONDS
+            }
+            self._paces = fresh | {batch_id: (now, measured)}
+        return measured

@@ -30,7 +30,7 @@ def fair_share(db: Database, model: str, wanted: int) -> int:
     """How many jobs one worker should claim of those queued for `model`: at most `wanted`, and no
     more than leaves the same for each other ready worker, so that a small batch uses every device.
     0 if nothing is queued."""
-    with db.read() as tx:
+    with db.look() as tx:
         queued, ready = tx.execute(LOOK, {"model": model, "wanted": wanted}).one()
     share: int = -(-queued // max(1, ready))
     return min(wanted, share)
@@ -39,14 +39,14 @@ def fair_share(db: Database, model: str, wanted: int) -> int:
 def count_urgent(db: Database, model: str, *, above: int, limit: int) -> int:
     """How many jobs of `model` with a priority over `above` could be claimed now, up to `limit`."""
     urgent = (*picks.is_claimable(model), jobs.c.priority > above)
-    with db.read() as tx:
+    with db.look() as tx:
         bounded = sa.select(jobs.c.seq).where(*urgent).limit(limit).subquery()
         return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()
 
 
 def count_ready(db: Database, model: str) -> int:
     """Workers that could claim jobs of `model` now."""
-    with db.read() as tx:
+    with db.look() as tx:
         return _count_ready(tx, model)
 
 

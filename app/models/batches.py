@@ -21,6 +21,13 @@ _OVERTAKEN_SECONDS = 30.0  # a first try hardly arrives later than this after on
 _NOT_STORED = ("window_seconds", "retry_seconds", "webhook")
 _HIDDEN = ("idempotency_key", "announced_at", "input_sha256", "manifest", "tries")
 _COLUMNS = tuple(column for column in batches.c if column.name not in _HIDDEN)
+# Built once: they answer every poll.
+_BY_ID = sa.select(*_COLUMNS).where(batches.c.id == sa.bindparam("batch_id"))
+_RETRIES = (
+    sa.select(batches.c.retried_from, batches.c.id)
+    .where(batches.c.retried_from.in_(sa.bindparam("origins", expanding=True)))
+    .order_by(batches.c.seq)
+)
 
 
 @retries.repeat
@@ -106,13 +113,12 @@ def get(db: Database, tenant_id: str, batch_id: str, *, param: str = "id") -> Ba
 
 def find(db: Database, batch_id: str) -> Batch | None:
     """Any tenant's batch, for the control process."""
-    with db.read() as tx:
+    with db.look() as tx:
         return _load(tx, batch_id)
 
 
 def _load(tx: Connection, batch_id: str) -> Batch | None:
-    query = sa.select(*_COLUMNS).where(batches.c.id == batch_id)
-    row = tx.execute(query).mappings().one_or_none()
+    row = tx.execute(_BY_ID, {"batch_id": batch_id}).mappings().one_or_none()
     return None if row is None else Batch(**row)
 
 
@@ -123,7 +129,7 @@ def list_page(
     query = sa.select(*_COLUMNS).where(batches.c.tenant_id == tenant_id)
     if after is not None:
         query = query.where(batches.c.seq < _find_place(db, tenant_id, after))
-    with db.read() as tx:
+    with db.look() as tx:
         rows = tx.execute(query.order_by(batches.c.seq.desc()).limit(limit + 1)).mappings().all()
     return [Batch(**row) for row in rows[:limit]], len(rows) > limit
 
@@ -136,12 +142,9 @@ def _find_place(db: Database, tenant_id: str, batch_id: str) -> int:
 
 def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]:
     """For each of these batches that was run again: the batches that did, oldest first."""
-    made = sa.select(batches.c.retried_from, batches.c.id).where(
-        batches.c.retried_from.in_(batch_ids)
-    )
     found: dict[str, list[str]] = {}
-    with db.read() as tx:
-        for origin, batch_id in tx.execute(made.order_by(batches.c.seq)):
+    with db.look() as tx:
+        for origin, batch_id in tx.execute(_RETRIES, {"origins": list(batch_ids)}):
             found.setdefault(origin, []).append(batch_id)
     return found
 
@@ -263,7 +266,7 @@ def _line_row(batch: Batch, line: Line, current: Any) -> dict[str, Any]:
 def count_lines(db: Database, batch_id: str) -> int:
     """How many lines of the batch are stored."""
     stored = sa.select(sa.func.count()).where(jobs.c.batch_id == batch_id)
-    with db.read() as tx:
+    with db.look() as tx:
         return tx.execute(stored).scalar_one()
 
 
@@ -286,7 +289,7 @@ def find_unfinished(db: Database) -> list[Batch]:
             BatchState.FINALIZING.value,
         ]
     )
-    with db.read() as tx:
+    with db.look() as tx:
         rows = tx.execute(sa.select(*_COLUMNS).where(waiting).order_by(batches.c.seq)).mappings()
         return [Batch(**row) for row in rows]
 

@@ -50,7 +50,7 @@ def read(db: Database, cursors: Mapping[str, int]) -> list[Chunk]:
         sa.and_(chunks.c.job_id == job_id, chunks.c.id > last) for job_id, last in cursors.items()
     ]
     query = sa.select(*_COLUMNS).where(sa.or_(sa.false(), *wanted)).order_by(chunks.c.id)
-    with db.read() as tx:
+    with db.look() as tx:
         return [Chunk(**row) for row in tx.execute(query).mappings()]
 
 

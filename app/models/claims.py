@@ -230,7 +230,7 @@ _WANTED = sa.select(jobs.c.id).where(
 
 def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
     """Which of these running jobs their clients want stopped, or have deleted."""
-    with db.read() as tx:
+    with db.look() as tx:
         return set(job_ids).difference(tx.execute(_WANTED, {"ids": list(job_ids)}).scalars())
 
 

@@ -1,7 +1,9 @@
 """Connections: one writer and one reader engine, with transactions that begin as they must."""
 
 import contextlib
+import select
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ _BUSY_MILLISECONDS = 30_000
 _CHECK_MILLISECONDS = 1_000  # how often the server looks whether a statement's program lives
 _CHECKING_VERSION = 140_000  # PostgreSQL 14
 _IDLE_SECONDS = 5.0  # between two statements of one transaction lie a few lines of Python
+_TRUSTED_SECONDS = 1.0  # a connection that was used since is taken to live, if it looks so
 _POSTGRES = {  # libpq's names; what the URL says comes first
     "application_name": "autoglm",
     "connect_timeout": 5,  # seconds
@@ -40,19 +43,21 @@ class Database:
     """Opens short transactions. SQLite: `write()` takes the write lock at once (BEGIN IMMEDIATE), so
     that a transaction that reads and then writes never fails half-way. PostgreSQL: writers run side
     by side and lock rows; store functions that may lose a race are repeated (models/retries.py).
-    `read()` never blocks and sees one moment."""
+    `read()` never blocks and sees one moment; `look()` is the same for a single statement, which on
+    PostgreSQL needs neither BEGIN nor ROLLBACK: one message instead of three."""
 
     def __init__(self, url: str, options: settings.Database | None = None) -> None:
         self.url = sa.make_url(url)
         chosen = options or settings.Database()
         if self.is_sqlite:
             self._writer = _open_sqlite(self.url, chosen, begin="BEGIN IMMEDIATE")
-            self._reader = _open_sqlite(self.url, chosen, begin="BEGIN")
+            self._looker = self._reader = _open_sqlite(self.url, chosen, begin="BEGIN")
         else:
             self._writer = _open_postgres(self.url, chosen)
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
+            self._looker = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite polls for its lock with growing pauses; threads of one process rather queue up
         # (8 submitting clients: p99 746 -> 110 ms).
         self._turn: contextlib.AbstractContextManager[object] = (
@@ -73,6 +78,12 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent view; nothing written in it is kept."""
         with _translated(), self._reader.connect() as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For one statement that only reads."""
+        with _translated(), self._looker.connect() as tx:
             yield tx
 
     def close(self) -> None:
@@ -129,7 +140,7 @@ def _open_sqlite(url: sa.URL, options: settings.Database, begin: str) -> Engine:
 
 def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
     given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
-    engine = _open(url, options, pool_pre_ping=True, pool_use_lifo=True, connect_args=given)
+    engine = _open(url, options, pool_use_lifo=True, connect_args=given)
     limit = options.statement_timeout_seconds
     idle = min(limit, _IDLE_SECONDS)
 
@@ -148,7 +159,36 @@ def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
         connection.commit()
 
     event.listen(engine, "connect", prepare)
+    _test_unused(engine)
     return engine
+
+
+def _test_unused(engine: Engine) -> None:
+    """Replaces connections that broke in the pool before anybody gets them. One that was closed by
+    the server can be read from; only one that was not used for a while is asked, since that takes as long as
+    a short statement."""
+
+    def test(connection: Any, record: Any, _fairy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None:
+            return  # it is new
+        if time.monotonic() - used_at > _TRUSTED_SECONDS or _can_be_read(connection):
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise sa.exc.InvalidatePoolError from error
+
+    def remember(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    event.listen(engine, "checkout", test)
+    event.listen(engine, "checkin", remember)
+
+
+def _can_be_read(connection: Any) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _open(url: sa.URL, options: settings.Database, **changes: Any) -> Engine:

@@ -87,7 +87,7 @@ def _require_session(tx: Connection, tenant_id: str, session_id: str) -> None:
 
 def count_queued(db: Database, limit: int) -> int:
     """How many jobs wait, counted up to `limit`. It walks them: 10 ms for 50,000."""
-    with db.read() as tx:
+    with db.look() as tx:
         return _count(tx, limit, jobs.c.state == JobState.QUEUED)
 
 
@@ -112,7 +112,7 @@ def _insert(tx: Connection, new: NewJob) -> Job:
 
 def get(db: Database, tenant_id: str, job_id: str) -> Job:
     """The tenant's job with its result; NotFound("job_not_found") otherwise."""
-    with db.read() as tx:
+    with db.look() as tx:
         job = _load(tx, jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
     if job is None:
         raise NotFound("job_not_found", param="id", id=job_id)
@@ -181,7 +181,7 @@ def list_lines(
     object repeats of its request."""
     page = with_results() if has_requests else select_answers()
     page = page.where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
-    with db.read() as tx:
+    with db.look() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]
 
@@ -200,7 +200,7 @@ def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> l
         jobs.c.line_no > after_line,
         jobs.c.state.not_in([state.value for state in OPEN]),
     )
-    with db.read() as tx:
+    with db.look() as tx:
         rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
     return [read_row(row) for row in rows]
 
@@ -264,7 +264,7 @@ def count_failed(tx: Connection, failed: Counter[str]) -> None:
 def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:
     """Which of these jobs have ended or were deleted. One statement for all waiters of a process."""
     is_open = jobs.c.state.in_([state.value for state in OPEN])
-    with db.read() as tx:
+    with db.look() as tx:
         found = tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), is_open))
         return set(job_ids).difference(found.scalars())
 

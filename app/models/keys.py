@@ -16,6 +16,7 @@ from app.wire.rows import Key
 DEFAULT_TENANT = "default"
 _PREFIX_LENGTH = 10
 _COLUMNS = tuple(column for column in keys.c if column.name != "digest")
+_ANY = sa.select(keys.c.id).limit(1)
 
 
 @retries.repeat
@@ -44,7 +45,7 @@ def _digest(secret: str) -> str:
 def find(db: Database, secret: str) -> Key | None:
     """The live key with this secret. Compared by digest, so timing tells nothing of the secret."""
     live = (keys.c.digest == _digest(secret), keys.c.revoked_at.is_(None))
-    with db.read() as tx:
+    with db.look() as tx:
         row = tx.execute(sa.select(*_COLUMNS).where(*live)).mappings().one_or_none()
     return None if row is None else Key(**row)
 
@@ -58,8 +59,8 @@ def list_all(db: Database) -> list[Key]:
 
 def has_any(db: Database) -> bool:
     """Whether a key was ever made: from then on every request needs one, revoked ones count."""
-    with db.read() as tx:
-        return tx.execute(sa.select(keys.c.id).limit(1)).first() is not None
+    with db.look() as tx:
+        return tx.execute(_ANY).first() is not None
 
 
 def revoke(db: Database, key_id: str) -> Key:

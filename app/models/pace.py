@@ -16,7 +16,7 @@ _COMPUTED = results.c.prompt_tokens - results.c.cached_tokens + results.c.comple
 
 def measure(db: Database, batch_id: str) -> Pace | None:
     """The pace of the batch over its last 500 ended lines; None before any worker ended one."""
-    with db.read() as tx:
+    with db.look() as tx:
         rows = tx.execute(_select_latest(batch_id)).all()
     if not rows:
         return None

@@ -16,7 +16,7 @@ def list_page(db: Database, batch_id: str, *, after: Cursor, limit: int) -> list
     found = job_store.select_answers(jobs.c.ended_no).where(
         jobs.c.batch_id == batch_id, jobs.c.ended_no >= after.group, later
     )
-    with db.read() as tx:
+    with db.look() as tx:
         ordered = found.order_by(jobs.c.ended_no, jobs.c.line_no).limit(limit)
         rows = [dict(row) for row in tx.execute(ordered).mappings()]
     return [_read(row) for row in rows]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from openai.types import Batch as OpenAIBatch
 
 from app.api import answers
@@ -281,6 +282,26 @@ def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
     assert shown["lines_per_second"] > 0
     assert shown["at_risk"] is False
     assert api.client.get("/v1/batches").json["data"][0]["remaining_tokens"] == 24
+
+
+def test_many_polls_measure_the_pace_of_a_batch_once_a_second(api: Api) -> None:
+    batch = makers.add_batch(api.db, 10)
+    held = makers.take(api.db, makers.add_worker(api.db), limit=4)
+    claims.settle(api.db, [makers.succeed(job) for job in held[:2]])
+    path, measured = f"/v1/batches/{batch.id}", []
+
+    def count(*event: object) -> None:
+        measured.extend(["a pace"] * (str(event[2]).startswith("SELECT jobs.started_at")))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    for _ in range(5):
+        api.client.get(path)
+    claims.settle(api.db, [makers.succeed(job) for job in held[2:]])
+    shown = api.client.get(path).json
+    sa.event.remove(sa.Engine, "before_cursor_execute", count)
+
+    assert len(measured) == 1
+    assert shown["request_counts"]["completed"] == 4  # this is as it is now
 
 
 def test_nobody_is_told_to_stop_the_batches_of_others(api: Api) -> None:

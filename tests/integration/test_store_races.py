@@ -163,6 +163,40 @@ def test_a_server_that_restarts_hard_is_unavailable_and_then_works_again(
     db.close()
 
 
+@pytest.mark.parametrize("unused_seconds", [0.0, 1.1])
+def test_connections_that_broke_unused_are_replaced_unseen(
+    postgres: running_postgres, unused_seconds: float
+) -> None:
+    db = Database(postgres.url())
+    with db.read() as one, db.look() as two:
+        for tx in (one, two):
+            tx.exec_driver_sql("SELECT 1")
+    closing = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    postgres.execute(f"{closing} AND pid <> pg_backend_pid()")
+    time.sleep(unused_seconds)
+
+    for opening in (db.write, db.look, db.read):
+        with opening() as tx:
+            assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
+    db.close()
+
+
+def test_a_look_is_one_statement_without_a_transaction(database: Database) -> None:
+    with database.look() as tx:
+        assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
+        if not database.is_sqlite:
+            raw = tx.connection.driver_connection
+            assert raw is not None
+            assert raw.info.transaction_status == 0  # idle: nothing was begun
+    with database.write() as tx, pytest.raises(sa.exc.IntegrityError):
+        tx.exec_driver_sql("INSERT INTO tenants (id) VALUES ('t')")  # created_at is missing
+    with database.write() as tx:  # the same connection, and a transaction again
+        tx.exec_driver_sql("INSERT INTO tenants (id, created_at) VALUES ('t', 1.0)")
+        tx.rollback()
+    with database.look() as tx:
+        assert tx.exec_driver_sql("SELECT id FROM tenants WHERE id = 't'").first() is None
+
+
 def write_around(db: Database, event: Callable[[], None]) -> None:
     with db.write() as tx:
         event()
