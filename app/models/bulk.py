@@ -4,7 +4,7 @@ PostgreSQL parses and plans each execution of a statement and converts each para
 with everything in it takes it about half the time of a statement for each row, and of a list of keys.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -42,6 +42,12 @@ def _pack(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _clean(value: str | None) -> str | None:
     return value if value is None else value.replace("\0", "\ufffd")
+
+
+def read(found: sa.CursorResult[Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a statement as dictionaries, for half of what their own mappings cost."""
+    names = tuple(found.keys())
+    return (dict(zip(names, row, strict=True)) for row in found.all())
 
 
 def among(

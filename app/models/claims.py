@@ -69,7 +69,7 @@ def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
     now = time.time()
     chosen = bulk.among(tx, jobs.c.seq, wanted)
     taking = sa.update(jobs).where(chosen, jobs.c.state == JobState.QUEUED)
-    rows = tx.execute(
+    taken = tx.execute(
         taking.values(
             state=JobState.RUNNING,
             attempt=jobs.c.attempt + 1,
@@ -78,8 +78,8 @@ def _take(tx: Connection, holder: Holder, wanted: Sequence[int]) -> list[Job]:
             claimed_at=now,
             started_at=sa.func.coalesce(jobs.c.started_at, now),
         ).returning(*JOB_COLUMNS)
-    ).mappings()
-    return sorted((Job(**row) for row in rows), key=lambda job: job.rank)
+    )
+    return sorted((Job(**row) for row in bulk.read(taken)), key=lambda job: job.rank)
 
 
 @retries.repeat

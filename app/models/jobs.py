@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import deliveries, endings, retries, twins
+from app.models import bulk, deliveries, endings, retries, twins
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -38,6 +38,8 @@ _RESULT_COLUMNS = tuple(
     for column in results.c
     if column.name not in {"job_id", "attempt", "created_at"}
 )
+_RESULT_NAMES = {label.name.removeprefix("result_"): label.name for label in _RESULT_COLUMNS}
+_REPEATED_NAMES = {name: f"request_{name}" for name in _REPEATED}
 
 
 @retries.repeat
@@ -132,17 +134,14 @@ def with_results() -> sa.Select[Any]:
 
 def read_row(row: RowMapping | Mapping[str, Any]) -> Job:
     """A Job, with its Result, from a joined row."""
-    job = {name: value for name, value in row.items() if name in _NAMES}
-    job.setdefault("request", _read_prefixed(row, "request_"))
+    job = {name: row[name] for name in _NAMES if name in row}
+    if "request" not in job:
+        repeated = {name: row[label] for name, label in _REPEATED_NAMES.items()}
+        job["request"] = {name: value for name, value in repeated.items() if value is not None}
     if row["result_text"] is None:
         return Job(**job)
-    result = {name[7:]: value for name, value in row.items() if name.startswith("result_")}
-    return Job(**job, result=Result(**result))
-
-
-def _read_prefixed(row: RowMapping | Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    found = {name: value for name, value in row.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): value for name, value in found.items() if value is not None}
+    result = Result(**{name: row[label] for name, label in _RESULT_NAMES.items()})
+    return Job(**job, result=result)
 
 
 def list_page(
@@ -182,8 +181,8 @@ def list_lines(
     page = with_results() if has_requests else select_answers()
     page = page.where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
     with db.look() as tx:
-        rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
-    return [read_row(row) for row in rows]
+        found = tx.execute(page.order_by(jobs.c.line_no).limit(limit))
+        return [read_row(row) for row in bulk.read(found)]
 
 
 def _repeat(name: str) -> sa.Label[Any]:
@@ -201,8 +200,8 @@ def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> l
         jobs.c.state.not_in([state.value for state in OPEN]),
     )
     with db.look() as tx:
-        rows = tx.execute(page.order_by(jobs.c.line_no).limit(limit)).mappings().all()
-    return [read_row(row) for row in rows]
+        found = tx.execute(page.order_by(jobs.c.line_no).limit(limit))
+        return [read_row(row) for row in bulk.read(found)]
 
 
 def select_answers(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:

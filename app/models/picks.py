@@ -5,6 +5,7 @@ Lines of a batch are claimed by their `place`, which puts lines that begin alike
 what is left, so that lines with a common beginning meet in the cache of one worker.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ def name_place(batch_seq: int, key: str) -> str:
     return f"{batch_seq:0{_OWNER_DIGITS}d}{key}"
 
 
+@functools.lru_cache(64)  # composing it takes as long as running it
 def is_claimable(model: str) -> tuple[sa.ColumnElement[bool], ...]:
     """The conditions under which a job of `model` may be claimed now."""
     blocked = sa.exists().where(
