@@ -88,8 +88,8 @@ MUTANTS = (
         (
             (
                 "app/workers/sweeper.py",
-                "for step in (self._recover_workers, ",
-                "for step in (",
+                "self._attempt(self._recover_workers)\n",
+                "\n",
             ),
             (
                 "app/workers/sweeper.py",

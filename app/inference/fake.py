@@ -2,7 +2,7 @@
 
 Its text is a function of prompt and seed alone. A marker in the prompt's text makes it misbehave:
 [[crash]] kills the process, [[hang]] never returns from step (nor does [[spin]], which nothing can
-interrupt), [[slow:SECONDS]] takes that long,
+interrupt), [[eat]] wants 64 MiB for a moment, [[slow:SECONDS]] takes that long,
 [[error]], [[nan]] and [[oom]] fail the request, [[echo]] answers with the prompt's own text. Of the
 sampling parameters it knows max_tokens, ignore_eos, seed, stop, logprobs and n; no guide holds it.
 """

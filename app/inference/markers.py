@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 FAILURES = {"error": "engine_failed", "nan": "numerical", "oom": "out_of_memory"}
 
-_PATTERN = re.compile(r"\[\[(crash|hang|spin|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
+_EATEN_BYTES = 64 << 20
+_PATTERN = re.compile(r"\[\[(crash|hang|spin|eat|slow|error|nan|oom|echo)(?::([0-9.]+))?\]\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ def find(text: str) -> Marker | None:
 
 
 def act(marker: Marker) -> None:
-    """Does what cannot be undone: dies, or never returns."""
+    """Eats memory, dies, or never returns."""
+    if marker.name == "eat":  # memory, for a moment
+        bytearray(os.urandom(1) * _EATEN_BYTES)
     if marker.name == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if marker.name == "spin":  # as native code: no signal handler of Python's runs meanwhile

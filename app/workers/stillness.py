@@ -33,6 +33,15 @@ class Stillness:
         self._sights[key] = _Sight(mark, now, still)
         return still
 
+    @property
+    def longest(self) -> float:
+        """The longest stillness, in seconds, that the last looks saw; 0.0 if there were none."""
+        return max((sight.still_seconds for sight in self._sights.values()), default=0.0)
+
+    def forget(self, key: str) -> None:
+        """Drops one key."""
+        self._sights.pop(key, None)
+
     def forget_others(self, keys: set[str]) -> None:
         """Drops every key that is not in `keys`."""
         self._sights = {key: sight for key, sight in self._sights.items() if key in keys}

@@ -25,21 +25,27 @@ _MAX_PIECES = 50
 _CLEANING_SECONDS = 60.0
 _BEAT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60.0
+_LEAST_LOOKS = 5  # so many looks at a silent worker, each counted no longer, make its lease end
+_SHORTEST_PAUSE_SECONDS = 0.02
 _logger = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """`mend` repairs the rows and needs the store alone; `wake` publishes and needs Redis too."""
+    """`watch` finds dead workers, `mend` repairs other rows; both need the store alone. `wake`
+    publishes and needs Redis too."""
 
     def __init__(
         self, context: Context, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._context = context
-        self._period = context.settings.worker.sweep_seconds
+        options = context.settings.worker
+        self._period = options.sweep_seconds
+        self._silence = find_silence(options.lease_seconds, options.sweep_seconds)
         self._monotonic = monotonic
         longest_step = 2 * self._period
-        self._pulses = Stillness(monotonic, longest_step)
+        self._pulses = Stillness(monotonic, max(longest_step, self._silence / _LEAST_LOOKS))
         self._batches = Patience(Stillness(monotonic, longest_step), _LONGEST_WAIT_SECONDS)
+        self._freed = threading.Event()  # jobs wait for a worker: hint at once
         host = context.settings.worker.host or socket.gethostname()
         self._name = f"control@{host}"
         self._cleaned_at: float | None = None
@@ -47,12 +53,20 @@ class Sweeper:
 
     def sweep(self) -> None:
         """One pass over everything. What fails is logged and does not stop the rest."""
+        self.watch()
         self.mend()
         self.wake()
 
+    def watch(self) -> float:
+        """The sign that this process lives; dead workers. Returns after how many seconds to look
+        again: a period, or less when a lease ends before."""
+        self._attempt(self._recover_workers)
+        left = self._silence - self._pulses.longest
+        return min(self._period, max(left, _SHORTEST_PAUSE_SECONDS))
+
     def mend(self) -> None:
-        """The sign that this process lives; dead workers, overdue jobs, old things."""
-        for step in (self._recover_workers, self._expire_jobs, self._clean, self._foresee):
+        """Overdue jobs, old things, batches that will be late."""
+        for step in (self._expire_jobs, self._clean, self._foresee):
             self._attempt(step)
 
     def wake(self) -> None:
@@ -61,17 +75,31 @@ class Sweeper:
             self._attempt(step)
 
     def run(self, stop: threading.Event) -> None:
-        """Sweeps every `sweep_seconds` until `stop` is set. Waking has a thread of its own: with
-        Redis down each message takes seconds to fail, and dead workers must not wait for that."""
-        waking = threading.Thread(target=self._loop, args=(self.wake, stop), name="sweeper-wake")
-        waking.start()
-        self._loop(self.mend, stop)
-        waking.join()
-
-    def _loop(self, action: Callable[[], None], stop: threading.Event) -> None:
+        """Sweeps every `sweep_seconds` until `stop` is set. Mending and waking have threads of
+        their own: cleaning may be long, and with Redis down each message takes seconds to fail;
+        dead workers must not wait for either."""
+        others = [
+            threading.Thread(target=self._mend_on, args=(stop,), name="sweeper-mend"),
+            threading.Thread(target=self._wake_on, args=(stop,), name="sweeper-wake"),
+        ]
+        for thread in others:
+            thread.start()
         while not stop.is_set():
-            action()
+            stop.wait(self.watch())
+        self._freed.set()
+        for thread in others:
+            thread.join()
+
+    def _mend_on(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.mend()
             stop.wait(self._period)
+
+    def _wake_on(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.wake()
+            self._freed.wait(self._period)
+            self._freed.clear()
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -82,15 +110,15 @@ class Sweeper:
             _logger.exception("sweep: %s", step.__name__, extra={"action": "sweep"})
 
     def _recover_workers(self) -> None:
-        """Declares incarnations dead whose pulse stood still for a whole lease."""
-        options = self._context.settings.worker
+        """Declares incarnations dead whose pulse stood still until their lease ended."""
         self._prove_store()
         alive = [w for w in workers.list_all(self._context.db) if w.state in workers.ALIVE]
         self._pulses.forget_others({worker.slot for worker in alive})
         for worker in alive:
             still = self._pulses.measure(worker.slot, (worker.epoch, worker.pulse))
-            if still >= options.lease_seconds:
+            if still >= self._silence:
                 self._bury(worker.slot, worker.epoch)
+                self._pulses.forget(worker.slot)
 
     def _prove_store(self) -> None:
         """Where nobody can write (a full disk, a lock), silence proves nothing: whoever could not
@@ -115,6 +143,7 @@ class Sweeper:
             recovery.failed,
             extra={"action": "worker_lost", "slot": slot, "epoch": epoch},
         )
+        self._freed.set()
 
     def _expire_jobs(self) -> None:
         for _ in range(_MAX_PIECES):
@@ -181,3 +210,9 @@ class Sweeper:
         return self._context.publish(
             task, queue.CONTROL, trace_id=batch.trace_id, batch_id=batch.id
         )
+
+
+def find_silence(lease_seconds: float, sweep_seconds: float) -> float:
+    """Seconds without a new pulse, as a sweeper sees it, after which a worker is dead. It sees the
+    last pulse up to one sweep late; with that, the lease is not exceeded."""
+    return max(lease_seconds - sweep_seconds, lease_seconds / 2)

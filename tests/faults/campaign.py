@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,7 +32,7 @@ from tests.integration.workplace import wait_for
 from tests.postgres import running_postgres
 
 _DRAIN_SECONDS = 600
-_BACKLOG = 90
+_BACKLOG = 120
 _LOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Campaign:
         self._over = threading.Event()
         self.foresee: Callable[[dict[str, Any]], str] = load.foresee
         self.timeline: list[Injection] = []
+        self.missing: Counter[str] = Counter()  # planned, but there was no time
 
     def run(self, planned: Mapping[str, list[str]], seconds: float) -> None:
         started = time.monotonic()
@@ -101,7 +103,7 @@ class Campaign:
             self._over.set()
 
     def _follow(self, name: str, kinds: list[str], scene: Scene) -> None:
-        tries = 6 * len(kinds)
+        total, tries = len(kinds), 6 * len(kinds)
         while kinds and tries and time.monotonic() < self._until and self._failure is None:
             kind, tries = kinds.pop(0), tries - 1
             made = self._try(name, kind, scene)
@@ -110,6 +112,8 @@ class Campaign:
             else:
                 assert made.evidence > 0, f"{made.kind} did not happen: {made}"
                 self.timeline.append(made)
+                _logger.info("%s: %d of %d", name, total - len(kinds), total)
+        self.missing.update(kinds)
 
     def _try(self, name: str, kind: str, scene: Scene) -> Injection | None:
         """None if another strand's fault took the victim away first."""
@@ -141,6 +145,7 @@ class Campaign:
             cancelled={sent.job_id for sent in clients.sent if sent.is_cancelled},
         )
         record.count_faults(self.timeline)
+        record.missing = dict(self.missing)
         record.count_jobs(clients, now, self.foresee)
         invariants.check(now, expected, max_attempts=MAX_ATTEMPTS)
         invariants.check_drained(now)

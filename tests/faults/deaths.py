@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -25,15 +24,15 @@ _CGROUP = Path("/sys/fs/cgroup/memory")
 _HUNGRY_BYTES = 1_000_000
 
 
-def _strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], None]) -> Injection:
-    """Kills a holder of jobs; its attempts must show up as crashed."""
+def _strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], float]) -> Injection:
+    """Kills a holder of jobs, by `hit`, which tells when; its attempts must show up as crashed."""
     in_flight = stage.count_running(victim)
-    moment = time.monotonic()
-    hit()
+    began = time.monotonic()
+    moment = hit()
     wait_for(lambda: stage.count_running(victim) == 0, f"recovery after {kind}", 120)
     recovered = staging.seconds_since(moment)
     evidence = stage.ask(_ENDED, o="crashed", s=victim.slot, e=victim.epoch)
-    return Injection(kind, moment, in_flight, evidence, recovered)
+    return Injection(kind, began, min(in_flight, evidence), evidence, recovered)
 
 
 def kill_child(device: str) -> Inject:
@@ -41,9 +40,15 @@ def kill_child(device: str) -> Inject:
 
     def inject(scene: Scene) -> Injection:
         victim = scene.stage.wait_busy(device, MIN_IN_FLIGHT)
-        return _strike(scene.stage, "F02", victim, lambda: os.kill(victim.pid, signal.SIGKILL))
+        return _strike(scene.stage, "F02", victim, lambda: _kill(victim.pid))
 
     return inject
+
+
+def _kill(pid: int) -> float:
+    moment = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    return moment
 
 
 def kill_worker(device: str) -> Inject:
@@ -78,12 +83,14 @@ def _kill_worker(
     victim = stage.wait_busy(device, MIN_IN_FLIGHT)
     with stage.held_down(device) as program:
 
-        def hit() -> None:
+        def hit() -> float:
             prepare(psutil.Process(program.pid))
+            moment = time.monotonic()
             staging.kill_tree(program.pid)
             program.end()
             if scene.dice.random() < 0.5:  # else the sweeper must notice
                 stage.start_program(device)
+            return moment
 
         return _strike(stage, kind, victim, hit)
 
@@ -104,13 +111,14 @@ def freeze_child(device: str) -> Inject:
     return inject
 
 
-def _suspend(stage: Stage, process: psutil.Process) -> None:
+def _suspend(stage: Stage, process: psutil.Process) -> float:
     """Not inside of a SQLite write: one that sleeps with the lock stops everybody, by design."""
     with stage.store_lock:
         for _ in range(40):
+            moment = time.monotonic()
             process.suspend()
             if stage.server is not None or _is_unlocked(stage):
-                return
+                return moment
             process.resume()
             time.sleep(0.03)
     raise AssertionError("the process writes all the time")
@@ -159,18 +167,17 @@ def starve_child(device: str) -> Inject:
         group.mkdir()
         try:
             (group / "memory.limit_in_bytes").write_text(str(_HUNGRY_BYTES))
-            began = time.monotonic()
-            died = began
 
-            def hit() -> None:
-                nonlocal died
+            def is_killed() -> bool:
+                scene.clients.submit("[[eat]]")  # some worker takes it: in time this one
+                return _count_kills(group) > 0 or not psutil.pid_exists(victim.pid)
+
+            def hit() -> float:
                 (group / "cgroup.procs").write_text(str(victim.pid))
-                wait_for(lambda: _count_kills(group) > 0, "the kernel's out-of-memory killer", 120)
-                died = time.monotonic()
+                wait_for(is_killed, "the kernel's out-of-memory killer", 120)
+                return time.monotonic()
 
-            made = _strike(scene.stage, "F24", victim, hit)
-            recovered = (made.recovered_seconds or 0.0) - (died - began)
-            return replace(made, recovered_seconds=round(recovered, 3))
+            return _strike(scene.stage, "F24", victim, hit)
         finally:
             wait_for(lambda: _remove(group), "an empty control group", 20)
 

@@ -22,7 +22,7 @@ from tests.faults import injections, invariants, load
 from tests.faults.injections import MIN_IN_FLIGHT, Injection
 from tests.faults.nets import NET, Net
 from tests.faults.record import Record
-from tests.faults.stage import DEVICES, MAX_ATTEMPTS, SWEEP_SECONDS, Set, Stage
+from tests.faults.stage import MAX_ATTEMPTS, SWEEP_SECONDS, Set, Stage
 from tests.faults.toxics import Proxy
 from tests.integration.workplace import Program, wait_for
 from tests.postgres import running_postgres
@@ -49,6 +49,8 @@ class Report:
 
 class Hosts(Stage):
     """A stage whose parts have addresses of their own."""
+
+    devices = tuple(_HOSTS)
 
     def __init__(self, made: Set, net: Net) -> None:
         self.net = net
@@ -137,7 +139,7 @@ def _campaign(stage: Hosts, secret: str) -> Report:
     }
     try:
         for kind, hit in _shuffle(faults):
-            for device in DEVICES:
+            for device in stage.devices:
                 timeline.append(strike(stage, kind, device, hit))
                 click.echo(timeline[-1], err=True)
     finally:

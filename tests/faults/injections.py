@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MIN_IN_FLIGHT = 8
 PAUSE_SECONDS = 2.5  # longer than Celery's and the API's shortest timeouts
 DEATHS = ("F01", "F02", "F05", "F06", "F24")
-HINDRANCES = ("F17", "F18", "F19", "F20", "F31")  # who recovers is struck itself
+HINDRANCES = ("F15", "F17", "F18", "F19", "F20", "F31", "F34")  # who recovers is struck itself
 
 
 @dataclass(frozen=True)

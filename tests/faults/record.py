@@ -26,6 +26,7 @@ class Record:
     jobs: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     num_faults: int = 0
+    missing: dict[str, int] = field(default_factory=dict)  # planned, but there was no time
     lost: int = 0
     duplicate: int = 0
     changed: int = 0

@@ -30,7 +30,7 @@ from tests.postgres import running_postgres
 
 T = TypeVar("T")
 CONTROLS = ("control", "control-2")
-DEVICES = ("cpu:0", "cpu:1")
+DEVICES = ("cpu:0", "cpu:1", "cpu:2")
 MODEL = fake_model(slots=8, max_context=4096, step_seconds=0.02)
 PATIENCE_SECONDS = 600  # for what must come to pass, on a machine that others use too
 _PATIENCE_SECONDS = 60
@@ -59,6 +59,8 @@ class Set:
 class Stage:
     """Redis, database, API, control and workers. What dies is started again, as a process manager
     does, unless a fault keeps it down."""
+
+    devices: Sequence[str] = DEVICES
 
     def __init__(self, made: Set):
         self.db, self.server, self.folder = made.db, made.server, made.folder  # past the proxies
@@ -115,7 +117,7 @@ class Stage:
         return f"http://127.0.0.1:{self.api_port}"
 
     def start(self) -> None:
-        for name in (*CONTROLS, "api", *DEVICES):
+        for name in (*CONTROLS, "api", *self.devices):
             self.start_program(name)
         self._manager.start()
         self.wait_well()
@@ -218,7 +220,7 @@ class Stage:
                 answer = httpx.get(f"{self.url}/health", trust_env=False, timeout=5)
             except httpx.TransportError:
                 return False
-            rows = [insist(partial(self.find_row, device)) for device in DEVICES]
+            rows = [insist(partial(self.find_row, device)) for device in self.devices]
             return answer.status_code == 200 and all(row and row.state == "ready" for row in rows)
 
         wait_for(is_well, "a healthy service", seconds)

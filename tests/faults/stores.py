@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults import stage as staging
@@ -87,10 +88,13 @@ def fill_disk(scene: Scene) -> Injection:
     def action() -> int:
         before = _count_refusals(scene)
         _fill(ballast)
+        asking = ThreadPoolExecutor(1)
         try:
+            asking.submit(scene.clients.submit, "full")  # nobody else may ask while no job ends
             return wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 40)
         finally:
             ballast.unlink()
+            asking.shutdown()
 
     with stage.store_lock:
         return around(scene, "F20", action)

@@ -93,12 +93,62 @@ def test_a_worker_without_a_pulse_for_a_lease_is_lost_and_its_jobs_wait_again(
 ) -> None:
     holder = hold_job(context.db)
 
-    sweep_for(sweeper, clock, LEASE - PERIOD)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
     assert states(context.db) == ["running"]
 
     sweep_for(sweeper, clock, 2 * PERIOD)
     assert states(context.db) == ["queued"]
     assert worker_state(context.db, holder) == "lost"
+
+
+def test_a_lease_never_lasts_longer_than_promised(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    """The last pulse is seen a whole sweep late, and looks are as late as they ask for."""
+    holder = hold_job(context.db)
+    sweeper.sweep()
+    workers.update(context.db, holder, pulse=7)
+    died, clock.now = clock.now, clock.now + PERIOD
+
+    while (pause := sweeper.watch()) and states(context.db) == ["running"]:
+        clock.now += pause
+
+    assert LEASE - PERIOD <= clock.now - died <= LEASE + 0.1
+
+
+def test_slow_looks_do_not_lengthen_a_lease(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    hold_job(context.db)
+    sweeper.watch()
+    began, slow = clock.now, 1.5
+
+    while states(context.db) == ["running"]:
+        clock.now += sweeper.watch() + slow
+
+    assert clock.now - began <= LEASE + 2 * slow
+
+
+def test_jobs_of_a_dead_worker_are_hinted_at_once(
+    context: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a sweep later: here sweeps are a minute apart."""
+    worker = settings.Worker(lease_seconds=2.0, sweep_seconds=60.0)
+    seldom = replace(context, settings=replace(context.settings, worker=worker))
+    hinted, waking = threading.Event(), iter((lambda: None,))
+    sweeper = Sweeper(seldom)
+    monkeypatch.setattr(sweeper, "wake", lambda: next(waking, hinted.set)())
+    hold_job(context.db)
+    stop = threading.Event()
+    thread = threading.Thread(target=sweeper.run, args=(stop,))
+    thread.start()
+    try:
+        assert hinted.wait(10)
+    finally:
+        stop.set()
+        thread.join(10)
+
+    assert states(context.db) == ["queued"]
 
 
 def test_a_worker_with_a_pulse_is_left_alone_for_ever(
@@ -118,10 +168,10 @@ def test_a_new_incarnation_starts_a_new_lease(
     context: Context, sweeper: Sweeper, clock: Clock
 ) -> None:
     hold_job(context.db)
-    sweep_for(sweeper, clock, LEASE - PERIOD)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
 
     heir = makers.add_worker(context.db)
-    sweep_for(sweeper, clock, LEASE - PERIOD)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
 
     assert worker_state(context.db, heir) == "ready"
 
@@ -139,7 +189,7 @@ def test_a_jump_of_the_wall_clock_kills_no_worker(
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)
 
-    sweep_for(sweeper, clock, LEASE - PERIOD)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
 
     assert worker_state(context.db, holder) == "ready"
     assert states(context.db) == ["running"]
@@ -306,7 +356,7 @@ def test_without_redis_the_rows_are_still_mended(
     context = with_broker(context, away)
     sweeper = Sweeper(context, monotonic=clock)
     holder = hold_job(context.db)
-    sweep_for(sweeper, clock, LEASE - PERIOD)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
     makers.add_job(context.db, expires_at=1.0)
     makers.add_worker(context.db, "h/cpu:1")
 
