@@ -203,7 +203,7 @@ def run(
 @click.option("--database", "kind", type=click.Choice(["sqlite", "postgresql"]), required=True)
 @click.option("--seed", type=int, default=1)
 @click.option("--rounds", type=int, default=10, help="how often each fault strikes")
-@click.option("--seconds", type=float, default=1080, help="no fault begins after this time")
+@click.option("--seconds", type=float, default=840, help="no fault begins after this time")
 @click.option(
     "--lease", type=float, default=LEASE_SECONDS, help="seconds; longer on a slow machine"
 )

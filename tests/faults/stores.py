@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.integration.workplace import wait_for
 _HOUR = 3600
 _NO_SPACE = 507
 _PIECE = 1 << 20
+_WRITERS = 4
+_LONG_BYTES = 3_000
 
 
 def kill_program(kind: str, *names: str) -> Inject:
@@ -86,18 +89,25 @@ def fill_disk(scene: Scene) -> Injection:
     ballast = Path(str(stage.db.url.database)).with_name("ballast")
 
     def action() -> int:
-        before = _count_refusals(scene)
+        before, is_over = _count_refusals(scene), threading.Event()
         _fill(ballast)
-        asking = ThreadPoolExecutor(1)
-        try:
-            asking.submit(scene.clients.submit, "full")  # nobody else may ask while no job ends
-            return wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 40)
-        finally:
-            ballast.unlink()
-            asking.shutdown()
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            for _ in range(_WRITERS):
+                writers.submit(_use_up, scene, is_over)
+            try:
+                return wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 60)
+            finally:
+                ballast.unlink()
+                is_over.set()
 
     with stage.store_lock:
         return around(scene, "F20", action)
+
+
+def _use_up(scene: Scene, is_over: threading.Event) -> None:
+    """SQLite still has room inside of its files: submissions use it."""
+    while not is_over.is_set():
+        scene.clients.submit("full " + "x" * _LONG_BYTES)
 
 
 def _fill(ballast: Path) -> None:

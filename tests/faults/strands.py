@@ -9,6 +9,7 @@ from tests.faults.injections import Inject, Scene
 from tests.faults.stage import DEVICES
 
 Strand = dict[str, Inject]
+_ONE_DATABASE = ("F17", "F18", "F19", "F20")  # the other one has no such fault: twice here
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def _requests() -> Strand:
 def plan(
     strands: Mapping[str, Strand], rounds: int, kinds: Sequence[str], dice: random.Random
 ) -> dict[str, list[str]]:
-    """What each strand does, in random order: every fault `rounds` times in all, a fault with
-    several forms (F12 latency, ...) a few times in each."""
+    """What each strand does, in random order: every fault `rounds` times in all (twice that
+    if the other database has no such fault), a fault with several forms (F12 latency, ...) a
+    few times in each."""
     planned = {}
     for name, strand in strands.items():
         chosen = [kind for kind in strand if not kinds or kind in kinds]
@@ -103,6 +105,8 @@ def plan(
 def _share(strands: Mapping[str, Strand], strand: Strand, kind: str, rounds: int) -> int:
     forms = sum(each.partition(" ")[0] == kind.partition(" ")[0] for each in strand)
     places = sum(kind in each for each in strands.values())
+    if kind.startswith(_ONE_DATABASE):
+        rounds *= 2
     return -(-rounds // (forms * places))
 
 
