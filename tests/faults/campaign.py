@@ -6,6 +6,7 @@ python -m tests.faults.campaign --database sqlite --seed 7 --rounds 10
 import json
 import logging
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -211,6 +212,7 @@ def run(
 @click.option("--fault", "kinds", multiple=True, help="only these (F01, F12 latency, ...)")
 def main(kind: str, lease: float, engine: str, **plan: Any) -> None:
     """One campaign; its numbers go to var/faults/report.json."""
+    end_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     record = Record(kind, plan.pop("seed"), lease_seconds=lease)
@@ -230,6 +232,11 @@ def main(kind: str, lease: float, engine: str, **plan: Any) -> None:
             _run_on(server.create("autoglm"), partial(made, server=server), record, plan)
     save(record)
     click.echo(json.dumps(record.as_dict(), indent=2))
+
+
+def end_on_sigterm() -> None:
+    """As Ctrl-C does: whoever is started here is ended too, also by `timeout`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _run_on(url: str, make: Callable[..., Set], record: Record, plan: dict[str, Any]) -> None:

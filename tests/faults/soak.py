@@ -175,6 +175,7 @@ def main(minutes: float, seed: int, plot_only: bool) -> None:
     """Fails if memory, open files, journal or Redis grow."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    campaign.end_on_sigterm()
     if not plot_only:
         write(_run(minutes, seed))
     rows = read()
