@@ -93,8 +93,8 @@ MUTANTS = (
             ),
             (
                 "app/workers/sweeper.py",
-                "for step in (self._hint_models, ",
-                "for step in (",
+                "for step in (self._hint_models, self._push_batches):",
+                "for step in (self._push_batches,):",
             ),
         ),
         expected=("I2",),
@@ -163,7 +163,7 @@ MUTANTS = (
         (
             (
                 "app/models/successes.py",
-                "completed=batches.c.completed + len(members),",
+                "completed=batches.c.completed + len(done),",
                 "completed=batches.c.completed,",
             ),
         ),
