@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults.stage import PATIENCE_SECONDS, Stage
+from tests.faults.stage import LOOK_SECONDS, PATIENCE_SECONDS, Stage
 from tests.integration.workplace import wait_for
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class Injection:
     recovered_seconds: float | None = None
     until: float = 0.0
 
+    @property
+    def counts(self) -> bool:
+        """Whether it struck enough jobs, and really happened. If not, it is repeated."""
+        return self.in_flight >= MIN_IN_FLIGHT and self.evidence > 0
+
     def overlaps(self, other: "Injection") -> bool:
         """Whether both were in force at one moment."""
         return self.at < other.until and other.at < self.until
@@ -50,7 +55,23 @@ Inject = Callable[[Scene], Injection]
 
 def wait_busy(stage: Stage) -> None:
     """Until there are jobs that a fault can hit."""
-    wait_for(lambda: stage.count_running() >= MIN_IN_FLIGHT, "jobs in flight", PATIENCE_SECONDS)
+    wait_for(
+        lambda: stage.count_running() >= MIN_IN_FLIGHT,
+        "jobs in flight",
+        PATIENCE_SECONDS,
+        every=LOOK_SECONDS,
+    )
+
+
+def wait_crowded(stage: Stage) -> None:
+    """Until every worker that is ready has jobs that a fault can hit: whoever takes the next job,
+    takes it into company."""
+
+    def look() -> bool:
+        crowd = [stage.count_running(row) for row in stage.list_ready()]
+        return bool(crowd) and min(crowd) >= MIN_IN_FLIGHT
+
+    wait_for(look, "jobs in flight on every worker", PATIENCE_SECONDS, every=LOOK_SECONDS)
 
 
 def around(scene: Scene, kind: str, action: Callable[[], int]) -> Injection:

@@ -27,6 +27,9 @@ class Record:
     faults: dict[str, int] = field(default_factory=dict)
     num_faults: int = 0
     missing: dict[str, int] = field(default_factory=dict)  # planned, but there was no time
+    short: dict[str, int] = field(
+        default_factory=dict
+    )  # kinds that struck less often than they had to
     lost: int = 0
     duplicate: int = 0
     changed: int = 0
@@ -61,6 +64,12 @@ class Record:
         self.recovery_p99_seconds = _quantile(died, 0.99)
         self.recovery_disturbed_seconds = _quantile(_list_recoveries(every), 1.0)
         self.hang_p99_seconds = _quantile(hung, 0.99)
+
+    def count_short(self, planned: Mapping[str, Sequence[str]], least: int) -> None:
+        """Notes each planned kind that struck fewer than `least` times."""
+        struck = add_up(self.faults)
+        kinds = {kind.partition(" ")[0] for strand in planned.values() for kind in strand}
+        self.short = {kind: struck[kind] for kind in sorted(kinds) if struck[kind] < least}
 
     def count_jobs(
         self,
@@ -106,6 +115,14 @@ def _list_recoveries(found: Sequence[Injection]) -> list[float]:
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def add_up(faults: Mapping[str, int]) -> Counter[str]:
+    """How often each kind struck, all its forms (F12 latency, ...) together."""
+    total: Counter[str] = Counter()
+    for kind, number in faults.items():
+        total[kind.partition(" ")[0]] += number
+    return total
 
 
 def save(record: Record) -> None:

@@ -30,8 +30,12 @@ from tests.postgres import running_postgres
 
 T = TypeVar("T")
 CONTROLS = ("control", "control-2")
-DEVICES = ("cpu:0", "cpu:1", "cpu:2")
-MODEL = fake_model(slots=8, max_context=4096, step_seconds=0.02)
+STRUCK = ("cpu:0", "cpu:1", "cpu:2")  # whose workers and children are killed in turn
+DEVICES = (*STRUCK, "cpu:3")  # the last one has jobs in flight while those start again
+# Few sequences, of a quarter of a second: a death makes suspects of about a dozen jobs, each to
+# be run alone, and an undisturbed load leaves the machine room for starting programs.
+MODEL = fake_model(slots=6, max_context=4096, step_seconds=0.03)
+LOOK_SECONDS = 0.25  # between looks for what takes a while: a dozen strands look at once
 PATIENCE_SECONDS = 600  # for what must come to pass, on a machine that others use too
 _PATIENCE_SECONDS = 60
 MAX_ATTEMPTS = 3
@@ -212,18 +216,41 @@ class Stage:
             return self.ask(asked)
         return self.ask(f"{asked} AND slot = :s AND epoch = :e", s=row.slot, e=row.epoch)
 
+    def wait_answering(self) -> None:
+        """The API answers again; some worker may still be starting."""
+        wait_for(
+            lambda: self._is_answering("/health/live"),
+            "the API",
+            PATIENCE_SECONDS,
+            every=LOOK_SECONDS,
+        )
+
+    def ask_alive(self, seconds: float) -> None:
+        """Returns once the API said that it lives; raises httpx.TransportError."""
+        self._fetch("/health/live", seconds)
+
+    def _fetch(self, path: str, seconds: float) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", trust_env=False, verify=False, timeout=seconds)
+
+    def _is_answering(self, path: str) -> bool:
+        try:
+            answer = self._fetch(path, 5)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
+
     def wait_well(self, seconds: float = PATIENCE_SECONDS) -> None:
         """API, Redis and every worker answer again."""
 
         def is_well() -> bool:
-            try:
-                answer = httpx.get(f"{self.url}/health", trust_env=False, timeout=5)
-            except httpx.TransportError:
-                return False
-            rows = [insist(partial(self.find_row, device)) for device in self.devices]
-            return answer.status_code == 200 and all(row and row.state == "ready" for row in rows)
+            return self._is_answering("/health") and len(self.list_ready()) == len(self.devices)
 
-        wait_for(is_well, "a healthy service", seconds)
+        wait_for(is_well, "a healthy service", seconds, every=LOOK_SECONDS)
+
+    def list_ready(self) -> list[Worker]:
+        """Those workers that take jobs now."""
+        rows = [insist(partial(self.find_row, device)) for device in self.devices]
+        return [row for row in rows if row and row.state == "ready"]
 
     def wait_busy(self, device: str, number: int) -> Worker:
         """The worker once it runs at least so many jobs."""
@@ -233,7 +260,7 @@ class Stage:
             is_busy = row.state == "ready" and row.in_shift
             return row if is_busy and self.count_running(row) >= number else None
 
-        return wait_for(look, f"{number} jobs on {device}", PATIENCE_SECONDS)
+        return wait_for(look, f"{number} jobs on {device}", PATIENCE_SECONDS, every=LOOK_SECONDS)
 
     def redis_client(self) -> "redis.Redis":
         return redis.Redis(port=self._redis_port)

@@ -35,7 +35,7 @@ def kill_program(kind: str, *names: str) -> Inject:
             return int(victim.process.returncode == -signal.SIGKILL)
 
         made = around(scene, kind, action)
-        scene.stage.wait_well()
+        scene.stage.wait_answering()
         return made
 
     return inject

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.faults import clocks, deaths, outages, requests, stores, toxics, uploads
 from tests.faults.injections import Inject, Scene
-from tests.faults.stage import DEVICES
+from tests.faults.stage import STRUCK
 
 Strand = dict[str, Inject]
 _ONE_DATABASE = ("F17", "F18", "F19", "F20")  # the other one has no such fault: twice here
@@ -23,7 +23,7 @@ class Ground:
 def weave(ground: Ground) -> dict[str, Strand]:
     """Strand by name. Within one, a fault begins after the one before is over."""
     return {
-        **{device: _deaths(device) for device in DEVICES},
+        **{device: _deaths(device) for device in STRUCK},
         "redis": _outages(),
         "store": _stores(ground),
         "poison": {
@@ -31,11 +31,13 @@ def weave(ground: Ground) -> dict[str, Strand]:
             "F22": requests.poison("F22", "[[hang]]"),
         },
         "clients": _requests(),
-        "files": {
-            "F15": uploads.interrupt_upload,
-            "F28": uploads.mix_lines,
-            "F33": uploads.end_window,
+        "spoilers": {
+            "F23": requests.spoil("F23", "[[oom]]", "out_of_memory"),
+            "F26": requests.spoil("F26", "[[nan]]", "numerical"),
         },
+        "uploads": {"F15": uploads.interrupt_upload},
+        "lines": {"F28": uploads.mix_lines},
+        "windows": {"F33": uploads.end_window},
     }
 
 
@@ -78,8 +80,6 @@ def _requests() -> Strand:
     return {
         "F07": requests.double_hints,
         "F16": requests.repeat_request,
-        "F23": requests.spoil("F23", "[[oom]]", "out_of_memory"),
-        "F26": requests.spoil("F26", "[[nan]]", "numerical"),
         "F27": requests.exceed,
         "F30": requests.crawl,
         "F32": requests.cancel_anytime,

@@ -12,7 +12,7 @@ from tests.faults import stage as staging
 from tests.faults.injections import Injection, Scene, around
 from tests.integration.workplace import wait_for
 
-_LINES = 120
+_LINES = 40
 _BAD = 5
 _PIECES = 20
 
@@ -71,7 +71,7 @@ def _break_upload(scene: Scene, lines: list[bytes]) -> int:
             answer = http.post("/v1/files", content=_wrap("torn.jsonl", send()), headers=_FORM)
             assert answer.status_code >= 500, "F15: half a file was accepted"
         killer.join()
-    scene.stage.wait_well()
+    scene.stage.wait_answering()
     seen = scene.stage.ask("SELECT count(*) FROM files WHERE filename = 'torn.jsonl'")
     assert seen == 0, "F15: half a file can be seen"
     return 1
@@ -142,6 +142,7 @@ def _await_end(scene: Scene, batch_id: str) -> None:
         lambda: scene.stage.ask(asked, id=batch_id),
         f"the end of {batch_id}",
         staging.PATIENCE_SECONDS,
+        every=staging.LOOK_SECONDS,
     )
 
 

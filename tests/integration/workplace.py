@@ -36,12 +36,14 @@ FAST = settings.Worker(
 )
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS) -> T:
-    """The first true answer of `look`."""
+def wait_for(
+    look: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS, *, every: float = 0.05
+) -> T:
+    """The first true answer of `look`, asked `every` so many seconds."""
     until = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(every)
     return found
 
 

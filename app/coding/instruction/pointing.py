@@ -1,5 +1,6 @@
 """Phrases that point to something existing, with their noun: "these settings", 上面的 SQL, 次の設定."""
 
+import functools
 import re
 
 from app.coding.instruction import vocabulary
@@ -66,7 +67,7 @@ _MORE = {
 
 def find(prose: str) -> list[Piece]:
     """The pointing phrases, whole, in the order of the text."""
-    return [Piece(found[0], *found.span()) for found in _PATTERN.finditer(prose)]
+    return [Piece(found[0], *found.span()) for found in _make_pattern().finditer(prose)]
 
 
 def find_tables(prose: str) -> list[Piece]:
@@ -86,6 +87,7 @@ def _join(words: list[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
+@functools.cache  # not at import: each start of a worker would wait for it
 def _make_pattern() -> re.Pattern[str]:
     known = [word for word, kind in vocabulary.load().kinds.items() if kind in _KINDS]
     english = _join([*(word for word in known if word.isascii()), *_MORE["en"]])
@@ -99,6 +101,3 @@ def _make_pattern() -> re.Pattern[str]:
         rf"|(?:この|その|あの|次の|以下の|下の|上の|上記の|さっきの|先ほどの|前の) ?(?:[A-Za-z]+ ?)?(?:{japanese})",
         re.IGNORECASE,
     )
-
-
-_PATTERN = _make_pattern()
