@@ -189,7 +189,7 @@ def test_the_phrases_of_the_fit_repeat_nothing_of_the_final_sets() -> None:
 
 def test_only_spent_sets_are_fitted_on() -> None:
     """A set that is still to be scored blind would measure what was learnt from it."""
-    assert fit.SEEN == ("tuning.jsonl", "final.jsonl", "final2.jsonl")
+    assert fit.SETS == ("tuning", "final", "final2", "final3", "development")
 
 
 def sessions() -> list[Row]:

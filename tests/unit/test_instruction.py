@@ -179,3 +179,96 @@ def test_endless_texts_take_no_endless_time(text: str):
     instruction.parse(text)
 
     assert time.process_time() - started < 8
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("写一个读取配置文件的函数，python", "function"),
+        ("写一个查询天气的脚本", "script"),
+        ("設定ファイルを読み込む関数を書いて", "function"),
+        ("クエリを組み立てるクラスを作って", "class"),
+        ("Write a config class in Python that reads from env", "class"),
+        ("Write a function that reads the config", "function"),
+        ("给 Stack 类的 push 方法加上日志", "function"),
+    ],
+)
+def test_a_noun_that_only_describes_another_one_is_not_the_target(text: str, target: str):
+    assert parse(text)["target"] == target
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("join two lists into pairs", "function"),
+        ("数组的索引怎么从后往前取", "function"),
+        ("create a view for the monthly revenue", "query"),
+        ("add a column to the users table", "query"),
+    ],
+)
+def test_words_of_databases_count_only_where_a_database_is_spoken_of(text: str, target: str):
+    assert parse(text)["target"] == target
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("Add a method `peek` to the Stack class", "class"),
+        ("Playlist needs one more method, `shuffled(seed)`.", "class"),
+        ("给 Stack 类加一个 peek 方法", "class"),
+        ("Stack クラスに peek メソッドを追加して", "class"),
+        ("Add a timeout parameter to the fetch method in client.py", "function"),
+    ],
+)
+def test_a_new_method_is_a_change_of_its_class(text: str, target: str):
+    assert parse(text)["target"] == target
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("写一个 FastAPI 接口 GET /users，返回用户列表", "function"),
+        ("定义一个 Java 接口 Shape，有 area 方法", "class"),
+    ],
+)
+def test_a_chinese_interface_is_a_type_or_an_address_of_a_service(text: str, target: str):
+    assert parse(text)["target"] == target
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "target"),
+    [
+        ("what does `tar -xzf a.tgz` do", "bash", "script"),
+        ("what does `tar = open(path)` do", None, "function"),
+        ("Rewrite the Python class Order into a Go struct, json tags in snake_case", "go", "class"),
+        ("Make me rates.py with an option --out, defaulting to rates.json", "python", "script"),
+        ("port this to Python:\n```bash\ntoday=$(date)\necho $today\n```", "python", "script"),
+    ],
+)
+def test_commands_and_conversions_have_the_language_they_lead_to(
+    text: str, language: str | None, target: str
+):
+    tree = parse(text)
+
+    assert (tree["language"], tree["target"]) == (language, target)
+
+
+@pytest.mark.parametrize(
+    "text", ["tests for Split in split.go", "split.go 里的 Split 写个表驱动测试"]
+)
+def test_a_verb_of_the_vocabulary_is_a_name_where_a_file_holds_it(text: str):
+    tree = parse(text)
+
+    assert (tree["name"], tree["target"]) == ("Split", "function")
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("Rust の Rc と Arc の使い分けを知りたい", "function"),
+        ("まだ動きません。None と表示されます", "function"),
+        ("tests for RingBuffer please", "class"),
+    ],
+)
+def test_a_capital_is_a_class_unless_it_is_the_languages_own(text: str, target: str):
+    assert parse(text)["target"] == target

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.coding import instruction
-from app.coding.instruction import Intent, fences, lexing, signatures, weighing
+from app.coding.instruction import Intent, features, fences, lexing, signatures, weighing
 from app.coding.instruction.evidence import Evidence
 from tools.instructions import made
 
@@ -29,11 +29,29 @@ def weigh(text: str) -> tuple[Intent, float]:
         ("为什么这里要加锁？", "explain"),
         ("还是报错", "fix"),
         ("テストもお願いします", "test"),
+        (
+            "We lack a decorator for metrics.\n- cache it\n- convert nothing\n- throws on bad input",
+            "create",
+        ),
+        ("calc_fee shows a minus sign whenever the discount is zero", "fix"),
+        ("our importer should skip blank lines from now on", "change"),
+        ("需要一个中间件。\n- 抛异常也要打印\n- 支持缓存", "create"),
+        ("text.py に shout(text) を追加したい", "create"),
         ("もっと速くして", "change"),
     ],
 )
 def test_the_intent_of_what_no_rule_was_written_for(text: str, intent: str):
     assert instruction.parse(text).intent == intent
+
+
+def test_the_first_sentence_has_features_of_its_own():
+    tokens = lexing.cut("Write a parser. Change nothing, add tests.")
+
+    found = features.collect(Evidence(tokens, ()), "Write a parser. Change nothing, add tests.")
+
+    assert {"lead first CREATE", "lead last CREATE", "lead all CREATE"} <= set(found)
+    assert "kind CHANGE" in found
+    assert "lead kind CHANGE" not in found
 
 
 def test_weights_stand_in_order_one_feature_a_line():

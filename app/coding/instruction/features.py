@@ -74,8 +74,20 @@ def _say_kinds(evidence: Evidence) -> Iterator[str]:
     yield f"first kind {next(iter(deciding), None)}"
     yield f"last kind {next(reversed(deciding), None)}"
     yield from (f"kinds {one} {two}" for one, two in itertools.pairwise(deciding))
+    yield from _say_lead(evidence.tokens)
     intent, _ = wishes.guess(evidence)
     yield f"rules {intent}"
+
+
+def _say_lead(tokens: Sequence[Token]) -> Iterator[str]:
+    """The first sentence mostly asks, the others say how."""
+    begun = itertools.dropwhile(lambda token: token.type == "END", tokens)
+    kinds = [token.type for token in itertools.takewhile(lambda t: t.type != "END", begun)]
+    deciding = [kind for kind in kinds if kind in _DECIDING]
+    yield from (f"lead kind {kind}" for kind in kinds)
+    yield f"lead first {next(iter(deciding), None)}"
+    yield f"lead last {next(reversed(deciding), None)}"
+    yield f"lead all {' '.join(sorted(set(deciding)))}"
 
 
 def _say_surroundings(evidence: Evidence, prose: str, units: Sequence[str]) -> Iterator[str]:

@@ -144,8 +144,10 @@ def _is_marked(tokens: Sequence[Token], place: int) -> bool:
 
 def _belongs(tokens: Sequence[Token], place: int) -> bool:
     """Whether a word is said to be something's: of a module, a file, a class."""
-    before = [each.type for each in tokens[max(0, place - 2) : place]]
-    return len(before) == 2 and before[0] in ("MODULE", "FILENAME", "CLASS") and before[1] == "OF"
+    before = [each.type for each in tokens[max(0, place - 3) : place]]
+    if before[-2:] == ["INTO", "OF"]:  # split.go 里的
+        before = [before[0], "OF"]
+    return before[-2:] in (["MODULE", "OF"], ["FILENAME", "OF"], ["CLASS", "OF"])
 
 
 def _free_list(tokens: list[Token]) -> list[Token]:

@@ -82,7 +82,7 @@ def free(tokens: list[Token]) -> list[Token]:
     for place, token in enumerate(tokens):
         is_name = (
             token.type == "WORD" and len(token) > 1 and _names(tokens, place, is_query=is_query)
-        )
+        ) or (place > 0 and token.type in ("CHANGE", "CREATE") and _is_placed(tokens, place))
         freed.append(token.update(type="NAME") if is_name else token)
     return freed
 

@@ -1,5 +1,6 @@
 """The programming language that an instruction speaks of."""
 
+import itertools
 import re
 
 from app.coding import languages
@@ -11,6 +12,10 @@ _YAML = re.compile(
     r"github actions|gitlab[- ]ci|docker[- ]compose|compose ?(?:file|ファイル|文件|配置)",
     re.IGNORECASE,
 )  # "GitHub" and "compose" alone are other words
+_COMMAND = re.compile(
+    r"`\s*\$? ?(?:sudo )?(?:find|grep|awk|sed|curl|wget|tar|ls|cat|git|docker|kubectl|xargs|rsync|ssh|chmod|chown"
+    r"|rm|cp|mv|echo|cut|head|tail|ps|du|df|kill|nohup|export|sort|systemctl) (?!=)[^`:]*`"
+)  # a command between backticks
 SHELLS = frozenset({"bash", "powershell", "batch"})
 
 
@@ -23,7 +28,8 @@ def choose(evidence: Evidence, intent: Intent) -> str | None:
         others = [each for each in named + named_languages(evidence, "HINT") if each not in shown]
         if not others and _YAML.search(evidence.prose):
             return "yaml"
-        wanted = others or named or named_languages(evidence, "HINT")
+        led = [each for each in _lead_to(evidence) if each in others]
+        wanted = led or others or named or named_languages(evidence, "HINT")
         return wanted[-1] if wanted else None
     spoken = [each for each in named if not (each in CONFIGURED and len(set(named)) > 1)]
     hinted = named_languages(evidence, "HINT")
@@ -31,12 +37,25 @@ def choose(evidence: Evidence, intent: Intent) -> str | None:
     formats = ["yaml"] if _YAML.search(evidence.prose) else []
     formats += [*named_languages(evidence, "CONFIGURATION"), *filter(None, endings), *hinted]
     formats = [each for each in formats if each in CONFIGURED]
-    if formats and not shown and not _is_program(evidence, spoken, intent):
+    is_code_file = bool(endings) and endings[0] is not None and endings[0] not in CONFIGURED
+    if formats and not (shown or is_code_file or _is_program(evidence, spoken, intent)):
         return formats[0]
     if intent == Intent.TEST:
         endings = [each for each in endings if each not in CONFIGURED]
-    found = [*spoken, *shown, *filter(None, endings), *hinted]
+    typed = ["bash"] if _COMMAND.search(evidence.prose) else []
+    found = [*spoken, *shown, *filter(None, endings), *hinted, *typed]
     return found[0] if found else None
+
+
+def _lead_to(evidence: Evidence) -> list[str]:
+    """The languages right after a word for a conversion: "into Go, with json tags"."""
+    tokens = [token for token in evidence.tokens if token.type not in ("ARTICLE", "WORD")]
+    led = [
+        token
+        for before, token in itertools.pairwise(tokens)
+        if token.type == "LANGUAGE" and before.type in ("CONVERT", "INTO", "ARROW")
+    ]
+    return named_languages(Evidence(led, ()), "LANGUAGE")
 
 
 def _is_program(evidence: Evidence, spoken: list[str], intent: Intent) -> bool:
