@@ -59,7 +59,7 @@ bench-tune: $(READY)
 	$(BIN)/python -m bench.tune $(BENCH)
 
 eval-instructions: $(READY)
-	$(BIN)/python -m tools.instructions.evaluate --cases evals/instructions/final.jsonl
+	$(BIN)/python -m tools.instructions.evaluate --cases evals/instructions/final4.jsonl
 
 transcripts: $(READY)
 	$(BIN)/python -m tools.sessions.transcripts
