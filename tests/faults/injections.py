@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.faults.load import Load
 
 MIN_IN_FLIGHT = 8
+_SETTLE_SECONDS = 0.7
 PAUSE_SECONDS = 2.5  # longer than Celery's and the API's shortest timeouts
 DEATHS = ("F01", "F02", "F05", "F06", "F24")
 HINDRANCES = ("F15", "F17", "F18", "F19", "F20", "F31", "F34")  # who recovers is struck itself
@@ -65,13 +66,22 @@ def wait_busy(stage: Stage) -> None:
 
 def wait_crowded(stage: Stage) -> None:
     """Until every worker that is ready has jobs that a fault can hit: whoever takes the next job,
-    takes it into company."""
+    takes it into company. Twice, with a pause: other strands have waited for this moment, too,
+    and a worker that they kill now would have it as a suspect, alone."""
 
-    def look() -> bool:
+    def is_crowded() -> bool:
         crowd = [stage.count_running(row) for row in stage.list_ready()]
         return bool(crowd) and min(crowd) >= MIN_IN_FLIGHT
 
-    wait_for(look, "jobs in flight on every worker", PATIENCE_SECONDS, every=LOOK_SECONDS)
+    def is_still_crowded() -> bool:
+        if not is_crowded():
+            return False
+        time.sleep(_SETTLE_SECONDS)
+        return is_crowded()
+
+    wait_for(
+        is_still_crowded, "jobs in flight on every worker", PATIENCE_SECONDS, every=LOOK_SECONDS
+    )
 
 
 def around(scene: Scene, kind: str, action: Callable[[], int]) -> Injection:

@@ -90,10 +90,10 @@ class Load:
                     continue
                 self._send_one(http)
 
-    def submit(self, prompt: str, *, code: str | None = None, max_tokens: int = 8) -> Sent:
+    def submit(self, prompt: str, *, code: str | None = None, **more: Any) -> Sent:
         """One job beside the load; it must succeed, or fail with `code`."""
         key, body, _ = self.next()
-        body |= {"prompt": f"{prompt} {body['prompt']}", "max_tokens": max_tokens}
+        body |= {"prompt": f"{prompt} {body['prompt']}", **more}
         with self.open() as http:
             sent = Sent(self.insist(http, "/v1/jobs", body, key), key, body, code=code)
         self.note(sent)
@@ -212,7 +212,11 @@ def foresee(body: dict[str, Any]) -> str:
     """The text that an undisturbed fake engine gives: every attempt must give the same."""
     engine = fake.build(settings.Model("fake", backend="fake"))
     prompt = plain.Bytes().prompt([{"role": "user", "content": body["prompt"]}])
-    sampling = Sampling(max_tokens=body["max_tokens"], seed=body["seed"])
+    sampling = Sampling(
+        max_tokens=body["max_tokens"],
+        seed=body["seed"],
+        ignore_eos=body.get("ignore_eos", False),
+    )
     engine.add(Request("r", tuple(prompt), sampling))
     while not (outputs := engine.step()):
         pass

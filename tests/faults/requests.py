@@ -11,12 +11,15 @@ import httpx
 from kombu import messaging
 
 from app import queue
-from tests.faults.injections import Inject, Injection, Scene, around, wait_crowded
+from tests.faults.injections import MIN_IN_FLIGHT, Inject, Injection, Scene, around, wait_crowded
 from tests.faults.load import Sent
 from tests.faults.stage import LOOK_SECONDS, MAX_ATTEMPTS, PATIENCE_SECONDS, Stage
 from tests.integration.workplace import wait_for
 
 _TRIES = 10
+_COMPANY = MIN_IN_FLIGHT + 2
+_CALLERS = 4
+_COMPANY_TOKENS = 40  # over a second: they run yet when the last one is submitted
 _SOCKETS = 100
 _LONGEST_SECONDS = 10.0
 _BEYOND_BYTES = 5_000  # more than the context of the stage's model
@@ -29,6 +32,7 @@ def poison(kind: str, marker: str) -> Inject:
     def inject(scene: Scene) -> Injection:
         wait_crowded(scene.stage)
         stage, moment = scene.stage, time.monotonic()
+        _bring_company(scene)
         sent = scene.clients.submit(marker, code="worker_crashed")
         wait_for(
             lambda: _read_state(stage, sent) == "failed",
@@ -46,6 +50,20 @@ def poison(kind: str, marker: str) -> Inject:
         return Injection(kind, moment, in_flight, len(later) + 1, round(hung, 3))
 
     return inject
+
+
+def _bring_company(scene: Scene) -> None:
+    """Jobs that go before the load's and its suspects: whoever takes the next one has these, too,
+    also a worker that another fault has just left without any."""
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        asking = [
+            pool.submit(
+                scene.clients.submit, "company", max_tokens=_COMPANY_TOKENS, ignore_eos=True
+            )
+            for _ in range(_COMPANY)
+        ]
+    for each in asking:
+        each.result()
 
 
 def _read_state(stage: Stage, sent: Sent) -> object:
@@ -73,6 +91,7 @@ def spoil(kind: str, marker: str, code: str) -> Inject:
     def inject(scene: Scene) -> Injection:
         wait_crowded(scene.stage)
         stage, moment = scene.stage, time.monotonic()
+        _bring_company(scene)
         sent = scene.clients.submit(marker, code=code)
         wait_for(
             lambda: _read_state(stage, sent) == "failed",
