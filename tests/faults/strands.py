@@ -29,12 +29,10 @@ def weave(ground: Ground) -> dict[str, Strand]:
         "poison": {
             "F03": requests.poison("F03", "[[crash]]"),
             "F22": requests.poison("F22", "[[hang]]"),
-        },
-        "clients": _requests(),
-        "spoilers": {
             "F23": requests.spoil("F23", "[[oom]]", "out_of_memory"),
             "F26": requests.spoil("F26", "[[nan]]", "numerical"),
         },
+        "clients": _requests(),
         "uploads": {"F15": uploads.interrupt_upload},
         "lines": {"F28": uploads.mix_lines},
         "windows": {"F33": uploads.end_window},
