@@ -19,7 +19,7 @@ from tests.integration.workplace import wait_for
 _TRIES = 10
 _COMPANY = MIN_IN_FLIGHT + 2
 _CALLERS = 4
-_COMPANY_TOKENS = 40  # over a second: they run yet when the last one is submitted
+_COMPANY_TOKENS = 24  # over a second: they run yet when the last one is submitted
 _SOCKETS = 100
 _LONGEST_SECONDS = 10.0
 _BEYOND_BYTES = 5_000  # more than the context of the stage's model

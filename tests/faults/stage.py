@@ -32,9 +32,9 @@ T = TypeVar("T")
 CONTROLS = ("control", "control-2")
 STRUCK = ("cpu:0", "cpu:1", "cpu:2")  # whose workers and children are killed in turn
 DEVICES = (*STRUCK, "cpu:3")  # the last one has jobs in flight while those start again
-# Few sequences, of a quarter of a second: a death makes suspects of about a dozen jobs, each to
+# Few sequences, of half a second: a death makes suspects of about a dozen jobs, each to
 # be run alone, and an undisturbed load leaves the machine room for starting programs.
-MODEL = fake_model(slots=6, max_context=4096, step_seconds=0.03)
+MODEL = fake_model(slots=6, max_context=4096, step_seconds=0.05)
 LOOK_SECONDS = 0.25  # between looks for what takes a while: a dozen strands look at once
 PATIENCE_SECONDS = 600  # for what must come to pass, on a machine that others use too
 _PATIENCE_SECONDS = 60
