@@ -17,11 +17,17 @@ def compose(older: Function, language: str, rng: Random) -> Turn:
     often = [len(lines.sections[kind]) for kind in kinds]  # many ways to say it: asked for often
     kind = rng.choices(kinds, often)[0]
     function, values = EDITS[kind][1](older, rng)
-    text = grammar.expand(rng.choice(lines.sections[kind]), lines.macros, rng)
+    said = [line for line in lines.sections[kind] if _tells(kind, line, older)]
+    text = grammar.expand(rng.choice(said), lines.macros, rng)
     text = noise.disturb(text, language, rng)
     slots = dict(zip("abcd", older.parameters, strict=False)) | {"g": older.name} | values
     request = noise.space(grammar.fill(text, slots), language, rng)
     return Turn(request, function.code, function)
+
+
+def _tells(kind: str, line: str, older: Function) -> bool:
+    """Whether a line says enough: of several parameters it must name the one to be renamed."""
+    return kind != "param" or len(older.parameters) == 1 or "$a" in line
 
 
 def _always(older: Function) -> bool:

@@ -17,10 +17,12 @@ class Phrases:
 
 
 def load(name: str) -> Phrases:
-    """One file of the phrases folder."""
+    """One file of the phrases folder, and what `more/` adds to it."""
     macros: dict[str, str] = {}
     sections: dict[str, tuple[str, ...]] = {}
-    for line in read(name).splitlines():
+    more = FOLDER / "more" / f"{name}.txt"
+    text = read(name) + (more.read_text(encoding="utf-8") if more.exists() else "")
+    for line in text.splitlines():
         word, _, text = line.partition(" ")
         if word == "=":
             macro, _, text = text.partition(" ")

@@ -7,12 +7,13 @@ from functools import cache
 from random import Random
 
 from tools.demo import constants, examples, grammar, inflect, names, noise, phrases
-from tools.demo.families import Family
+from tools.demo.families import Family, Wording
 
 _SLOTS = "abcd"
 _NAMED = 0.5
 _NAMED_WHOLE = 0.3  # of the requests that come whole
 _INLINE = 0.7
+_OPEN = 0.4  # of the requests are made around a phrase, at least
 _FRAMED = 0.16  # of the requests have something else said before it, as many after it
 _NAMED_PARAMETERS = 0.12
 _PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
@@ -120,7 +121,7 @@ def _bare(language: str, rng: Random) -> str:
 
 def _word(family: Family, language: str, rng: Random, older: Function | None) -> str:
     lines = wording(language)
-    choice = rng.choice(family.wordings[language])
+    choice = _choose(family.wordings[language], rng)
     named = rng.random() < _NAMED
     kinds = lines.sections.get(choice.kind, ())
     if named and f"{choice.kind}!" in lines.sections and rng.random() < 0.25:
@@ -138,6 +139,12 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
     if older is not None:
         text = _refer(text, language, rng)
     return _append(text, language, named, rng)
+
+
+def _choose(wordings: tuple[Wording, ...], rng: Random) -> Wording:
+    """One of the wordings; those that need a sentence around them come in endless variety."""
+    open_ended = [each for each in wordings if each.kind != "x"]
+    return rng.choice(open_ended if open_ended and rng.random() < _OPEN else wordings)
 
 
 def _point(text: str, language: str, rng: Random) -> str:

@@ -8,6 +8,8 @@ from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
 _MADE = 0.3  # of the tasks are put together from parts
+_EVEN = 18
+_PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others of a grammar
 _CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.16  # of the conversations: another task in place of the first
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
@@ -39,8 +41,8 @@ def _tasks() -> tuple[Family, ...]:
 
 @cache
 def _weights() -> tuple[int, ...]:
-    """What can be said in many ways is asked for often."""
-    return tuple(_ways(task) for task in _tasks())
+    """What can be said in many ways is asked for often; `_EVEN` ways are known for every task."""
+    return tuple(max(6, _ways(task) - _EVEN) for task in _tasks())
 
 
 def _ways(task: Family) -> int:
@@ -198,7 +200,10 @@ def _choose_followup(older: Function, rng: Random) -> Family | None:
 def refuse(language: str, rng: Random) -> Turn:
     """An off-topic request and the sentence that declines it."""
     lines = _offtopic()
-    request = grammar.expand(rng.choice(lines.sections[language]), lines.macros, rng)
+    section = (
+        f"{language}!" if rng.random() < _PLAIN and f"{language}!" in lines.sections else language
+    )
+    request = grammar.expand(rng.choice(lines.sections[section]), lines.macros, rng)
     if language == "en" and rng.random() < 0.3:
         request = request[0].lower() + request[1:]
     return Turn(request, prompts.wording(language).sections["refuse"][0], None)
