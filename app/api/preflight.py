@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.api import answers, batches, context, language, schemas
 from app.errors import BadRequest, NotFound
 from app.intake import lines
 from app.intake.preflight import Preflight
-from app.models import files, pace
+from app.models import files, pace, sessions
 from app.models.database import Database
 from app.wire.forecast import Throughput
 
@@ -33,7 +34,11 @@ def validate(query: schemas.NoQuery, body: schemas.ValidateBody) -> flask.Respon
     names = {name: model.name for model in known for name in (model.name, *model.aliases)}
     rules = lines.Rules(body.endpoint, names, current.settings.limits, language.choose())
     catalog = current.catalog
-    judge = Preflight(rules, lambda name, request: catalog.measure(catalog.find(name), request))
+    judge = Preflight(
+        rules,
+        lambda name, request: catalog.measure(catalog.find(name), request),
+        partial(sessions.exists, current.db, context.caller().tenant_id),
+    )
     report = _write(current.db, judge, path)
     return flask.Response(report, mimetype="application/json")
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from app import locales
-from app.errors import AutoglmError, BadRequest
+from app.errors import AutoglmError, BadRequest, NotFound
 from app.intake import kinds, lines, links, schemas
 from app.wire import generation, responses
 
@@ -47,6 +47,7 @@ class Preflight:
 
     rules: lines.Rules
     measure: Measure
+    has_session: Callable[[str], bool]
     total: int = 0
     batch_errors: int = 0
     line_errors: int = 0
@@ -97,9 +98,11 @@ class Preflight:
         """Counts the tokens of a line that can run; AutoglmError for any other. Of a conversation
         only what the line itself says is counted: what precedes it is not there yet."""
         plain, _ = kinds.split(body, self.rules.endpoint)
-        rest, _ = links.split(plain, self.rules.endpoint, self._index)
+        rest, named = links.split(plain, self.rules.endpoint, self._index)
         request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
         schemas.check(body)
+        if named.session_id is not None and not self.has_session(named.session_id):
+            raise NotFound("session_not_found", param="session_id", id=named.session_id)
         self.prompt_tokens += self.measure(model, responses.find_least(request)) or 0
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
 

@@ -45,6 +45,13 @@ def get(db: Database, tenant_id: str, session_id: str, *, param: str = "session_
     return Session(**row)
 
 
+def exists(db: Database, tenant_id: str, session_id: str) -> bool:
+    """Whether the tenant has this session."""
+    owned = (sessions.c.id == session_id, sessions.c.tenant_id == tenant_id)
+    with db.read() as tx:
+        return tx.execute(sa.select(sessions.c.id).where(*owned)).first() is not None
+
+
 def list_page(
     db: Database, tenant_id: str, *, limit: int, after: str | None = None
 ) -> tuple[list[Session], bool]:

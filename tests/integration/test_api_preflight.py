@@ -9,8 +9,9 @@ import pytest
 
 from app import settings
 from app.api import preflight
-from app.models import batches, claims, jobs
+from app.models import batches, claims, jobs, sessions
 from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
 from app.workers.context import Context
 from tests.integration import inputs, makers
 from tests.integration.apis import MODELS, Api
@@ -93,6 +94,19 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
     ]
     assert {each["severity"] for each in found["data"]} == {"error"}
     assert (found["valid"], found["lines"], found["errors"]) == (False, 14, 11)
+
+
+def test_a_session_that_is_not_there_is_told(api: Api, context: Context) -> None:
+    own = sessions.create(api.db, DEFAULT_TENANT, None).id
+    add_tenant(api.db)
+    other = sessions.create(api.db, "other", None).id
+    names = (own, "sess_nobody", other)
+
+    found = validate(api, context, [good(n, body_session_id=s) for n, s in enumerate(names, 1)])
+
+    assert told(found) == [(2, "line", "session_not_found"), (3, "line", "session_not_found")]
+    assert {each["param"] for each in found["data"]} == {"session_id"}
+    assert len(sessions.list_page(api.db, DEFAULT_TENANT, limit=9)[0]) == 1
 
 
 def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> None:
