@@ -57,6 +57,7 @@ class Preflight:
     model: str | None = None
     _requests: dict[int, int] = field(default_factory=dict)
     _index: links.Index = field(default_factory=links.Index)
+    _failing: set[int] = field(default_factory=set)  # lines that later ones cannot follow on
 
     def read(self, file: BinaryIO) -> Iterator[Finding | None]:
         """Every finding, in the order of the lines; None after a line without any, so that the
@@ -77,17 +78,21 @@ class Preflight:
         if refusal is not None:
             yield self._refuse(raw.number, refusal)
             return
+        custom_id = None
         try:
             record = lines.read_record(raw, self.rules.limits)
+            custom_id = record["custom_id"]
             lines.refuse_unknown(record)
             self._measure(record["body"], survey.model or "")
         except AutoglmError as error:
             self.line_errors += 1
+            self._failing.add(raw.number)
+            self._index.add(getattr(error, "custom_id", custom_id), raw.number)
             message = locales.explain(error, self.rules.locale)
             yield Finding(raw.number, "line", error.code, message, error.param)
         else:
             yield self._compare(raw.number, record["body"])
-            self._index.add(record["custom_id"], raw.number)
+            self._index.add(custom_id, raw.number)
 
     def _refuse(self, number: int | None, error: lines.BadLine) -> Finding:
         self.batch_errors += 1
@@ -103,6 +108,9 @@ class Preflight:
         schemas.check(body)
         if named.session_id is not None and not self.has_session(named.session_id):
             raise NotFound("session_not_found", param="session_id", id=named.session_id)
+        if named.parent_line in self._failing:
+            name = body["previous_response_id"].removeprefix(links.PREFIX)
+            raise BadRequest("dependency_failed", param="previous_response_id", custom_id=name)
         self.prompt_tokens += self.measure(model, responses.find_least(request)) or 0
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
 

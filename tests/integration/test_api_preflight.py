@@ -109,6 +109,23 @@ def test_a_session_that_is_not_there_is_told(api: Api, context: Context) -> None
     assert len(sessions.list_page(api.db, DEFAULT_TENANT, limit=9)[0]) == 1
 
 
+def test_lines_that_follow_on_a_bad_one_fail_as_in_the_run(api: Api, context: Context) -> None:
+    lines = [
+        good(1, body_temperature=9),
+        good(2, body_previous_response_id="custom_id:c1"),
+        good(3, body_previous_response_id="custom_id:c2"),
+    ]
+
+    found = validate(api, context, lines)
+
+    assert told(found) == [
+        (1, "line", "out_of_range"),
+        (2, "line", "dependency_failed"),
+        (3, "line", "dependency_failed"),
+    ]
+    assert "'c1'" in found["data"][1]["message"]
+
+
 def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> None:
     validate(api, context, [good(1), good(2)])
 
