@@ -84,8 +84,11 @@ def _find_stage(batch: Batch) -> Iterator[Reason]:
     facts = waits.gather(context.current().db, batch)
     if batch.status == BatchState.CANCELLING:
         yield "cancelling", {"running": facts.running}
-    else:
-        yield from list(_find_queue(batch, facts)) or [("soon", {})]
+        return
+    found = list(_find_queue(batch, facts))
+    yield from found
+    if not found and batch.paused_at is None:
+        yield "soon", {}
 
 
 def _find_queue(batch: Batch, facts: waits.Facts) -> Iterator[Reason]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 from flask_openapi.blueprint import APIBlueprint
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestedRangeNotSatisfiable, UnsupportedMediaType
 
 from app.api import answers, context, request, schemas, uploads
 from app.errors import BadRequest, NotFound, TooLarge
@@ -112,7 +112,7 @@ def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Respon
 
 def send_stored(found: File) -> flask.Response:
     """A file's bytes; NotFound("file_content_missing") when they are gone."""
-    _ignore_strange_ranges()
+    _check_range(found.bytes)
     try:
         return flask.send_file(
             (context.current().files_dir / found.path).absolute(),
@@ -125,10 +125,12 @@ def send_stored(found: File) -> flask.Response:
         raise NotFound("file_content_missing", param="id", id=found.id) from error
 
 
-def _ignore_strange_ranges() -> None:
+def _check_range(size: int) -> None:
     """A Range that says nothing sensible (bytes=9-2), or asks for several parts at once, is answered
     with the whole. https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
     asked = flask.request.range
+    if flask.request.headers.get("Range", "").replace(" ", "").rstrip("0") == "bytes=-":
+        raise RequestedRangeNotSatisfiable(length=size)  # the last no bytes
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         flask.request.environ.pop("HTTP_RANGE", None)
 

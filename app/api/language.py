@@ -23,7 +23,8 @@ _ENGLISH = "en-US"
 def choose() -> str:
     """The locale of this request."""
     options = context.current().settings.locale
-    is_openai = flask.request.path.startswith(OPENAI_PREFIXES)
+    path, rule = flask.request.path, flask.request.url_rule
+    is_openai = path.startswith(OPENAI_PREFIXES) or (rule is None and path.startswith("/v1/"))
     return locales.negotiate(
         flask.request.headers.get("Accept-Language"),
         default=_ENGLISH if is_openai else options.default,

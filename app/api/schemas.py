@@ -13,9 +13,9 @@ _MAX_PAGE = 100
 
 Metadata = bodies.Metadata
 UploadPurpose = Literal["batch", "assistants", "fine-tune", "vision", "user_data", "evals"]
-Purpose = (
-    UploadPurpose | Literal["assistants_output", "batch_output", "fine-tune-results"]
-)  # of files that nobody uploads, too
+Purpose = Literal[  # of files that nobody uploads, too
+    UploadPurpose, "assistants_output", "batch_output", "fine-tune-results"
+]
 ScopeName = Annotated[str, Field(min_length=1, max_length=128)]
 ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
 

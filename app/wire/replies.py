@@ -54,7 +54,7 @@ def show(job: Job, error: dict[str, Any] | None = None) -> dict[str, Any]:
         "model": job.model,
         "output": [show_message(job, job.result)] if job.result else [],
         "parallel_tool_calls": asked.get("parallel_tool_calls", True),
-        "store": asked.get("store", True),
+        "store": asked.get("store", True) and job.batch_id is None,
         "temperature": asked.get("temperature", 1.0),
         "text": asked.get("text") or _TEXT,
         "tool_choice": "auto",

@@ -239,6 +239,9 @@ def test_the_other_endpoints_take_batches(client: OpenAI) -> None:
     assert text["object"] == "text_completion"
     found = openai.types.responses.Response.model_validate(reply, strict=True)
     assert (found.status, found.metadata) == ("incomplete", {"a": "b"})
+    assert reply["store"] is False  # a line's response cannot be read or gone on with
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(found.id)
     assert len(found.output_text.split()) == 2
     for key, param in (("2", "previous_response_id"), ("3", "background")):
         assert refused[key]["response"]["body"]["error"]["param"] == param

@@ -87,6 +87,7 @@ def test_a_file_name_is_kept_without_folders(api: Api, sent: str, shown: str) ->
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
         ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=9-2", 200, b"0123456789", None),
         ("bytes=x", 200, b"0123456789", None),
         ("lines=1-2", 200, b"0123456789", None),
@@ -468,3 +469,10 @@ def test_an_uploads_owner_is_the_keys_tenant(api: Api) -> None:
 
     stored = files.get(api.db, "tenant-x", answer.json["id"])
     assert stored.key_id == key.id
+
+
+def test_an_unknown_purpose_is_refused_with_all_that_are_known(api: Api) -> None:
+    error = api.client.get("/v1/files?purpose=zzz").json["error"]
+
+    assert error["param"] == "purpose"
+    assert "batch_output" in error["message"]

@@ -84,3 +84,10 @@ def test_default_and_fallback_are_configured(database: Database, redis_url: str,
     for header, locale in ((None, "ja-JP"), ("fr", "zh-CN")):
         expected = locales.message("errors.empty_messages", locale, param=7)
         assert ask(api, "/test/empty_messages", header) == expected
+
+
+def test_an_unknown_route_that_a_client_of_openai_may_call_is_told_in_english(api: Api) -> None:
+    told = [api.client.get(path).json["error"]["message"] for path in ("/v1/nope", "/nope")]
+
+    assert told[0].isascii()
+    assert not told[1].isascii()
