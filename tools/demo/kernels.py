@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 _FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+_LONGEST, _WORDS = 4096, 65536  # what a row on the stack of kernels.cpp holds
 _SOURCE = Path(__file__).with_name("kernels.cpp")
 
 
@@ -50,6 +51,7 @@ class Attention(torch.autograd.Function):
         ctx: Any, stacked: Tensor, shape: tuple[int, int, int], cos: Tensor, sin: Tensor
     ) -> Tensor:
         batch, length, heads = shape
+        assert length <= _LONGEST, "a row of scores must fit into the kernel's"
         width = stacked.shape[1] // 3 // heads
         parts = stacked.new_empty(3, batch * heads, length, width)
         ctx.sizes = (batch, length, heads, width, cos.shape[1], width**-0.5)
@@ -123,6 +125,7 @@ class Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, wanted: Tensor) -> Tensor:
+        assert len(weight) <= _WORDS, "a row of logits must fit into the kernel's"
         grad = rows @ weight.T
         total = _call("entropy", grad, wanted, *grad.shape)
         ctx.save_for_backward(grad @ weight, grad.T @ rows)
