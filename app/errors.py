@@ -19,6 +19,7 @@
     |   `-- Overdue              504, a job that the call waited for ran out of time
     |-- WeightsError             a model directory failed verification or cannot be loaded
     |-- EngineError              one generation request is refused or failed; neighbours go on
+    |-- Stopped                  work that can be resumed was left, since the process is to end
     |-- StepTimeout              a forward pass took longer than worker.step_timeout_seconds
     `-- SlotTaken                another live worker owns this slot
 
@@ -157,6 +158,10 @@ class WeightsError(AutoglmError):
 
 class EngineError(AutoglmError):
     """One generation request is refused or failed; its neighbours go on."""
+
+
+class Stopped(AutoglmError):
+    """The process was told to end; what it was at is resumed by the next one."""
 
 
 class StepTimeout(AutoglmError):

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -88,9 +88,11 @@ class Survey:
     problems: list[dict[str, Any]] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
 
-    def read(self, file: BinaryIO) -> None:
-        """Checks every line; stops at the first one that is too many."""
+    def read(self, file: BinaryIO, look: Callable[[], object] = lambda: None) -> None:
+        """Checks every line; stops at the first one that is too many. `look` is called before each
+        and may raise to end the reading."""
         for raw in iterate(file, self.rules.limits.max_line_bytes):
+            look()
             if self.total == self.rules.limits.max_batch_lines:
                 self._add(None, BadLine("too_many_tasks", limit=self.total))
                 return

@@ -7,7 +7,8 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -15,12 +16,13 @@ from typing import Any
 from celery import signals
 
 from app import log, queue, settings
+from app.errors import Stopped
 from app.models import database, migrate
 from app.workers import finalize, ingest, sweeper, webhooks
 from app.workers.context import Context
 
 _THREADS = 2
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 30.0  # for the sweeper and the webhooks together
 _logger = logging.getLogger(__name__)
 _running: set[tuple[str, str]] = set()
 _lock = threading.Lock()
@@ -53,10 +55,18 @@ def finalize_batch(self: Any, batch_id: str) -> dict[str, Any]:
 def _run(task: Any, action: Callable[[Context, str], dict[str, Any]], batch_id: str) -> Any:
     headers = getattr(task.request, "headers", None) or {}
     with log.trace(headers.get("trace_id")), _claim(task.name, batch_id) as is_first:
-        outcome = action(get_context(), batch_id) if is_first else {"status": "already running"}
+        outcome = _act(action, batch_id) if is_first else {"status": "already running"}
         extra = {"action": task.name, "batch_id": batch_id}
         _logger.info("%s", outcome, extra=extra)
     return outcome
+
+
+def _act(action: Callable[[Context, str], dict[str, Any]], batch_id: str) -> dict[str, Any]:
+    """What is left at a stop is resumed by the next control process, which finds the rows."""
+    try:
+        return action(get_context(), batch_id)
+    except Stopped:
+        return {"status": "stopped"}
 
 
 @contextmanager
@@ -75,6 +85,12 @@ def _claim(name: str, batch_id: str) -> Iterator[bool]:
                 _running.discard(key)
 
 
+@signals.worker_shutting_down.connect
+def _stop(**_kwargs: Any) -> None:
+    """At the signal itself: Celery then waits for its tasks, and they end only if they are told."""
+    get_context().stopping.set()
+
+
 @signals.setup_logging.connect
 def _set_up_logging(**_kwargs: Any) -> None:
     log.configure(options.log_level)
@@ -86,21 +102,28 @@ def serve() -> int:
     logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _leave)
     migrate.require_current(get_context().db)
-    stop = threading.Event()
-    sweeping = sweeper.Sweeper(get_context())
-    thread = threading.Thread(target=sweeping.run, args=(stop,), name="sweeper")
-    thread.start()
-    telling = threading.Thread(
-        target=webhooks.Messenger(get_context()).run, args=(stop,), name="webhooks"
-    )
-    telling.start()
+    helpers = [
+        threading.Thread(target=each.run, args=(get_context().stopping,), name=name, daemon=True)
+        for name, each in (
+            ("sweeper", sweeper.Sweeper(get_context())),
+            ("webhooks", webhooks.Messenger(get_context())),
+        )
+    ]
+    for helper in helpers:
+        helper.start()
     try:
         return _consume()
     finally:
-        stop.set()
-        thread.join(_STOP_SECONDS)
-        telling.join(_STOP_SECONDS)
-        _logger.info("control stopped", extra={"action": "stop"})
+        _end(helpers)
+
+
+def _end(helpers: Sequence[threading.Thread]) -> None:
+    """Waits for the threads; whichever takes longer than all of them may dies with the process."""
+    get_context().stopping.set()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for helper in helpers:
+        helper.join(max(0.0, deadline - time.monotonic()))
+    _logger.info("control stopped", extra={"action": "stop"})
 
 
 def _leave(*_: object) -> None:

@@ -26,7 +26,8 @@ _PURPOSE = "batch_output"
 
 def run(context: Context, batch_id: str) -> dict[str, Any]:
     """Finishes a batch whose lines have all ended; leaves any other as it is. The files depend on
-    the rows alone, so this may be repeated, and done twice at once."""
+    the rows alone, so this may be repeated, and done twice at once. Raises Stopped, leaving no file, when
+    the process is to end."""
     started = time.monotonic()
     batch = _begin(context, batch_id)
     if batch is None:
@@ -97,6 +98,7 @@ def _iterate(context: Context, batch_id: str) -> Iterator[Job]:
     while page := jobs.list_lines(
         context.db, batch_id, after_line=last, limit=_PAGE_LINES, has_requests=False
     ):
+        context.require_running()
         yield from page
         last = page[-1].line_no or 0
 

@@ -27,7 +27,8 @@ _logger = logging.getLogger(__name__)
 
 
 def run(context: Context, batch_id: str) -> dict[str, Any]:
-    """Takes the batch as far as it can; may be repeated, and resumed after a kill at any point."""
+    """Takes the batch as far as it can; may be repeated, and resumed after a kill at any point.
+    Raises Stopped, with what was stored kept, when the process is to end."""
     started = time.monotonic()
     batch = batches.find(context.db, batch_id)
     if batch is not None and batch.status == BatchState.VALIDATING:
@@ -57,7 +58,7 @@ def _check(context: Context, batch: Batch) -> Batch | None:
         return batches.find(context.db, batch.id)
     survey = lines.Survey(rules)
     with path.open("rb") as file:
-        survey.read(file)
+        survey.read(file, context.require_running)
     if survey.num_problems:
         batches.refuse(context.db, batch.id, survey.close())
         unpin(context, batch.id)
@@ -129,7 +130,7 @@ def _store(context: Context, batch: Batch) -> Batch | None:
 
 
 def _store_pieces(context: Context, batch: Batch, path: Path) -> None:
-    for number, (piece, last_line) in enumerate(_pieces(path, batch, context.settings)):
+    for number, (piece, last_line) in enumerate(_pieces(path, batch, context)):
         if not batches.add_lines(context.db, batch, piece, last_line=last_line):
             return
         if number == 0:
@@ -143,13 +144,16 @@ def _give_up(context: Context, batch: Batch, error: NotFound) -> None:
     batches.close_input(context.db, batch.id, [lines.describe(lost, None, batch.locale)])
 
 
-def _pieces(path: Path, batch: Batch, settings: Settings) -> Iterator[tuple[list[Line], int]]:
-    """The lines after those ingested, in lists of bounded length and size."""
+def _pieces(path: Path, batch: Batch, context: Context) -> Iterator[tuple[list[Line], int]]:
+    """The lines after those ingested, in lists of bounded length and size. Stopped when the process is
+    to end."""
+    settings = context.settings
     piece: list[Line] = []
     size = 0
     index, alike = links.Index(), twins.Index()
     with path.open("rb") as file:
         for raw in lines.iterate(file, settings.limits.max_line_bytes):
+            context.require_running()
             line = _make_line(raw, batch, settings, index)
             index.add(line.custom_id, raw.number)
             if settings.batches.reuse_answers:

@@ -10,7 +10,7 @@ import yaml
 
 from app import cli, errors, settings
 from app.api import auth, problems, server
-from app.workers import control
+from app.workers import child, control, shift, watch
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -195,12 +195,14 @@ def test_the_worker_keeps_its_slot_over_restarts() -> None:
 
 
 def test_each_grace_period_is_longer_than_the_longest_stop() -> None:
-    worker, api, sweeper = (SERVICES[n] for n in ("worker", "open-autoglm", "control"))
-    longest_step = settings_of("worker").worker.step_timeout_seconds
+    given = {name: seconds(SERVICES[name]["stop_grace_period"]) for name in LASTING[:3]}
+    found = settings_of("worker")
+    cut = found.worker.step_timeout_seconds + watch.GRACE_SECONDS
+    delivery = 3 * found.webhooks.timeout_seconds  # name, connection, answer
 
-    assert seconds(worker["stop_grace_period"]) > longest_step + 10
-    assert seconds(api["stop_grace_period"]) > server.GRACE_SECONDS
-    assert seconds(sweeper["stop_grace_period"]) > control._STOP_SECONDS
+    assert given["worker"] >= cut + shift._FLUSH_SECONDS + child._EXIT_AFTER_SECONDS + 10
+    assert given["open-autoglm"] >= server.GRACE_SECONDS + 10
+    assert given["control"] >= max(control._STOP_SECONDS, delivery) + 10
 
 
 def test_redis_keeps_what_it_has_and_is_not_published() -> None:
