@@ -97,8 +97,7 @@ def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:
         created_at=now,
         expires_at=now + _FILE_SECONDS,
     )
-    sink.keep(file.path)
-    return files.add(current.db, file)
+    return sink.record(current.db, file)
 
 
 def _make_batch(origin: Batch, file: File) -> NewBatch:

@@ -38,8 +38,7 @@ def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
         missing = "anchor" if form.anchor is None else "seconds"
         raise BadRequest("missing_required_parameter", param=f"expires_after[{missing}]")
     file = _describe(form, filename, sink)
-    sink.keep(file.path)
-    return flask.jsonify(objects.show_file(files.add(context.current().db, file)))
+    return flask.jsonify(objects.show_file(sink.record(context.current().db, file)))
 
 
 def _clean(name: str) -> str:

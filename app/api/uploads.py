@@ -6,8 +6,10 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
-from app.errors import TooLarge
+from app.errors import Full, TooLarge
 from app.models import files
+from app.models.database import Database
+from app.wire.rows import File
 
 
 class Sink:
@@ -49,10 +51,23 @@ class Sink:
         """Makes the file permanent under this name: on disk before it is visible."""
         files.publish(self._file, self._path, self._folder / name)
 
+    def record(self, db: Database, file: File) -> File:
+        """Keeps the file and stores its row. Without room for the row its bytes go, too; after any
+        other failure the row may stand, and they stay."""
+        self.keep(file.path)
+        try:
+            return files.add(db, file)
+        except Full:
+            (self._folder / file.path).unlink(missing_ok=True)
+            raise
+
     def discard(self) -> None:
-        """Removes what was not kept; does nothing after `keep`."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        """Removes what was not kept, also when a full disk takes not even the last bytes; does
+        nothing after `keep`."""
+        try:
+            self._file.close()
+        finally:
+            self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Closing is `keep`'s and `discard`'s; callers that close early change nothing."""

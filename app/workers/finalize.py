@@ -134,10 +134,12 @@ class _Writer:
         self._path = None
 
     def discard(self) -> None:
-        """Removes what was not published."""
-        self._file.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        """Removes what was not published, also when a full disk takes not even the last bytes."""
+        try:
+            self._file.close()
+        finally:
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
 
 
 def _keep(context: Context, batch: Batch, writer: _Writer, kind: str) -> File | None:
