@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app import settings, text, weights
 from app.errors import SettingsError
-from app.inference import backends
+from app.inference import backends, spinning
 from app.inference.engine import Engine
 from app.text import Tokenizer
 
@@ -46,8 +46,9 @@ def load(model: settings.Model, device: str) -> Loaded:
         model.path, manifest=model.verify.manifest, public_keys=model.verify.public_keys
     )
     tokenizer = text.load(verified.path)
-    engine = backends.build(
-        model, device=device, weights_sha256=verified.digest, threads=_count_threads(verified)
-    )
+    threads = _count_threads(verified)
+    engine = backends.build(model, device=device, weights_sha256=verified.digest, threads=threads)
     verified.recheck()
+    if device == "cpu" and threads != 1:
+        spinning.start()
     return Loaded(engine, tokenizer, model.max_context or tokenizer.max_context)

@@ -16,7 +16,6 @@ from app.models import workers
 from app.models.database import Database
 from app.workers.remains import Remains
 
-SPIN_COUNT = "1000"  # measured in docs/discussions.md
 _WATCH_INTERVALS = 3
 _NAME, _DEVICE, _MODEL = "AUTOGLM_RUN_SLOT", "AUTOGLM_RUN_DEVICE", "AUTOGLM_RUN_MODEL"
 
@@ -51,8 +50,6 @@ def announce(slot: Slot) -> None:
     settings.set_variable(_DEVICE, slot.device)
     settings.set_variable(_MODEL, slot.model)
     settings.set_variable("CUDA_VISIBLE_DEVICES", visible_devices(slot.device))
-    if settings.variable("OMP_WAIT_POLICY") is None:  # long spins starve the thread waited for
-        settings.set_variable("GOMP_SPINCOUNT", settings.variable("GOMP_SPINCOUNT") or SPIN_COUNT)
 
 
 def visible_devices(device: str) -> str:

@@ -153,32 +153,3 @@ def test_a_worker_that_stopped_in_order_is_not_waited_for(database: Database):
 
 def _never(seconds: float) -> None:
     raise AssertionError("waited for nobody")
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ({}, "1000"),
-        ({"GOMP_SPINCOUNT": "7"}, "7"),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
-    ],
-)
-def test_threads_of_a_child_spin_shortly_unless_told_otherwise(
-    given: dict[str, str], kept: str | None, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that what announce() sets is taken back
-    monkeypatch.delenv("GOMP_SPINCOUNT")
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    for name in (
-        "CUDA_VISIBLE_DEVICES",
-        "AUTOGLM_RUN_SLOT",
-        "AUTOGLM_RUN_DEVICE",
-        "AUTOGLM_RUN_MODEL",
-    ):
-        monkeypatch.setenv(name, "")
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-
-    slot.announce(SLOT)
-
-    assert os.environ.get("GOMP_SPINCOUNT") == kept
