@@ -19,7 +19,7 @@ from app.models.database import Database
 from app.stack import ports
 
 _START_SECONDS = 180.0
-_POLL_SECONDS = 0.5  # the seconds are the server's own; a poll takes time from a CPU engine
+_POLL_SECONDS = 2.0  # the seconds are the server's own; a poll takes time from a CPU engine
 
 
 class Client(httpx.Client):

@@ -20,7 +20,7 @@ from pathlib import Path
 from app import settings
 
 WINDOW_SECONDS = 0.5
-WAITING_LIMIT = 0.12  # of what our threads wanted of the processors, what they had to wait for
+WAITING_LIMIT = 0.2  # of what our threads wanted of the processors, what they had to wait for
 MIN_BUSY = 0.5  # a window in which they computed for less than this share says nothing
 FIRST_PAUSE, LONGEST_PAUSE = 8, 128  # windows
 CALM_WINDOWS = 20

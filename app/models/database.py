@@ -86,6 +86,11 @@ class Database:
         with _translated(), self._looker.connect() as tx:
             yield tx
 
+    def hold(self) -> sa.PoolProxiedConnection:
+        """The driver's own connection, for the caller to keep, in no transaction."""
+        with _translated():
+            return self._reader.raw_connection()
+
     def close(self) -> None:
         self._writer.dispose()
         self._reader.dispose()

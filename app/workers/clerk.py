@@ -1,7 +1,9 @@
 """The clerk: a thread beside the engine loop that owns SQL and tokenization.
 
 It claims jobs while the tray has room, tokenizes them, and commits what has ended in group
-transactions fenced by attempt. The engine loop never waits for it.
+transactions fenced by attempt. The engine loop never waits for it, but an engine on a CPU shares
+processors and the interpreter's lock with it: while that works, the clerk looks only where
+something may have changed, and lines of a batch are claimed and committed in groups.
 """
 
 import logging
@@ -13,17 +15,19 @@ from typing import Any
 from app import log
 from app.errors import AutoglmError, Unavailable
 from app.models import backlog, chunks, claims
+from app.models.changes import Changes
 from app.models.database import Database
 from app.models.states import JobState
 from app.wire.rows import Job, Outcome, Problem
 from app.workers import orders
+from app.workers.looks import Looks
 from app.workers.orders import Order
 from app.workers.reask import Judge
 from app.workers.tally import Tally
 from app.workers.tray import Ended, Tray
 
 LOOK_SECONDS = 0.05  # how often the backlog is looked at while there is room
-_EMPTY_SECONDS = 0.1  # the same after a look that found nothing, while the engine has work
+_BUSY_SECONDS = 0.1  # the same while the engine has work and the last look found nothing
 _CANCEL_SECONDS = 0.25
 _STREAM_SECONDS = 0.1  # how often the text of streamed jobs is stored
 _RETRY_SECONDS = 0.5
@@ -53,8 +57,9 @@ class Clerk:
         self._provenance = provenance
         self.judge = Judge(prepare)
         self._wake = threading.Event()
-        self._checked_at = 0.0
-        self._empty_at = -_EMPTY_SECONDS
+        changes = Changes(db)
+        self._claims = Looks(changes, _BUSY_SECONDS)
+        self._cancels = Looks(changes, _CANCEL_SECONDS)
         self._streamed_at = 0.0
         self._claim_failed = False
         self._near = ""  # the place of the last line that was claimed
@@ -85,7 +90,7 @@ class Clerk:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(LOOK_SECONDS)
+            self._wake.wait(_BUSY_SECONDS if self.tray.running() else LOOK_SECONDS)
             self._wake.clear()
             try:
                 self._work()
@@ -195,18 +200,14 @@ class Clerk:
         )
 
     def _check_cancelled(self) -> None:
-        now = time.monotonic()
-        if now - self._checked_at < _CANCEL_SECONDS:
-            return
-        self._checked_at = now
         running = self.tray.running()
-        if running:
+        if running and self._cancels.is_due():
             asked = claims.find_cancelled(self._db, list(running))
             self.tray.doom([running[job_id] for job_id in asked])
 
     def _claim(self) -> None:
         self._return_unknown()
-        if time.monotonic() - self._empty_at < _EMPTY_SECONDS and self.tray.running():
+        if self.tray.running() and not self._claims.is_due():
             return
         number, asked_at, may_isolate = self.tray.want()
         if number == 0:
@@ -214,7 +215,6 @@ class Clerk:
             return
         number = backlog.fair_share(self._db, self._model, number)
         if number == 0:
-            self._empty_at = time.monotonic()
             self.tray.put_claimed([], asked_at)
             return
         self._take(number, asked_at, may_isolate)
@@ -243,6 +243,8 @@ class Clerk:
             return  # the lease was lost meanwhile: whoever has it now has these jobs too
         self.tally.claimed += len(jobs)
         self._near = max((job.place for job in jobs), default="") or self._near
+        if jobs:
+            self._claims.hasten()
         self.tray.put_claimed(jobs, asked_at)
 
     def _return_unknown(self) -> None:

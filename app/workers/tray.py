@@ -67,9 +67,14 @@ class Tray:
             while self._is_urgent():
                 requests.append(self._pop_ready())
                 self._pushed.add(requests[-1].id)
-        if requests:
+            is_low = self._is_low()
+        if requests and is_low:
             self._wake()
         return requests
+
+    def _is_low(self) -> bool:
+        """Whether it is worth claiming: many at once cost little more than one."""
+        return len(self._ready) <= self._capacity // 2
 
     def _pop_ready(self) -> Request:
         return self._orders[heapq.heappop(self._ready)[1]].request
@@ -85,19 +90,24 @@ class Tray:
         return min(order.job.priority for order in self._orders.values())
 
     def give(self, outputs: Sequence[Output]) -> None:
-        """Hands over finished outputs; those of forfeited attempts are dropped."""
+        """Hands over finished outputs; those of forfeited attempts are dropped. Lines of a batch that
+        nothing waits for lie here until the clerk's next round, and are committed together."""
         if not outputs:
             return
+        is_awaited = False
         with self._lock:
             for output in outputs:
                 order = self._pop_order(output.id)
+                is_awaited |= order is not None and _is_awaited(order.job)
                 if order is not None and reask.is_due(order, output):
                     self._unjudged.add(order, output)
                 elif order is not None:
                     outcome = orders.conclude(order, output, self._provenance)
                     self._outbox.append((order.job, outcome))
             self._events += 1
-        self._wake()
+            is_awaited |= not self._orders or len(self._outbox) >= _MAX_OUTBOX // 2
+        if is_awaited:
+            self._wake()
 
     def stream(self, deltas: Sequence[Delta]) -> None:
         """Notes what streamed requests gained; of an ended one the result tells the rest."""
@@ -154,7 +164,7 @@ class Tray:
         may run (nothing else is here). While a suspect is here nothing is wanted."""
         with self._lock:
             is_isolating = self._is_isolating()
-            is_full = len(self._ready) >= self._capacity or len(self._outbox) >= _MAX_OUTBOX
+            is_full = not self._is_low() or len(self._outbox) >= _MAX_OUTBOX
             if not self._is_open or self._claimed or is_isolating or is_full:
                 return 0, self._events, False
             number = self._room + self._capacity - len(self._ready)
@@ -290,3 +300,8 @@ class Tray:
             self._unjudged.clear()
             self._events += 1
         return [(job.id, job.attempt) for job in jobs]
+
+
+def _is_awaited(job: Job) -> bool:
+    """Whether a client waits for this one answer, or the next turn of its session does."""
+    return job.priority >= 0 or job.session_id is not None

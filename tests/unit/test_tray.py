@@ -292,3 +292,53 @@ def test_a_forfeited_answer_is_neither_asked_for_again_nor_exchanged():
     tray.exchange(ended, ended[1])
 
     assert (tray.num_held, tray.ended()) == (0, [])
+
+
+def make_waking_tray(capacity: int, calls: list[int]) -> Tray:
+    return Tray(capacity, {"engine": "fake"}, lambda: calls.append(1))
+
+
+def test_the_end_of_a_line_calls_nobody_while_others_run_and_the_last_does():
+    calls: list[int] = []
+    tray = make_waking_tray(4, calls)
+    tray.open(8)
+    lines = [make_job(seq, priority=-10) for seq in (1, 2)]
+    make_ready(tray, *lines)
+    tray.take(8)
+
+    calls.clear()
+    tray.give([make_output(lines[0])])
+    assert not calls
+    tray.give([make_output(lines[1])])
+    assert calls
+    assert len(tray.ended()) == 2
+
+
+def test_the_end_of_what_a_client_or_a_session_waits_for_calls_at_once():
+    for changes in ({"priority": 0}, {"priority": -10, "session_id": "session_1"}):
+        calls: list[int] = []
+        tray = make_waking_tray(4, calls)
+        tray.open(8)
+        awaited, line = make_job(1, **changes), make_job(2, priority=-10)
+        make_ready(tray, awaited, line)
+        tray.take(8)
+
+        calls.clear()
+        tray.give([make_output(awaited)])
+
+        assert calls, changes
+
+
+def test_jobs_are_claimed_by_the_group_once_half_of_what_lay_ready_is_gone():
+    calls: list[int] = []
+    tray = make_waking_tray(4, calls)
+    tray.open(0)
+    make_ready(tray, *(make_job(seq) for seq in range(4)))
+
+    calls.clear()
+    tray.take(1)
+    assert not calls
+    assert tray.want()[0] == 0
+    tray.take(1)
+    assert calls
+    assert tray.want()[0] == 1 + 4 - 2
