@@ -5,6 +5,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, context, interactive, schemas, streams
 from app.errors import BadRequest
+from app.intake import schemas as guides
 from app.wire import bodies, events, generation, render
 from app.wire.rows import Job
 
@@ -44,6 +45,7 @@ def _start(body: bodies.Chat | bodies.Completion, endpoint: str) -> Job:
     current = context.current()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
+    guides.check(request, endpoint, vars(body))
     current.catalog.check_length(model, request)
     if body.stream:
         request["stream"] = True

@@ -7,6 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, context, hooks, idempotency, language, schemas
 from app.errors import BadRequest
+from app.intake import schemas as guides
 from app.models import evidence, jobs
 from app.settings import Model
 from app.wire import generation, history, objects
@@ -37,6 +38,7 @@ def _read_job(body: schemas.JobBody) -> NewJob:
     current, caller = context.current(), context.caller()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
+    guides.check(request, ENDPOINT, vars(body))
     return NewJob(
         tenant_id=caller.tenant_id,
         key_id=caller.key_id,

@@ -18,6 +18,7 @@ from app.api import (
     streams,
 )
 from app.errors import BadRequest, NotFound
+from app.intake import schemas as guides
 from app.models import chains, jobs
 from app.wire import beats, generation, objects, render, replies, responses
 from app.wire.rows import Job, NewJob
@@ -47,6 +48,7 @@ def _start(body: responses.Body) -> Job:
     current = context.current()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
+    guides.check(request, PATH, vars(body))
     _check_length(body, request)
     if body.stream:
         request["stream"] = True

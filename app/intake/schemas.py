@@ -1,40 +1,90 @@
-"""JSON schemas that lines ask their answers to follow: whether they can be used at all."""
+"""Guides that requests ask their answers to follow: whether they can be used at all."""
 
+import hashlib
+import json
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
-import orjson
-from llguidance import LLMatcher
+from jsonschema import validators
 
 from app.errors import BadRequest
+from app.intake import grammars
+from app.wire import responses
 
-_PARAM = "response_format.json_schema.schema"
+Fault = tuple[str, str]
+"""A code and the reason."""
+
+_JUDGED = ("json_schema", "regex")
+_MAX_KNOWN = 10_000
+_NO_FORMATS = jsonschema.FormatChecker(formats=())  # llguidance judges patterns, not Python's `re`
+_known: OrderedDict[bytes, Fault | None] = OrderedDict()
+_lock = threading.Lock()
 
 
-def check(body: Mapping[str, Any]) -> None:
-    """BadRequest("schema_invalid") for a `response_format` whose schema is no JSON schema, or none
-    that a grammar can be made of (llguidance, https://github.com/guidance-ai/llguidance)."""
-    schema = _find(body)
-    if schema is None:
+def check(request: Mapping[str, Any], endpoint: str, body: Mapping[str, Any]) -> None:
+    """BadRequest for a request (as generation.extract makes it) whose guide cannot be used:
+    `schema_invalid` for what is no JSON schema, or none that a grammar can be made of,
+    `grammar_failed` for such a pattern, `grammar_timeout` if that takes too long. `body` is the
+    client's, for the name of the parameter. A text is judged once: the verdict is remembered."""
+    guide = request["sampling"].get("guided")
+    if guide is None or guide["kind"] not in _JUDGED:
         return
+    fault = _recall(guide)
+    if fault is not None:
+        code, reason = fault
+        raise BadRequest(code, param=_name(guide, endpoint, body), reason=reason)
+
+
+def _name(guide: Mapping[str, str], endpoint: str, body: Mapping[str, Any]) -> str:
+    if guide["kind"] == "regex":
+        return "guided_regex"
+    if endpoint == responses.ENDPOINT:
+        return "text.format.schema"
+    named = body.get("guided_json") is not None
+    return "guided_json" if named else "response_format.json_schema.schema"
+
+
+def _recall(guide: Mapping[str, str]) -> Fault | None:
+    text = guide["text"].encode(errors="surrogatepass")
+    key = hashlib.blake2b(text, digest_size=16, person=guide["kind"].encode()).digest()
+    with _lock:
+        if key in _known:
+            _known.move_to_end(key)
+            return _known[key]
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        reason = f"{error.json_path}: {error.message}"[:300]
-        raise BadRequest("schema_invalid", param=_PARAM, reason=reason) from error
-    except RecursionError as error:
-        raise BadRequest("json_too_deep", param=_PARAM) from error
-    fault = LLMatcher.validate_grammar(
-        LLMatcher.grammar_from_json_schema(orjson.dumps(schema).decode())
-    )
-    if fault:
-        raise BadRequest("schema_invalid", param=_PARAM, reason=fault.strip()[:300])
-
-
-def _find(body: Mapping[str, Any]) -> Any:
-    wanted = body.get("response_format")
-    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        fault = _judge(guide)
+    except grammars.Unjudged:
         return None
-    named = wanted.get("json_schema")
-    return named.get("schema") if isinstance(named, dict) else None
+    with _lock:
+        _known[key] = fault
+        while len(_known) > _MAX_KNOWN:
+            _known.popitem(last=False)
+    return fault
+
+
+def _judge(guide: Mapping[str, str]) -> Fault | None:
+    code = "grammar_failed" if guide["kind"] == "regex" else "schema_invalid"
+    try:
+        reason = _check_schema(guide["text"]) if code == "schema_invalid" else ""
+        reason = reason or grammars.find_fault(guide)
+    except RecursionError:
+        return "json_too_deep", ""
+    except grammars.Overrun:
+        return "grammar_timeout", ""
+    return (code, reason) if reason else None
+
+
+def _check_schema(text: str) -> str:
+    """What the metaschema that the schema names (else 2020-12) has against it, "" for nothing."""
+    schema = json.loads(text)
+    kind: Any = jsonschema.Draft202012Validator
+    if isinstance(schema, dict) and isinstance(schema.get("$schema"), str):
+        kind = validators.validator_for(schema, default=kind)
+    try:
+        kind.check_schema(schema, format_checker=_NO_FORMATS)
+    except jsonschema.SchemaError as error:
+        return f"{error.json_path}: {error.message}"[:300]
+    return ""

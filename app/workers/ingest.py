@@ -11,7 +11,7 @@ from typing import Any
 
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
-from app.intake import kinds, lines, links, places, twins
+from app.intake import kinds, lines, links, places, schemas, twins
 from app.models import backlog, batches, bulk, files, manifests, sweeps
 from app.models.states import BatchState
 from app.settings import Settings
@@ -180,6 +180,7 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
         body, asked = kinds.split(record["body"], batch.endpoint)
         body, named = links.split(body, batch.endpoint, index)
         request = generation.parse(body, endpoint=batch.endpoint, limits=settings.limits)
+        schemas.check(request, batch.endpoint, body)
         request |= {} if asked.scope is None else {"scope": asked.scope}
     except lines.BadLine as error:  # it was good when the file was checked
         _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400

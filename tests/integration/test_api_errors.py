@@ -270,3 +270,45 @@ def test_every_request_leaves_one_log_line_with_its_trace(
     )
     assert lines[0]["duration_ms"] >= 0
     assert lines[0]["request_id"] == answer.headers["x-request-id"]
+
+
+_WRONG = {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}}
+_MESSAGES = [{"role": "user", "content": "hi"}]
+_FORMAT = {"type": "json_schema", "json_schema": {"name": "s", "schema": _WRONG}}
+_TEXT = {"format": {"type": "json_schema", "name": "s", "schema": _WRONG}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "param"),
+    [
+        (
+            "/v1/chat/completions",
+            {"messages": _MESSAGES, "response_format": _FORMAT},
+            "schema_invalid",
+            "response_format.json_schema.schema",
+        ),
+        (
+            "/v1/completions",
+            {"prompt": "hi", "guided_regex": "("},
+            "grammar_failed",
+            "guided_regex",
+        ),
+        ("/v1/responses", {"input": "hi", "text": _TEXT}, "schema_invalid", "text.format.schema"),
+        (
+            "/v1/responses",
+            {"input": "hi", "text": _TEXT, "background": True},
+            "schema_invalid",
+            "text.format.schema",
+        ),
+        ("/v1/jobs", {"prompt": "hi", "guided_json": _WRONG}, "schema_invalid", "guided_json"),
+    ],
+)
+def test_a_guide_that_cannot_be_used_is_refused_before_a_job_is_made(
+    api: Api, path: str, body: dict[str, Any], code: str, param: str
+) -> None:
+    answer = api.client.post(path, json={"model": "small", **body})
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
+    assert "{" not in error["message"]
+    assert api.client.get("/v1/jobs").json["data"] == []

@@ -524,3 +524,59 @@ def test_memory_does_not_grow_with_the_file(context: Context) -> None:
     small, large = peak(2_000), peak(12_000)
 
     assert large < small + 2_000_000  # 10,000 more lines are 8 MB; their hashes take 1 MB
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changes", "code", "param"),
+    [
+        (
+            makers.ENDPOINT,
+            {"body_response_format": {"type": "json_schema", "json_schema": {"name": "s"}}},
+            "schema_invalid",
+            "response_format.json_schema.schema",
+        ),
+        (makers.ENDPOINT, {"body_guided_json": {}}, "schema_invalid", "guided_json"),
+        (makers.ENDPOINT, {"body_guided_regex": "("}, "grammar_failed", "guided_regex"),
+        (
+            "/v1/responses",
+            {"body_text": {"format": {"type": "json_schema", "name": "s"}}},
+            "schema_invalid",
+            "text.format.schema",
+        ),
+    ],
+)
+def test_a_line_whose_guide_cannot_be_used_fails_alone_and_early(
+    context: Context, endpoint: str, changes: dict[str, Any], code: str, param: str
+) -> None:
+    plain: dict[str, Any] = {"url": endpoint}
+    if endpoint == "/v1/responses":
+        plain |= {"body_messages": None, "body_input": "hi"}
+    bad = _put_schema(changes, {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}})
+    content = [_make_plain(1, plain), _make_plain(2, plain | bad), _make_plain(3, plain)]
+    batch = inputs.submit(context, b"".join(content), endpoint=endpoint)
+
+    ingest.run(context, batch.id)
+
+    first, second, third = read_lines(context, batch)
+    assert (first.state, second.state, third.state) == ("queued", "failed", "queued")
+    assert second.error is not None
+    assert (second.error["code"], second.error["param"]) == (code, param)
+
+
+def _make_plain(number: int, changes: dict[str, Any]) -> bytes:
+    record = json.loads(make_line(number, **changes))
+    record["body"] = {name: value for name, value in record["body"].items() if value is not None}
+    return json.dumps(record).encode() + b"\n"
+
+
+def _put_schema(changes: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The same with the schema where this way of asking has it."""
+    changed: dict[str, Any] = json.loads(json.dumps(changes))
+    for name, value in changed.items():
+        if name == "body_response_format":
+            value["json_schema"]["schema"] = schema
+        elif name == "body_text":
+            value["format"]["schema"] = schema
+        elif name == "body_guided_json":
+            changed[name] = schema
+    return changed

@@ -1,17 +1,28 @@
 """Schemas that lines name: usable or not, without loading a model."""
 
+import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
 
 from app.errors import BadRequest
-from app.intake import schemas
+from app.intake import grammars, schemas
+
+CHAT = "/v1/chat/completions"
+ENDLESS = {"allOf": [{"type": "string", "pattern": f"^.*a.{{{n}}}b.*$"} for n in range(40)]}
 
 
-def body(schema: Any) -> dict[str, Any]:
-    return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+@pytest.fixture(autouse=True)
+def _nothing_is_known() -> None:
+    schemas._known.clear()
+
+
+def guide(schema: Any, kind: str = "json_schema") -> dict[str, Any]:
+    text = schema if kind == "regex" else json.dumps(schema)
+    return {"sampling": {"guided": {"kind": kind, "text": text}}}
 
 
 @pytest.mark.parametrize(
@@ -22,10 +33,17 @@ def body(schema: Any) -> dict[str, Any]:
         {"enum": ["a", 1, None]},
         {},
         True,
+        {"type": "string", "pattern": "^\\p{L}+$"},  # the pattern is no Python's
+        {
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            "type": "number",
+            "minimum": 1,
+            "exclusiveMinimum": True,
+        },
     ],
 )
 def test_a_usable_schema_passes(schema: Any) -> None:
-    schemas.check(body(schema))
+    schemas.check(guide(schema), CHAT, {})
 
 
 @pytest.mark.parametrize(
@@ -41,27 +59,83 @@ def test_a_usable_schema_passes(schema: Any) -> None:
 )
 def test_an_unusable_schema_is_refused_with_its_reason(schema: Any, reason: str) -> None:
     with pytest.raises(BadRequest, match="schema_invalid") as refused:
-        schemas.check(body(schema))
+        schemas.check(guide(schema), CHAT, {})
 
     assert reason in refused.value.values["reason"]
     assert refused.value.param == "response_format.json_schema.schema"
 
 
+@pytest.mark.parametrize("sampling", [{}, {"guided": {"kind": "json_object", "text": ""}}])
+def test_a_request_that_names_no_schema_is_not_its_business(sampling: dict[str, Any]) -> None:
+    schemas.check({"sampling": sampling}, CHAT, {})
+
+
 @pytest.mark.parametrize(
-    "wanted",
-    [None, {"type": "text"}, {"type": "json_object"}, {"type": "json_schema"}, 7, "json_schema"],
+    ("endpoint", "body", "kind", "param"),
+    [
+        (CHAT, {}, "json_schema", "response_format.json_schema.schema"),
+        ("/v1/responses", {}, "json_schema", "text.format.schema"),
+        (CHAT, {"guided_json": {}}, "json_schema", "guided_json"),
+        (CHAT, {}, "regex", "guided_regex"),
+    ],
 )
-def test_a_line_that_names_no_schema_is_not_its_business(wanted: Any) -> None:
-    schemas.check({"response_format": wanted})
+def test_the_parameter_is_named_as_the_client_named_it(
+    endpoint: str, body: dict[str, Any], kind: str, param: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        schemas.check(guide("(", kind), endpoint, body)
+
+    assert refused.value.param == param
+    assert refused.value.code == ("grammar_failed" if kind == "regex" else "schema_invalid")
 
 
 def test_a_schema_without_end_is_refused() -> None:
     schema: dict[str, Any] = {}
-    for _ in range(100_000):
+    for _ in range(400):
         schema = {"not": schema}
 
     with pytest.raises(BadRequest):
-        schemas.check(body(schema))
+        schemas.check(guide(schema), CHAT, {})
+
+
+def test_a_schema_is_judged_once_however_many_lines_name_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def find_fault(each: Any) -> str:
+        asked.append(each)
+        return "no"
+
+    monkeypatch.setattr(grammars, "find_fault", find_fault)
+
+    for _ in range(1000):
+        with pytest.raises(BadRequest, match="schema_invalid"):
+            schemas.check(guide({}), CHAT, {})
+
+    assert len(asked) == 1
+
+
+def test_a_schema_that_takes_too_long_is_refused_and_holds_nobody_up() -> None:
+    started = time.monotonic()
+    with pytest.raises(BadRequest, match="grammar_timeout"):
+        schemas.check(guide(ENDLESS), CHAT, {})
+    took = time.monotonic() - started
+
+    schemas.check(guide({"type": "array"}), CHAT, {})
+
+    assert took >= grammars.LIMIT_SECONDS
+
+
+def test_a_guide_that_never_had_its_turn_is_left_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grammars, "_WAIT_SECONDS", 0.01)
+    with grammars._judge._lock:
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
+
+    with pytest.raises(BadRequest, match="schema_invalid"):
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
 
 
 def test_checking_schemas_loads_no_model_library() -> None:

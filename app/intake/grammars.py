@@ -1,0 +1,126 @@
+"""Whether a grammar can be made of a guide: asked of a child process, which can be ended.
+
+llguidance (https://github.com/guidance-ai/llguidance) has limits of its own, yet some guides keep it
+busy without end, and a thread in native code cannot be stopped. The child ends itself when a guide
+takes more than LIMIT_SECONDS of CPU time or MAX_BYTES of memory; the next guide gets another child.
+"""
+
+import atexit
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from llguidance import LLMatcher
+
+LIMIT_SECONDS = 3.0  # of CPU time, so that a busy machine refuses no more than an idle one
+MAX_BYTES = 2 * 1024**3
+_WAIT_SECONDS = 10.0  # for the guides of others
+_MAX_REASON = 300
+
+
+class Overrun(Exception):
+    """The guide took more time or memory than any is given."""
+
+
+class Unjudged(Exception):
+    """Others' guides took too long: whoever compiles the guide will tell."""
+
+
+def find_fault(guide: Mapping[str, str]) -> str:
+    """Why no grammar can be made of a guide (`kind` json_schema or regex, and `text`); "" if one
+    can. May take LIMIT_SECONDS; raises Overrun after that, Unjudged if it never had its turn."""
+    return _judge.ask(guide)
+
+
+@dataclass
+class _Judge:
+    """The child, started when first needed."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _child: "subprocess.Popen[bytes] | None" = None
+
+    def ask(self, guide: Mapping[str, str]) -> str:
+        if not self._lock.acquire(timeout=_WAIT_SECONDS):
+            raise Unjudged
+        try:
+            told = self._exchange(orjson.dumps({**guide}) + b"\n")
+        finally:
+            self._lock.release()
+        if not told.endswith(b"\n"):
+            raise Overrun
+        fault: str = orjson.loads(told)
+        return fault
+
+    def _exchange(self, line: bytes) -> bytes:
+        if self._child is None or self._child.poll() is not None:
+            self._child = self._start()
+        child = self._child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            child.stdin.write(line)
+            child.stdin.flush()
+            told = child.stdout.readline()
+        except BrokenPipeError:
+            told = b""
+        if not told:
+            self.stop()
+        return told
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is its parent's
+        )
+
+    def stop(self) -> None:
+        """Ends the child, if there is one."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+    def forget(self) -> None:
+        """In a forked process: the child is the parent's."""
+        self._lock, self._child = threading.Lock(), None
+
+
+_judge = _Judge()
+atexit.register(_judge.stop)
+os.register_at_fork(after_in_child=_judge.forget)
+
+
+def _write(guide: Mapping[str, str]) -> str:
+    if guide["kind"] == "regex":
+        return LLMatcher.grammar_from_regex(guide["text"])
+    return LLMatcher.grammar_from_json_schema(guide["text"])
+
+
+def _serve() -> None:
+    """A guide a line in, its fault a line out, until nobody asks any more."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        guide = orjson.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)  # SIGPROF ends a process
+        try:
+            fault = LLMatcher.validate_grammar(_write(guide))
+        except ValueError as error:
+            fault = str(error)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        told = fault.strip()[:_MAX_REASON].encode(errors="replace").decode()
+        sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _serve()
