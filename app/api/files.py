@@ -30,6 +30,7 @@ routes = APIBlueprint(
 @routes.post(PATH, responses={"200": answers.FileObject})
 def create(query: schemas.NoQuery, form: schemas.FileForm) -> flask.Response:
     """Upload a file (multipart/form-data)."""
+    request.refuse_repeated_parts()
     sink = _find_sink(form)
     filename = _clean(form.file.filename or "upload")
     if form.purpose == "batch":

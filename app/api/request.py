@@ -1,5 +1,7 @@
 """The request class: JSON is read strictly, uploads go to disk while they arrive."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import IO, Any
 
 import flask
@@ -52,6 +54,18 @@ def refuse_nul() -> None:
 
 def refuse_repeats() -> None:
     """A query parameter that is given twice: which one was meant is not for us to guess."""
-    for name, values in flask.request.args.lists():
-        if len(values) > 1:
+    _refuse_repeated(name for name, _ in flask.request.args.items(multi=True))
+
+
+def refuse_repeated_parts() -> None:
+    """The same for the parts of a form, fields and files alike; reads the form."""
+    fields, uploaded = flask.request.form.items(multi=True), flask.request.files.items(multi=True)
+    _refuse_repeated(name for name, _ in chain(fields, uploaded))
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise BadRequest("repeated_parameter", param=name[:60])
+        seen.add(name)

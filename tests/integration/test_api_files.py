@@ -170,6 +170,37 @@ def test_a_refused_upload_leaves_no_row_and_no_bytes(
     assert api.client.get("/v1/files").json["data"] == []
 
 
+@pytest.mark.parametrize(
+    ("parts", "param"),
+    [
+        (("purpose", "file", "file"), "file"),
+        (("file", "purpose", "file"), "file"),
+        (("purpose", "purpose", "file"), "purpose"),
+        (("purpose", "file", "purpose"), "purpose"),
+        (("purpose", "text", "file"), "file"),
+        (("purpose", "file", "anchor", "anchor"), "expires_after[anchor]"),
+    ],
+)
+def test_a_part_that_is_sent_twice_is_refused_and_nothing_is_stored(
+    api: Api, parts: tuple[str, ...], param: str
+) -> None:
+    kinds = {
+        "purpose": b'name="purpose"\r\n\r\nbatch\r\n',
+        "anchor": b'name="expires_after[anchor]"\r\n\r\ncreated_at\r\n',
+        "text": b'name="file"\r\n\r\ntext\r\n',
+        "file": b'name="file"; filename="in.jsonl"\r\n\r\n' + LINE + b"\r\n",
+    }
+    head = b"--b\r\nContent-Disposition: form-data; "
+    body = b"".join(head + kinds[part] for part in parts) + b"--b--\r\n"
+
+    answer = api.client.post("/v1/files", data=body, content_type="multipart/form-data; boundary=b")
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "repeated_parameter", param)
+    assert list_folder(api) == []
+    assert api.client.get("/v1/files").json["data"] == []
+
+
 def test_an_upload_that_breaks_off_leaves_no_row_and_no_bytes(api: Api) -> None:
     head = (
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
