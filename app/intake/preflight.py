@@ -1,7 +1,7 @@
 """What a batch of this file would meet, before anything is queued: every bad line, lines that are too
 long, duplicates, schemas that cannot be used, and how much work it would be.
 
-One pass in bounded memory: of each line two 8-byte hashes are kept.
+One pass in bounded memory: of each line two 8-byte hashes are kept, and one of each session.
 """
 
 import hashlib
@@ -57,6 +57,7 @@ class Preflight:
     model: str | None = None
     _requests: dict[int, int] = field(default_factory=dict)
     _index: links.Index = field(default_factory=links.Index)
+    _sessions: dict[bytes, bool] = field(default_factory=dict)
     _failing: set[int] = field(default_factory=set)  # lines that later ones cannot follow on
 
     def read(self, file: BinaryIO) -> Iterator[Finding | None]:
@@ -106,13 +107,20 @@ class Preflight:
         rest, named = links.split(plain, self.rules.endpoint, self._index)
         request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
         schemas.check(request, self.rules.endpoint, rest)
-        if named.session_id is not None and not self.has_session(named.session_id):
+        if named.session_id is not None and not self._has_session(named.session_id):
             raise NotFound("session_not_found", param="session_id", id=named.session_id)
         if named.parent_line in self._failing:
             name = body["previous_response_id"].removeprefix(links.PREFIX)
             raise BadRequest("dependency_failed", param="previous_response_id", custom_id=name)
         self.prompt_tokens += self.measure(model, responses.find_least(request)) or 0
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
+
+    def _has_session(self, session_id: str) -> bool:
+        """Asked once for each session, however many lines name it."""
+        key = hashlib.blake2b(session_id.encode(), digest_size=8).digest()
+        if key not in self._sessions:
+            self._sessions[key] = self.has_session(session_id)
+        return self._sessions[key]
 
     def _compare(self, number: int, body: dict[str, Any]) -> Finding | None:
         """A warning for a request that an earlier line makes too."""

@@ -109,6 +109,26 @@ def test_a_session_that_is_not_there_is_told(api: Api, context: Context) -> None
     assert len(sessions.list_page(api.db, DEFAULT_TENANT, limit=9)[0]) == 1
 
 
+def test_a_session_is_looked_up_once_however_many_lines_name_it(
+    api: Api, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = sessions.create(api.db, DEFAULT_TENANT, None).id
+    asked: list[str] = []
+
+    def exists(db: Database, tenant_id: str, session_id: str) -> bool:
+        asked.append(session_id)
+        return real(db, tenant_id, session_id)
+
+    real = sessions.exists
+    monkeypatch.setattr(sessions, "exists", exists)
+    lines = [good(n, body_session_id=(own, "sess_nobody")[n % 2]) for n in range(40)]
+
+    found = validate(api, context, lines)
+
+    assert sorted(asked) == sorted([own, "sess_nobody"])
+    assert told(found) == [(n, "line", "session_not_found") for n in range(2, 41, 2)]
+
+
 def test_lines_that_follow_on_a_bad_one_fail_as_in_the_run(api: Api, context: Context) -> None:
     lines = [
         good(1, body_temperature=9),
