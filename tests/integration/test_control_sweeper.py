@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from app import queue, settings
-from app.models import batches, files, jobs, sessions, sweeps, workers
+from app.models import batches, claims, files, jobs, sessions, sweeps, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -176,6 +176,43 @@ def test_a_new_incarnation_starts_a_new_lease(
     assert worker_state(context.db, heir) == "ready"
 
 
+@pytest.mark.databases
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_jump_by_an_hour_and_back_expires_doubles_and_loses_nothing(
+    context: Context,
+    sweeper: Sweeper,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: float,
+) -> None:
+    kept = inputs.add_input(context, b"x", expires_at=time.time() + 2 * 3600)
+    batch = makers.add_batch(context.db, num_lines=4)
+    holder = makers.add_worker(context.db)
+    first = makers.take(context.db, holder, limit=2)
+    alone = makers.add_job(context.db, expires_at=time.time() + 2 * 3600)
+    sweeper.sweep()
+    real = time.time
+
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
+    claims.settle(context.db, [makers.succeed(job) for job in first])
+    second = makers.take(context.db, holder, limit=1)
+    monkeypatch.setattr(time, "time", real)
+    workers.update(context.db, holder, pulse=2)
+    sweep_for(sweeper, clock, LEASE - 2 * PERIOD)
+    second += makers.take(context.db, holder)
+    claims.settle(context.db, [makers.succeed(job) for job in second])
+
+    assert alone.id in {job.id for job in second}
+    assert [job.attempt for job in first + second] == [1] * 5
+    assert states(context.db) == ["succeeded"] * 5
+    assert makers.reload(context.db, batch).completed == 4
+    assert (context.files / kept.path).exists()
+    with context.db.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM results").scalar_one() == 5
+
+
+@pytest.mark.databases
 @pytest.mark.parametrize("jump", [1e6, -1e6])
 def test_a_jump_of_the_wall_clock_kills_no_worker(
     context: Context,
