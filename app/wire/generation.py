@@ -34,7 +34,7 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
     except ValidationError as error:
         raise flaws.explain(error) from error
     for name in ("stream", "stream_options"):
-        if getattr(checked, name, None):
+        if bodies.read(checked, name):
             raise BadRequest("streaming_unsupported", param=name)
     _refuse_calls(checked)
     return extract(checked, limits)
@@ -46,7 +46,7 @@ def _refuse_calls(body: bodies.Strict) -> None:
     if not isinstance(body, responses.Body):
         names.append("metadata")  # a line of this kind has no place to keep it
     for name in names:
-        if getattr(body, name, None):
+        if bodies.read(body, name):
             raise BadRequest("unsupported_parameter", param=name)
 
 
@@ -69,7 +69,7 @@ def _read_reasks(body: bodies.Sampling) -> dict[str, int]:
 
 def _read_template(body: bodies.Sampling) -> dict[str, Any]:
     """Variables of the chat template, where the endpoint takes them."""
-    given = getattr(body, "chat_template_kwargs", None)
+    given = bodies.read(body, "chat_template_kwargs")
     return {"template": given} if given else {}
 
 
@@ -82,8 +82,8 @@ def _extract_response(body: responses.Body, limits: Limits) -> dict[str, Any]:
 
 
 def _read_input(body: bodies.Sampling) -> dict[str, Any]:
-    prompt: str | None = getattr(body, "prompt", None)
-    messages: list[bodies.Message] | None = getattr(body, "messages", None)
+    prompt: str | None = bodies.read(body, "prompt")
+    messages: list[bodies.Message] | None = bodies.read(body, "messages")
     if prompt is not None and messages is not None:
         raise BadRequest("prompt_and_messages", param="prompt")
     if messages is not None:
@@ -120,8 +120,8 @@ def _read_sampling(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
 
 def _read_logprobs(body: bodies.Sampling) -> int | None:
     """/v1/completions gives a number; elsewhere `logprobs` says whether, `top_logprobs` how many."""
-    asked: bool | int | None = getattr(body, "logprobs", None)
-    top: int | None = getattr(body, "top_logprobs", None)
+    asked: bool | int | None = bodies.read(body, "logprobs")
+    top: int | None = bodies.read(body, "top_logprobs")
     if isinstance(asked, int) and not isinstance(asked, bool):
         return asked
     if top is not None and not asked:

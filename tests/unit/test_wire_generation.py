@@ -271,3 +271,11 @@ def test_options_of_the_template_are_plain_values(options: dict[str, Any]) -> No
     assert refuse(message() | {"chat_template_kwargs": options}, CHAT)[0] == "template_option"
     plain = {"enable_thinking": False, "budget": 2, "effort": "low", "none": None}
     assert parse(message() | {"chat_template_kwargs": plain}, CHAT)["template"] == plain
+
+
+def test_a_field_is_read_as_set_and_is_none_where_its_kind_of_body_has_none() -> None:
+    body = bodies.Completion(model="m", prompt="hi", logprobs=2)
+
+    assert bodies.read(body, "prompt") == "hi"
+    assert bodies.read(body, "logprobs") == 2
+    assert bodies.read(body, "messages") is None
