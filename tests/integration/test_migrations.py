@@ -133,6 +133,23 @@ def refuse_twice(db: Database, key: str) -> None:
         jobs.place(tx, makers.new_job(idempotency_key=key), max_queued=None)
 
 
+def test_requests_are_compressed_by_lz4_and_older_ones_can_be_read(empty: Database) -> None:
+    if empty.is_sqlite:
+        pytest.skip("SQLite compresses nothing")
+    text = "the quick brown fox " * 500
+    migrate.upgrade(empty, "0015")
+    old = makers.add_job(empty, request={"prompt": f"old {text}"})
+
+    migrate.upgrade(empty)
+    new = makers.add_job(empty, request={"prompt": f"new {text}"})
+
+    used = sa.text("SELECT pg_column_compression(request) FROM jobs ORDER BY seq")
+    with empty.read() as tx:
+        assert tx.execute(used).scalars().all() == ["pglz", "lz4"]
+    found = [jobs.get(empty, job.tenant_id, job.id) for job in (old, new)]
+    assert [job.request["prompt"][:3] for job in found] == ["old", "new"]
+
+
 def test_two_programs_that_upgrade_at_once_wait_for_each_other(postgres: running_postgres) -> None:
     db = Database(postgres.create("upgraded_twice"))
     command = [sys.executable, "-c", _UPGRADE, db.url.render_as_string(hide_password=False)]
