@@ -29,7 +29,7 @@ def explain(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """What the batch waits for, and what would change it."""
     current = context.current()
     batch = batch_store.get(current.db, context.caller().tenant_id, path.batch_id)
-    shown = [_show(code, values) for code, values in _find_reasons(batch)]
+    shown = [_show(batch, code, values) for code, values in _find_reasons(batch)]
     return flask.jsonify(
         {
             "object": "batch.explanation",
@@ -45,14 +45,22 @@ def explain(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     )
 
 
-def _show(code: str, values: dict[str, Any]) -> dict[str, Any]:
+def _show(batch: Batch, code: str, values: dict[str, Any]) -> dict[str, Any]:
     locale = language.choose()
+    remedy = _find_remedy(batch) if code == "ended" else "change"
     return {
         "code": code,
         "message": locales.message(f"explain.{code}", locale=locale, **values),
-        "change": locales.message(f"explain.{code}_change", locale=locale, **values),
+        "change": locales.message(f"explain.{code}_{remedy}", locale=locale, **values),
         "values": values,
     }
+
+
+def _find_remedy(batch: Batch) -> str:
+    """Which text says what can be done about a batch that has ended: what a retry would answer."""
+    if not batch.lines_ingested:
+        return "unread"
+    return "answered" if batch.completed == batch.total else "change"
 
 
 def _find_reasons(batch: Batch) -> list[Reason]:

@@ -331,6 +331,28 @@ def test_an_explanation_names_what_a_batch_waits_for(api: Api) -> None:
     assert codes(api, first, "zh") == ["cancelling"]
 
 
+def test_what_an_ended_batch_is_told_to_do_is_what_a_retry_does(api: Api, context: Context) -> None:
+    lost = run_batch(context, api, 2, bad={1})
+    answered = run_batch(context, api, 2, bad=set())
+    refused = inputs.submit(context, b"no JSON\n")
+    ingest.run(context, refused.id)
+
+    told = [explain_end(api, batch.id) for batch in (lost, answered, refused)]
+
+    assert ["/retry" in each for each in told] == [True, False, False]
+    assert len(set(told)) == 3
+    retried = [post(api, batch.id, "retry").status_code for batch in (lost, answered, refused)]
+    assert retried == [200, 409, 409]
+
+
+def explain_end(api: Api, batch_id: str) -> str:
+    """What would change a batch that has ended."""
+    answer = api.client.get(f"/v1/batches/{batch_id}/explain").json
+    (reason,) = answer["reasons"]
+    assert reason["code"] == "ended"
+    return str(reason["change"])
+
+
 def test_an_explanation_follows_the_workers(api: Api, context: Context) -> None:
     line = inputs.make_line(1, body_model="small")
     batch = inputs.submit(context, line)
