@@ -57,7 +57,10 @@ def _read_number(name: str) -> float | None:
 
 
 def hash_body() -> str:
-    """SHA-256 of the body, whatever its spacing and the order of its keys."""
+    """SHA-256 of the body, whatever its spacing and the order of its keys. A field that is null counts
+    as absent; deeper down, in a schema, null is a value."""
     body: Any = flask.request.get_json()
+    if isinstance(body, dict):
+        body = {name: value for name, value in body.items() if value is not None}
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -345,6 +345,16 @@ def test_the_same_idempotency_key_gives_the_same_batch(api: Api) -> None:
     assert other.status_code == 409
 
 
+def test_a_field_that_is_null_counts_as_absent_under_an_idempotency_key(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    null = batch_body("file-a", metadata=None, output_expires_after=None)
+
+    first = api.client.post("/v1/batches", json=null, headers=headers)
+    again = api.client.post("/v1/batches", json=batch_body("file-a"), headers=headers)
+
+    assert (again.status_code, again.json) == (200, first.json)
+
+
 @pytest.mark.parametrize(
     ("second", "is_same"),
     [
