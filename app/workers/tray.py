@@ -161,14 +161,16 @@ class Tray:
 
     def want(self) -> tuple[int, int, bool]:
         """How many jobs to claim now (0: none), the moment this was asked, and whether a suspect
-        may run (nothing else is here). While a suspect is here nothing is wanted."""
+        may run: nothing else is here, also nothing uncommitted, which would seem to have died with
+        it. While a suspect is here nothing is wanted."""
         with self._lock:
             is_isolating = self._is_isolating()
             is_full = not self._is_low() or len(self._outbox) >= _MAX_OUTBOX
             if not self._is_open or self._claimed or is_isolating or is_full:
                 return 0, self._events, False
             number = self._room + self._capacity - len(self._ready)
-            return number, self._events, not self._orders and not self._unjudged
+            is_alone = not self._orders and not self._unjudged and not self._outbox
+            return number, self._events, is_alone
 
     def want_urgent(self) -> tuple[int, int]:
         """While nothing is wanted because all is full: how many jobs to claim nevertheless if

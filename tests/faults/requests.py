@@ -22,6 +22,7 @@ _CALLERS = 4
 _COMPANY_TOKENS = 24  # over a second: they run yet when the last one is submitted
 _SOCKETS = 100
 _LONGEST_SECONDS = 10.0
+_DYING_SECONDS = 1.0  # the connections of an API that is killed do not end all at one moment
 _BEYOND_BYTES = 5_000  # more than the context of the stage's model
 
 
@@ -234,6 +235,7 @@ def _crawl(stage: Stage) -> int:
         except httpx.ConnectError:
             return 0
         except httpx.TransportError as error:
+            time.sleep(_DYING_SECONDS)
             num_held = sum(map(_is_open, held))
             if num_held:
                 raise AssertionError(f"F30: {error!r} beside {num_held} slow clients") from error

@@ -82,6 +82,9 @@ def test_a_suspect_may_run_only_alone_and_nothing_joins_it():
     assert not tray.want()[2]
     tray.take(8)
     tray.give([make_output(make_job(1))])
+    assert not tray.want()[2], "what is not committed yet would seem to have died with it"
+    tray.drop_ended(tray.ended())
+    assert tray.want()[2]
     make_ready(tray, make_job(2, crashes=1))
 
     assert tray.want()[0] == 0
