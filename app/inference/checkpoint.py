@@ -77,8 +77,17 @@ def _load(path: Path, dtype: str, device: torch.device) -> Checkpoint:
     if report["missing_keys"]:
         raise ValueError(f"the files hold no weights for {sorted(report['missing_keys'])}")
     model = model.to(device).eval()
+    if device.type == "cpu":
+        _own(model)
     fusing.fuse(model)
     return Checkpoint(model, _read_tokenizer(path), _find_eos(model))
+
+
+def _own(model: Any) -> None:
+    """Copies all tensors. Those that the file holds in the model's dtype are the file itself, mapped:
+    a write to it would be one to the weights that were verified, and a cut file the process's end."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def _check_architecture(config: Any) -> None:

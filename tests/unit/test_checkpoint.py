@@ -54,6 +54,20 @@ def test_sliding_windows_are_refused(tmp_path):
         _load(path)
 
 
+def test_a_loaded_model_does_not_follow_its_file(path):
+    """A file in the model's own dtype would be mapped, and a write to it one to the weights."""
+    model = _load(path, dtype="float32").model
+    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    file = path / "model.safetensors"
+    with file.open("r+b") as out:
+        out.seek(file.stat().st_size // 2)
+        out.write(b"\x11" * (file.stat().st_size // 2))
+
+    assert before
+    assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
+
+
 def _cut_weights(path):
     (path / "model.safetensors").write_bytes(b"\x00" * 100)
 
