@@ -29,16 +29,21 @@ def measure(db: Database, batch_id: str) -> Pace | None:
 
 
 def _select_latest(batch_id: str) -> sa.Select[Any]:
-    joined = jobs.outerjoin(results, results.c.job_id == jobs.c.id)
-    columns = (jobs.c.started_at, jobs.c.finished_at, _COMPUTED.label("tokens"))
+    """The lines are chosen before their results are looked up: a server that knows little of a young
+    table would read all results first."""
     ended = (
         jobs.c.batch_id == batch_id,
         jobs.c.ended_no.is_not(None),
         jobs.c.ended_no > 0,
         jobs.c.started_at.is_not(None),
     )
-    latest = sa.select(*columns).select_from(joined).where(*ended)
-    return latest.order_by(jobs.c.ended_no.desc(), jobs.c.line_no.desc()).limit(_LATEST_LINES)
+    columns = (jobs.c.id, jobs.c.started_at, jobs.c.finished_at, jobs.c.ended_no, jobs.c.line_no)
+    newest = (jobs.c.ended_no.desc(), jobs.c.line_no.desc())
+    latest = sa.select(*columns).where(*ended).order_by(*newest).limit(_LATEST_LINES).subquery()
+    joined = latest.outerjoin(results, results.c.job_id == latest.c.id)
+    shown = (latest.c.started_at, latest.c.finished_at, _COMPUTED.label("tokens"))
+    order = (latest.c.ended_no.desc(), latest.c.line_no.desc())
+    return sa.select(*shown).select_from(joined).order_by(*order)
 
 
 def measure_model(db: Database, model: str) -> Throughput | None:
