@@ -65,6 +65,10 @@ def _recall(guide: Mapping[str, str]) -> Fault | None:
     return fault
 
 
+# Every code that a guide can be refused with; docs/batches.md must have them.
+CODES = frozenset({"schema_invalid", "grammar_failed", "grammar_timeout", "json_too_deep"})
+
+
 def _judge(guide: Mapping[str, str]) -> Fault | None:
     code = "grammar_failed" if guide["kind"] == "regex" else "schema_invalid"
     try:

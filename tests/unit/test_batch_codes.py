@@ -9,6 +9,7 @@ import pytest
 
 from app import locales
 from app.inference import markers
+from app.intake import schemas
 from app.wire import flaws, render
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,13 @@ SHOWN = dict(read_table())
 def of_lines() -> set[str]:
     engine = set(markers.FAILURES.values()) | render.SERVER_FAULTS
     translated = {code for code, _ in flaws._LENGTHS.values()} | flaws._OWN
-    found = find_codes(*LINE) | engine | translated | {"unknown_parameter", "unsupported_parameter"}
+    found = (
+        find_codes(*LINE)
+        | engine
+        | translated
+        | schemas.CODES
+        | {"unknown_parameter", "unsupported_parameter"}
+    )
     return found - NOT_OF_LINES - {"input_lost"}
 
 
