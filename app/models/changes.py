@@ -1,6 +1,7 @@
 """Whether anything may have been committed since: for those who look many times a second."""
 
 import itertools
+import sqlite3
 from typing import Any
 
 from app.models.database import Database
@@ -24,5 +25,11 @@ class Changes:
             return (next(self._moments),)
         if self._held is None:
             self._held = self._db.hold()
-        version: int = self._held.driver_connection.execute("PRAGMA data_version").fetchone()[0]
+        try:
+            version: int = self._held.driver_connection.execute("PRAGMA data_version").fetchone()[0]
+        except (
+            sqlite3.Error
+        ):  # whoever looks now is told properly; the next one gets a new connection
+            self._held = None
+            return (next(self._moments),)
         return version

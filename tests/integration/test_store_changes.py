@@ -33,3 +33,15 @@ def test_moments_in_which_nothing_is_committed_are_the_same_on_sqlite_alone(
         tx.exec_driver_sql("SELECT count(*) FROM jobs")
 
     assert (changes.moment() == before) is database.is_sqlite
+
+
+def test_a_broken_connection_makes_a_new_moment_and_is_replaced(database: Database) -> None:
+    changes = Changes(database)
+    before = changes.moment()
+    if database.is_sqlite:
+        changes._held.driver_connection.close()
+
+    broken = changes.moment()
+
+    assert broken != before
+    assert (changes.moment() == changes.moment()) is database.is_sqlite
