@@ -50,6 +50,7 @@ class Campaign:
         self._until = 0.0
         self._over = threading.Event()
         self.foresee: Callable[[dict[str, Any]], str] = load.foresee
+        self.pause_seconds = 0.0  # of health between two faults of a strand
         self.timeline: list[Injection] = []
         self.missing: Counter[str] = Counter()  # planned, but there was no time
 
@@ -113,7 +114,14 @@ class Campaign:
             else:
                 self.timeline.append(made)
                 _logger.info("%s: %d of %d", name, total - len(kinds), total)
+            self._rest()
         self.missing.update(kinds)
+
+    def _rest(self) -> None:
+        """Lets the service recover, if the run is one of long life and not of many faults."""
+        if self.pause_seconds:
+            self._stage.wait_well()
+            self._over.wait(self.pause_seconds)
 
     def _try(self, name: str, kind: str, scene: Scene) -> Injection | None:
         """None if another strand's fault took the victim away first."""
@@ -175,6 +183,7 @@ def run(
     kinds: Sequence[str] = (),
     rounds: int = 1,
     seconds: float = 3600,
+    pause_seconds: float = 0.0,
     has_small_disk: bool = False,
     on_start: Callable[[Stage], None] = lambda _stage: None,
     foresee: Callable[[dict[str, Any]], str] = load.foresee,
@@ -186,6 +195,7 @@ def run(
     stage = Stage(made)
     campaign = Campaign(stage, record, woven)
     campaign.foresee = foresee
+    campaign.pause_seconds = pause_seconds
     try:
         stage.start()
         on_start(stage)

@@ -50,6 +50,7 @@ _SINGLE = (
 FAULTS = (*_SINGLE, *(f"F12 {kind}" for kind in KINDS))
 _PERIOD_SECONDS = 10.0
 _ENDLESS = 5_000
+_PAUSE_SECONDS = 5.0  # Redis is not struck before every worker is back: none would live otherwise
 _MEGABYTE = 1 << 20
 _MOST_GROWTH = 1.25
 _COLUMNS = ("api", "control", "worker")
@@ -156,6 +157,7 @@ def _run(minutes: float, seed: int) -> list[dict[str, float]]:
     samplers: list[Sampler] = []
     watch = partial(_begin, samplers)
     plan = {"kinds": FAULTS, "rounds": _ENDLESS, "seconds": 60 * minutes}
+    plan |= {"pause_seconds": _PAUSE_SECONDS}
     campaign.run(made, record, on_start=watch, **plan)  # type: ignore[arg-type]
     samplers[0].stop()
     db.close()

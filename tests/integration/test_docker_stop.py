@@ -35,6 +35,23 @@ pytestmark = pytest.mark.integration
 STEP_SECONDS = 1.0
 LINES = 20_000
 API_GRACE_SECONDS = 3
+# So long that it takes seconds on any machine: the signal comes in the middle.
+SLOW = """
+import time
+from app.intake import lines
+from app.models import batches
+def slow(place, name, seconds):
+    function = getattr(place, name)
+    def call(*given, **named):
+        time.sleep(seconds)
+        return function(*given, **named)
+    setattr(place, name, call)
+"""
+SLOWED = {
+    "checks": "slow(lines.Survey, 'take', 0.001)\n",
+    "stores": "slow(batches, 'add_lines', 0.2)\n",
+}
+MAIN = "from app.cli import main; main()"
 BOUNDARY = "b"
 
 
@@ -86,7 +103,7 @@ def test_a_control_process_in_a_large_file_ends_at_once_and_the_next_one_goes_on
     spare = find_grace("control") - control._STOP_SECONDS
     models = (fake_model(makers.MODEL),)
     with opened(database, redis_url, tmp_path / "w", models=models) as place:
-        first = place.start_control()
+        first = place.start("control", script=("-c", SLOW + SLOWED[moment] + MAIN))
         wait_for(lambda: "ready." in first.text, "the control process")
         batch = submit(place)
 
@@ -133,7 +150,7 @@ def test_files_that_are_being_written_at_a_stop_leave_nothing_and_are_written_la
 def api(database: Database, redis_url: str, tmp_path: Path) -> Iterator[tuple[Workplace, Program]]:
     """An API that gives requests in flight three seconds."""
     code = f"from app.api import server; server.GRACE_SECONDS = {API_GRACE_SECONDS}\n"
-    script = ("-c", code + "from app.cli import main; main()")
+    script = ("-c", code + MAIN)
     own = settings.Server(port=find_port())
     with opened(database, redis_url, tmp_path / "w", server=own) as place:
         program = place.start("api", script=script)
