@@ -20,6 +20,8 @@ FORM_BYTES = 1024 * 1024  # what the form may add to the file itself
 _BATCH_SECONDS = 30 * 24 * 3600
 _NAME_LENGTH = 255
 _SEPARATORS = re.compile(r"[/\\]")
+_LINE_PURPOSES = ("batch", "batch_output")  # files of JSON lines; of the others we know nothing
+_JSON_LINES, _BYTES = "application/jsonl", "application/octet-stream"
 _BOM = b"\xef\xbb\xbf"
 
 routes = APIBlueprint(
@@ -104,7 +106,10 @@ def read(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
     return flask.jsonify(objects.show_file(found))
 
 
-@routes.get(f"{PATH}/<file_id>/content", responses={"200": {"content": {"application/jsonl": {}}}})
+@routes.get(
+    f"{PATH}/<file_id>/content",
+    responses={"200": {"content": {_JSON_LINES: {}, _BYTES: {}}}},
+)
 def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Response:
     """The bytes of a file, as a stream."""
     return send_stored(files.get(context.current().db, context.caller().tenant_id, path.file_id))
@@ -113,12 +118,13 @@ def read_content(path: schemas.FilePath, query: schemas.NoQuery) -> flask.Respon
 def send_stored(found: File) -> flask.Response:
     """A file's bytes; NotFound("file_content_missing") when they are gone."""
     _check_range(found.bytes)
+    is_ours = found.purpose in _LINE_PURPOSES
     try:
         return flask.send_file(
             (context.current().files_dir / found.path).absolute(),
-            mimetype="application/jsonl",
+            mimetype=_JSON_LINES if is_ours else _BYTES,
             as_attachment=True,
-            download_name=f"{found.id}.jsonl",
+            download_name=f"{found.id}.jsonl" if is_ours else found.filename,
             etag=found.sha256,
         )
     except FileNotFoundError as error:

@@ -6,6 +6,7 @@ takes more than LIMIT_SECONDS of CPU time or MAX_BYTES of memory; the next guide
 """
 
 import atexit
+import contextlib
 import os
 import resource
 import signal
@@ -22,6 +23,8 @@ LIMIT_SECONDS = 3.0  # of CPU time, so that a busy machine refuses no more than 
 MAX_BYTES = 2 * 1024**3
 _WAIT_SECONDS = 10.0  # for the guides of others
 _MAX_REASON = 300
+_END_SECONDS = 1.0
+_NOT_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM)  # how no guide ends its child
 
 
 class Overrun(Exception):
@@ -29,7 +32,8 @@ class Overrun(Exception):
 
 
 class Unjudged(Exception):
-    """Others' guides took too long: whoever compiles the guide will tell."""
+    """Others' guides took too long, or somebody ends our children: whoever compiles the guide will
+    tell."""
 
 
 def find_fault(guide: Mapping[str, str]) -> str:
@@ -48,16 +52,18 @@ class _Judge:
     def ask(self, guide: Mapping[str, str]) -> str:
         if not self._lock.acquire(timeout=_WAIT_SECONDS):
             raise Unjudged
+        line = orjson.dumps({**guide}) + b"\n"
         try:
-            told = self._exchange(orjson.dumps({**guide}) + b"\n")
+            told = self._exchange(line) or self._exchange(line)
         finally:
             self._lock.release()
-        if not told.endswith(b"\n"):
-            raise Overrun
+        if not told:
+            raise Unjudged
         fault: str = orjson.loads(told)
         return fault
 
     def _exchange(self, line: bytes) -> bytes:
+        """The child's answer; nothing if somebody else ended it."""
         if self._child is None or self._child.poll() is not None:
             self._child = self._start()
         child = self._child
@@ -69,9 +75,11 @@ class _Judge:
             told = child.stdout.readline()
         except BrokenPipeError:
             told = b""
-        if not told:
-            self.stop()
-        return told
+        if told.endswith(b"\n"):
+            return told
+        if self._learn_end() not in _NOT_ITS_OWN:
+            raise Overrun
+        return b""
 
     def _start(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -82,12 +90,21 @@ class _Judge:
             start_new_session=True,  # a Ctrl-C is its parent's
         )
 
-    def stop(self) -> None:
-        """Ends the child, if there is one."""
+    def _learn_end(self) -> int:
+        """How the child ended, whose output has ended."""
+        assert self._child is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(_END_SECONDS)
+        return self.stop()
+
+    def stop(self) -> int:
+        """Ends the child, if there is one, unless it has ended; its status."""
         child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            child.communicate()
+        if child is None:
+            return 0
+        child.kill()
+        child.communicate()
+        return child.returncode
 
     def forget(self) -> None:
         """In a forked process: the child is the parent's."""

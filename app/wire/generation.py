@@ -43,8 +43,8 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
 def _refuse_calls(body: bodies.Strict) -> None:
     """What makes sense in a call of its own only, not in a line of a batch."""
     names = ["background", "previous_response_id", "webhook"]
-    if not isinstance(body, responses.Body):
-        names.append("metadata")  # a line of this kind has no place to keep it
+    # A line of the one kind is answered in the output file alone, of the other has no metadata.
+    names.append("store" if isinstance(body, responses.Body) else "metadata")
     for name in names:
         if bodies.read(body, name):
             raise BadRequest("unsupported_parameter", param=name)

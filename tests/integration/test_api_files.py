@@ -62,6 +62,15 @@ def test_an_upload_is_answered_as_openai_answers_it_and_its_bytes_come_back(api:
     assert list_folder(api) == [file_id]
 
 
+def test_a_file_of_another_kind_comes_back_under_its_own_name(api: Api) -> None:
+    file_id = upload(api, b"\x89PNG", "fig 1.png", purpose="user_data").json["id"]
+
+    with api.client.get(f"/v1/files/{file_id}/content") as back:
+        assert back.data == b"\x89PNG"
+        assert back.mimetype == "application/octet-stream"
+        assert 'filename="fig 1.png"' in back.headers["Content-Disposition"]
+
+
 @pytest.mark.parametrize(
     ("sent", "shown"),
     [

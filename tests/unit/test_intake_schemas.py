@@ -1,8 +1,11 @@
 """Schemas that lines name: usable or not, without loading a model."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -125,6 +128,37 @@ def test_a_schema_that_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     schemas.check(guide({"type": "array"}), CHAT, {})
 
     assert took >= grammars.LIMIT_SECONDS
+
+
+def test_a_child_that_somebody_ends_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `kill`, a container that stops, or the system short of memory does."""
+    schemas.check(guide({"type": "array"}), CHAT, {})
+    first = grammars._judge._child
+    assert first is not None
+    ends = [threading.Thread(target=end_soon, args=(first.pid, signal.SIGTERM))]
+    start = grammars._Judge._start
+
+    def start_and_end(judge: Any) -> Any:
+        child = start(judge)
+        ends.append(threading.Thread(target=end_soon, args=(child.pid, signal.SIGKILL)))
+        ends[-1].start()
+        return child
+
+    monkeypatch.setattr(grammars._Judge, "_start", start_and_end)
+    ends[0].start()
+    schemas.check(guide(ENDLESS), CHAT, {})  # Unjudged: both children were ended from outside
+    for end in ends:
+        end.join()
+    monkeypatch.undo()
+
+    assert len(ends) == 2
+    with pytest.raises(BadRequest, match="schema_invalid"):
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
+
+
+def end_soon(pid: int, how: signal.Signals) -> None:
+    time.sleep(1.0)
+    os.kill(pid, how)
 
 
 def test_a_guide_that_never_had_its_turn_is_left_to_the_engine(

@@ -12,6 +12,7 @@ from app.settings import Limits
 from app.wire import bodies, generation
 
 CHAT, TEXT, NATIVE = "/v1/chat/completions", "/v1/completions", "/v1/jobs"
+RESPONSES = "/v1/responses"
 
 
 def parse(body: Any, endpoint: str = NATIVE) -> dict[str, Any]:
@@ -242,6 +243,14 @@ def test_what_openai_clients_may_send_is_refused_unless_it_changes_nothing(
 
     assert parse({**message(), **neutral}, CHAT)["sampling"] == {}
     assert refuse({**message(), **changes}, CHAT) == (code, param)
+
+
+@pytest.mark.parametrize("name", ["background", "store"])
+def test_what_a_line_cannot_do_for_a_response_is_refused_by_name(name: str) -> None:
+    body = {"model": "m", "input": "hi"}
+
+    assert parse(body | {name: False}, RESPONSES)["messages"]
+    assert refuse(body | {name: True}, RESPONSES) == ("unsupported_parameter", name)
 
 
 def test_each_endpoint_takes_its_own_input_only() -> None:

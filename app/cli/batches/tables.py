@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import click
+
 from app import cli
 from app.cli.batches import calls, follow
 
@@ -89,6 +91,17 @@ def show_line(line: dict[str, Any]) -> None:
     _print(None, ([cli.say(f"batches.column_{name}"), str(line[name])] for name in shown))
     names = ("attempt", "slot", "outcome", "claimed", "ended")
     _print(names, ([*_attempt_row(each)] for each in line["attempts"]))
+    for attempt in line["attempts"]:
+        if attempt.get("evidence"):
+            _show_evidence(attempt["attempt"], attempt["evidence"])
+
+
+def _show_evidence(attempt: int, found: dict[str, Any]) -> None:
+    """What a worker left that died in this attempt: where it stood, and its last log lines."""
+    click.echo(cli.say(f"batches.evidence_{found['cause']}", attempt=attempt))
+    logged = (str(entry.get("message", "")) for entry in found["log"])
+    for text in (*found["stacks"].splitlines(), *logged):
+        click.echo(f"  {_plain(text)}")
 
 
 def _attempt_row(attempt: dict[str, Any]) -> Iterator[str]:
