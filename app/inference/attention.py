@@ -56,8 +56,12 @@ class Layout(Protocol):
         value: torch.Tensor,
         scaling: float,
     ) -> torch.Tensor:
-        """Stores keys and values (1, heads, tokens, size) and returns the attention of queries
-        (1, query heads, tokens, size) to all that came before: (1, tokens, query heads, size)."""
+        """Stores keys and values (1, heads, rows, size) in their slots of layer `layer` and returns
+        the attention of queries (1, query heads, rows, size) to all that came before in their
+        sequence and to themselves: (1, rows, query heads, size). All are of the cache's dtype
+        (float32, bfloat16 or float16) and on its device; query heads are a multiple of heads, `size`
+        is that of a head. Rows beyond the step's tokens are neither stored nor attended to: their
+        answer is zero. Scores are multiplied by `scaling` before the softmax."""
 
 
 class Cache(Protocol):
@@ -87,7 +91,10 @@ def attend(  # noqa: PLR0913 - the signature is transformers'
     layout: Layout,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention in transformers' form: query (1, heads, tokens, size) -> (1, tokens, heads, size)."""
+    """Attention in transformers' form (AttentionInterface): query (1, query heads, rows, size), key and
+    value (1, heads, rows, size), positions already turned in, all of the model's dtype -> (1, rows,
+    query heads, size) of that dtype, and no weights. There is no mask: `layout`, which the runner
+    passes through the model, knows what each row sees."""
     layer: int = module.layer_idx
     return layout.attend(layer, query, key, value, scaling), None
 

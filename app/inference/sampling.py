@@ -5,6 +5,11 @@ position and the token's id alone, divided by its probability; the first one hom
 token is drawn with its probability, and a rounding error in the logits, which neighbours in the
 batch cause, changes the choice only if the first two come in that close. (A cumulative sum,
 inverted at one random number, adds up the errors of all tokens before.)
+
+In logarithms this is the Gumbel-max trick: the negative logarithm of an exponential time has Gumbel's
+distribution, and the largest of log-probability plus such a number wins (Gumbel 1954, Statistical
+Theory of Extreme Values and Some Practical Applications, NBS Applied Mathematics Series 33;
+Maddison, Tarlow and Minka 2014, A* Sampling, NIPS 27).
 """
 
 import math
@@ -36,8 +41,8 @@ Pick = Callable[[torch.Tensor, Sequence[Draw]], torch.Tensor]
 
 @dataclass(frozen=True)
 class Choice:
-    """The tokens of a step's rows: `tokens` (rows,) on the device, -1 where the model gave NaN or
-    Inf. `read` is for the host, and once."""
+    """The tokens of a step's rows: `tokens` (rows,), int64, on the device, -1 where the model gave NaN
+    or Inf. `read` is for the host, and once."""
 
     tokens: torch.Tensor
     copy: transfers.Download
@@ -59,7 +64,9 @@ class Choice:
 
 
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> Choice:
-    """A token for each row of `logits` (rows, vocabulary), which may be changed."""
+    """A token for each row of `logits` (rows, vocabulary), float32, bfloat16 or float16, which may be
+    changed. Greedy rows and log-probabilities are judged in float32, draws in float64; the tokens
+    are int64, on the device of the logits."""
     logits = logits.float()
     is_finite = logits.sum(-1).isfinite()
     wishes = [(row, each.sampling, each.trail) for row, each in enumerate(draws) if each.trail]
