@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from app import settings
 from app.inference.engine import Request, Sampling
 from app.workers import loading
 from app.workers.loading import Loaded
+from tests.faults.sent import Body, Messages, compose
 from tests.faults.toxics import KINDS
 
 MODEL = replace(settings.load(environ={}).models[0], max_sequences=8)
@@ -24,8 +24,8 @@ class Oracle:
     def _loaded(self) -> Loaded:
         return loading.load(MODEL, "cpu")
 
-    def __call__(self, body: dict[str, Any]) -> str:
-        prompt = self._loaded.tokenizer.prompt([{"role": "user", "content": body["prompt"]}])
+    def __call__(self, body: Body, said: Messages = ()) -> str:
+        prompt = self._loaded.tokenizer.prompt(compose(body, said))
         sampling = Sampling(max_tokens=body["max_tokens"], seed=body["seed"])
         self._loaded.engine.add(Request("r", tuple(prompt), sampling))
         while not (outputs := self._loaded.engine.step()):

@@ -2,17 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults import injections, invariants
+from tests.faults import endings, injections, invariants
 from tests.faults.injections import Injection
+from tests.faults.sent import Foresee
 from tests.faults.stage import LEASE_SECONDS, STEP_TIMEOUT_SECONDS, SWEEP_SECONDS
 
 if TYPE_CHECKING:
-    from tests.faults.load import Load, Sent
+    from tests.faults.load import Load
 
 REPORT = Path("var/faults/report.json")
 
@@ -23,13 +24,17 @@ class Record:
 
     database: str
     seed: int
-    jobs: int = 0
+    jobs: int = 0  # those that were to be run
+    keys: int = 0  # idempotency keys under which jobs were accepted
+    looks: int = 0  # at all rows while it went on
+    turns: int = 0  # of sessions
     faults: dict[str, int] = field(default_factory=dict)
     num_faults: int = 0
     missing: dict[str, int] = field(default_factory=dict)  # planned, but there was no time
     short: dict[str, int] = field(
         default_factory=dict
     )  # kinds that struck less often than they had to
+    left_out: dict[str, str] = field(default_factory=dict)  # kinds that cannot be here, and why
     lost: int = 0
     duplicate: int = 0
     changed: int = 0
@@ -71,42 +76,22 @@ class Record:
         kinds = {kind.partition(" ")[0] for strand in planned.values() for kind in strand}
         self.short = {kind: struck[kind] for kind in sorted(kinds) if struck[kind] < least}
 
-    def count_jobs(
-        self,
-        clients: "Load",
-        now: invariants.Snapshot,
-        foresee: Callable[[dict[str, Any]], str],
-    ) -> None:
-        self.jobs = len(now.jobs)
+    def count_jobs(self, clients: "Load", now: invariants.Snapshot, foresee: Foresee) -> None:
+        bad = {key for key, line in clients.lines.items() if line.code}
+        lines = [(job["batch_id"], job["custom_id"]) for job in now.jobs.values()]
+        self.jobs = sum(line not in bad for line in lines)
+        self.keys = len({(sent.caller.tenant_id, sent.key) for sent in clients.sent})
+        self.turns = sum(map(len, now.turns.values()))
         self.lost = sum(sent.job_id not in now.jobs for sent in clients.sent)
-        self.duplicate = sum(len(rows) > 1 for rows in now.results.values())
-        self.changed = sum(_is_changed(sent, now, foresee) for sent in clients.sent)
+        twice = sum(len(rows) > 1 for rows in now.results.values())
+        self.duplicate = twice + len(endings.list_strange(clients, now))
+        self.changed = len(endings.list_changed(clients, now, foresee))
         self.attempts = sum(job["attempt"] for job in now.jobs.values())
         self.refused, self.broken = clients.answers.refused, clients.answers.broken
-        codes = {sent.job_id: sent.code for sent in clients.sent}
-        failed = [job for job in now.jobs.values() if job["state"] == "failed"]
-        wrong = [job for job in failed if _read_code(job) != codes.get(job["id"], "bad line")]
-        self.surprises = [f"{job['id']} {job['error']}" for job in wrong if not _is_bad_line(job)]
+        self.surprises = endings.list_wrong(clients, now)
         self.failed = len(self.surprises)
-        found = Counter(code for code in codes.values() if code)
+        found = Counter(sent.code for sent in clients.sent if sent.code)
         self.expected_failures = dict(sorted(found.items()))
-
-
-def _is_bad_line(job: Mapping[str, Any]) -> bool:
-    return bool(job["batch_id"]) and job["attempt"] == 0
-
-
-def _read_code(job: Mapping[str, Any]) -> str | None:
-    error = job["error"]
-    error = json.loads(error) if isinstance(error, str) else error
-    return (error or {}).get("code")
-
-
-def _is_changed(
-    sent: "Sent", now: invariants.Snapshot, foresee: Callable[[dict[str, Any]], str]
-) -> bool:
-    rows: Sequence[Mapping[str, Any]] = now.results.get(sent.job_id, [])
-    return any(row["text"] != foresee(sent.body) for row in rows)
 
 
 def _list_recoveries(found: Sequence[Injection]) -> list[float]:
@@ -127,7 +112,12 @@ def add_up(faults: Mapping[str, int]) -> Counter[str]:
 
 def save(record: Record) -> None:
     """Adds a run to the report, under its database."""
+    save_as(record.database, record.as_dict())
+
+
+def save_as(name: str, found: Mapping[str, Any]) -> None:
+    """The same under any name."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    known[record.database] = record.as_dict()
+    known[name] = found
     REPORT.write_text(json.dumps(known, indent=2) + "\n")

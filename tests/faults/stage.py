@@ -210,6 +210,11 @@ class Stage:
     def count_open(self) -> int:
         return self.ask("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
 
+    def count_talk(self, session_id: str) -> int:
+        """Jobs of one session that have not ended."""
+        asked = "SELECT count(*) FROM jobs WHERE session_id = :id AND finished_at IS NULL"
+        return self.ask(asked, id=session_id)
+
     def count_running(self, row: Worker | None = None) -> int:
         asked = "SELECT count(*) FROM jobs WHERE state = 'running'"
         if row is None:

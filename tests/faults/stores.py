@@ -69,18 +69,31 @@ def restart_postgres(scene: Scene) -> Injection:
 
 
 def lock_sqlite(scene: Scene) -> Injection:
-    """F19: another program holds the write lock."""
+    """F19: another program holds the write lock. It counts if submissions waited for it: sent while
+    it was held, accepted when it was given up."""
 
     def action() -> int:
         path = str(scene.stage.db.url.database)
-        with contextlib.closing(sqlite3.connect(path, timeout=30)) as other:
+        with (
+            ThreadPoolExecutor(_WRITERS) as writers,
+            contextlib.closing(sqlite3.connect(path, timeout=30)) as other,
+        ):
             other.execute("BEGIN IMMEDIATE")
+            asking = [writers.submit(_submit_timed, scene) for _ in range(_WRITERS)]
             time.sleep(PAUSE_SECONDS)
+            given_up = time.monotonic()
             other.execute("ROLLBACK")
-        return 1
+            times = [each.result() for each in asking]
+        return sum(asked_at < given_up < accepted_at for asked_at, accepted_at in times)
 
     with scene.stage.store_lock:
         return around(scene, "F19", action)
+
+
+def _submit_timed(scene: Scene) -> tuple[float, float]:
+    """When the request was sent that was accepted, and when that was known."""
+    sent = scene.clients.submit("beside a lock")
+    return sent.asked_at, time.monotonic()
 
 
 def fill_disk(scene: Scene) -> Injection:

@@ -4,7 +4,17 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.faults import clocks, deaths, outages, requests, stores, toxics, uploads
+from tests.faults import (
+    clocks,
+    deaths,
+    forgeries,
+    outages,
+    poisons,
+    requests,
+    stores,
+    toxics,
+    uploads,
+)
 from tests.faults.injections import Inject, Scene
 from tests.faults.stage import STRUCK
 
@@ -27,16 +37,28 @@ def weave(ground: Ground) -> dict[str, Strand]:
         "redis": _outages(),
         "store": _stores(ground),
         "poison": {
-            "F03": requests.poison("F03", "[[crash]]"),
-            "F22": requests.poison("F22", "[[hang]]"),
-            "F23": requests.spoil("F23", "[[oom]]", "out_of_memory"),
-            "F26": requests.spoil("F26", "[[nan]]", "numerical"),
+            "F03": poisons.poison("F03", "[[crash]]"),
+            "F22": poisons.poison("F22", "[[hang]]"),
+            "F23": poisons.spoil("F23", "[[oom]]", "out_of_memory"),
+            "F26": poisons.spoil("F26", "[[nan]]", "numerical"),
         },
         "clients": _requests(),
         "uploads": {"F15": uploads.interrupt_upload},
         "lines": {"F28": uploads.mix_lines},
         "windows": {"F33": uploads.end_window},
     }
+
+
+def list_missing(ground: Ground) -> dict[str, str]:
+    """The kinds that cannot strike here though the database has them, and why."""
+    found = {}
+    if not deaths.can_starve():
+        found["F24"] = "needs root and a control group v1 for memory"
+    if not clocks.find_compiler():
+        found["F31"] = "needs a C compiler"
+    if ground.database == "sqlite" and not ground.has_small_disk:
+        found["F20"] = "needs root, to mount a small tmpfs"
+    return found
 
 
 def _deaths(device: str) -> Strand:
@@ -81,7 +103,7 @@ def _requests() -> Strand:
         "F27": requests.exceed,
         "F30": requests.crawl,
         "F32": requests.cancel_anytime,
-        "F35": requests.forge_messages,
+        "F35": forgeries.forge_messages,
     }
 
 

@@ -1,55 +1,50 @@
-"""Faults around batch files: a part dies while one arrives or is read; bad lines; a batch whose time ends."""
+"""Faults around batch files: the API dies while one arrives, control processes while they read it; bad
+lines; a batch whose time ends."""
 
 import contextlib
-import json
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import httpx
+import psutil
 
+from app.workers import ingest
+from tests.faults import sheets
 from tests.faults import stage as staging
 from tests.faults.injections import Injection, Scene, around
-from tests.integration.workplace import wait_for
+from tests.faults.stage import CONTROLS, Stage
+from tests.integration.workplace import Program, wait_for
 
 _LINES = 40
 _BAD = 5
+_LONG = 400  # so many lines that a control process is caught reading them; all but _LINES are bad
+_LATE = 120  # so many that some wait yet when the first has ended
 _PIECES = 20
-
-
-def _make_lines(name: str, *, bad: int = 0) -> list[bytes]:
-    """A file's lines; the first `bad` ones cannot be run."""
-    lines = []
-    for number in range(_LINES):
-        body = {"model": "fake", "messages": [{"role": "user", "content": f"{name} {number}"}]}
-        wrong = {"max_tokens": -1} if number < bad else {"max_tokens": 8}
-        line = {"custom_id": f"{name}-{number}", "method": "POST", "url": "/v1/chat/completions"}
-        lines.append(json.dumps(line | {"body": body | wrong}).encode() + b"\n")
-    return lines
+_CATCH_SECONDS = 30.0  # a control process may be starting
 
 
 def interrupt_upload(scene: Scene) -> Injection:
-    """F15: the API dies while a file arrives, a control process while it reads the file."""
+    """F15: the API dies while a file arrives, both control processes while they read the file. It
+    counts if both happened."""
 
     def action() -> int:
-        lines = _make_lines(f"torn-{scene.dice.random()}")
-        broken = _break_upload(scene, lines)
-        file_id = _upload(scene, lines)
-        batch_id = _create(scene, file_id)
-        for name in ("control", "control-2"):
-            with scene.stage.held_down(name) as victim:
-                staging.kill_tree(victim.pid)
-                victim.end()
-        _await_end(scene, batch_id)
-        _check_counts(scene, batch_id, completed=_LINES)
-        return broken
+        sheet = sheets.make(f"torn-{scene.dice.random()}", _LONG, bad=_LONG - _LINES)
+        is_torn = _break_upload(scene, sheet.write())
+        batch_id = sheets.create(scene, sheets.upload(scene, sheet), sheet)
+        num_missing = _kill_readers(scene.stage, batch_id)
+        sheets.await_end(scene, batch_id)
+        counts = sheets.check_files(scene, batch_id, sheet)
+        assert counts["completed"] == _LINES, f"I6: {batch_id} counts {counts}"
+        return num_missing if is_torn else 0
 
     return around(scene, "F15", action)
 
 
-def _break_upload(scene: Scene, lines: list[bytes]) -> int:
-    """1 if the upload got no answer; then nothing of it may be seen."""
-    arriving = threading.Event()
+def _break_upload(scene: Scene, lines: Sequence[bytes]) -> bool:
+    """Whether the API died in the middle of the upload; nothing of it may be seen afterwards."""
+    arriving, is_torn = threading.Event(), False
 
     def send() -> Iterator[bytes]:
         for number in range(_PIECES):
@@ -67,14 +62,47 @@ def _break_upload(scene: Scene, lines: list[bytes]) -> int:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        with contextlib.suppress(httpx.TransportError), scene.clients.open() as http:
-            answer = http.post("/v1/files", content=_wrap("torn.jsonl", send()), headers=_FORM)
+        try:
+            with scene.clients.open() as http:
+                answer = http.post("/v1/files", content=_wrap("torn.jsonl", send()), headers=_FORM)
             assert answer.status_code >= 500, "F15: half a file was accepted"
+        except httpx.TransportError:
+            is_torn = arriving.is_set()
         killer.join()
+        is_torn = is_torn and victim.process.returncode == -signal.SIGKILL
     scene.stage.wait_answering()
     seen = scene.stage.ask("SELECT count(*) FROM files WHERE filename = 'torn.jsonl'")
     assert seen == 0, "F15: half a file can be seen"
-    return 1
+    return is_torn
+
+
+def _kill_readers(stage: Stage, batch_id: str) -> int:
+    """Both control processes die while one of them reads the batch's file; how many of its lines were
+    not stored then. 0 if none was caught reading: then they live on."""
+    pin = stage.place.context.files / f"{ingest.PIN}{batch_id}"
+    until = time.monotonic() + _CATCH_SECONDS
+    while not pin.exists() and time.monotonic() < until:
+        time.sleep(0.002)
+    with contextlib.ExitStack() as stack:
+        victims = [stack.enter_context(stage.held_down(name)) for name in CONTROLS]
+        for victim in victims:
+            _signal_tree(victim, signal.SIGSTOP)
+        asked = "SELECT count(*) FROM jobs WHERE batch_id = :id"
+        num_missing = (_LONG - stage.ask(asked, id=batch_id)) if pin.exists() else 0
+        for victim in victims:
+            if num_missing:
+                staging.kill_tree(victim.pid)
+                victim.end()
+            else:
+                _signal_tree(victim, signal.SIGCONT)
+    return num_missing
+
+
+def _signal_tree(victim: Program, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(victim.pid)
+        for process in (root, *root.children(recursive=True)):
+            process.send_signal(number)
 
 
 _BOUNDARY = "a-boundary"
@@ -95,21 +123,25 @@ def mix_lines(scene: Scene) -> Injection:
     """F28: a file with bad lines: each fails alone, all others succeed, each counted once."""
 
     def action() -> int:
-        lines = _make_lines(f"mixed-{scene.dice.random()}", bad=_BAD)
-        batch_id = _create(scene, _upload(scene, lines))
-        _await_end(scene, batch_id)
-        _check_counts(scene, batch_id, completed=_LINES - _BAD)
-        return _BAD
+        sheet = sheets.make(f"mixed-{scene.dice.random()}", _LINES, bad=_BAD)
+        batch_id = sheets.create(scene, sheets.upload(scene, sheet), sheet)
+        sheets.await_end(scene, batch_id)
+        counts = sheets.check_files(scene, batch_id, sheet)
+        wanted = {"total": _LINES, "completed": _LINES - _BAD, "failed": _BAD}
+        assert counts == wanted, f"I6: {batch_id} counts {counts}"
+        return counts["failed"]
 
     return around(scene, "F28", action)
 
 
 def end_window(scene: Scene) -> Injection:
-    """F33: the time of a batch ends while it runs: its files and counts agree."""
+    """F33: the time of a batch ends while it runs: its files and counts agree. It counts if the batch
+    expired with lines that did."""
     stage = scene.stage
 
     def action() -> int:
-        batch_id = _create(scene, _upload(scene, _make_lines(f"late-{scene.dice.random()}")))
+        sheet = sheets.make(f"late-{scene.dice.random()}", _LATE, may_expire=True)
+        batch_id = sheets.create(scene, sheets.upload(scene, sheet), sheet)
         asked = "SELECT completed FROM batches WHERE id = :id"
         wait_for(
             lambda: stage.ask(asked, id=batch_id) > 0, "the first line", staging.PATIENCE_SECONDS
@@ -119,47 +151,9 @@ def end_window(scene: Scene) -> Injection:
             "UPDATE jobs SET expires_at = :now WHERE batch_id = :id",
         ):
             stage.change(statement, now=time.time() - 1, id=batch_id)
-        _await_end(scene, batch_id)
-        _check_counts(scene, batch_id)
-        return 1
+        state = sheets.await_end(scene, batch_id)
+        sheets.check_files(scene, batch_id, sheet)
+        expired = "SELECT count(*) FROM jobs WHERE batch_id = :id AND state = 'expired'"
+        return stage.ask(expired, id=batch_id) if state == "expired" else 0
 
     return around(scene, "F33", action)
-
-
-def _upload(scene: Scene, lines: list[bytes]) -> str:
-    form = {"files": {"file": ("in.jsonl", b"".join(lines))}, "data": {"purpose": "batch"}}
-    return str(scene.clients.demand("/v1/files", **form)["id"])
-
-
-def _create(scene: Scene, file_id: str) -> str:
-    window = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
-    return str(scene.clients.demand("/v1/batches", json=window | {"input_file_id": file_id})["id"])
-
-
-def _await_end(scene: Scene, batch_id: str) -> None:
-    asked = "SELECT count(*) FROM batches WHERE id = :id AND status IN ('completed', 'expired')"
-    wait_for(
-        lambda: scene.stage.ask(asked, id=batch_id),
-        f"the end of {batch_id}",
-        staging.PATIENCE_SECONDS,
-        every=staging.LOOK_SECONDS,
-    )
-
-
-def _check_counts(scene: Scene, batch_id: str, completed: int | None = None) -> None:
-    """Both files hold each line once, and as many as the batch counts."""
-    batch = scene.clients.fetch(f"/v1/batches/{batch_id}").json()
-    counts = batch["request_counts"]
-    found: list[str] = []
-    for name, wanted in (("output_file_id", "completed"), ("error_file_id", "failed")):
-        content = (
-            scene.clients.fetch(f"/v1/files/{batch[name]}/content").text if batch[name] else ""
-        )
-        ids = [json.loads(line)["custom_id"] for line in content.splitlines()]
-        assert len(ids) == counts[wanted], (
-            f"I7: {name} of {batch_id} has {len(ids)} lines: {counts}"
-        )
-        found += ids
-    assert len(found) == len(set(found)) == _LINES, f"I7: {batch_id} has {len(found)} lines"
-    if completed is not None:
-        assert counts["completed"] == completed, f"I6: {batch_id} counts {counts}"

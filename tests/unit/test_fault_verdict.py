@@ -4,22 +4,32 @@ from typing import Any
 
 import pytest
 
-from tests.faults import verdict
+from tests.faults import clocks, deaths, strands, verdict
 from tests.faults.record import Record
+
+_WELL = {"lost": 0, "duplicate": 0, "changed": 0, "failed": 0}
 
 
 def _make(database: str, **changes: Any) -> dict[str, Any]:
-    faults = {"F01": 10, "F12 latency": 6, "F12 down": 4, "F09": 240}
+    single = {kind: 10 for kind in verdict.KINDS[database] if kind not in ("F12", "F09")}
+    twice = {kind: 20 for kind in single if kind in ("F17", "F18", "F19", "F20")}
+    faults = {**single, **twice, "F12 latency": 6, "F12 down": 4, "F09": 240}
     made = Record(database, 1, jobs=5000, faults=faults, num_faults=260)
+    made.recovery_p99_seconds, made.hang_p99_seconds = 6.0, 2.5
     return made.as_dict() | changes
 
 
-def _judge(**changes: Any) -> list[str]:
-    sqlite, postgresql = _make("sqlite", **changes), _make("postgresql")
-    return list(verdict.judge({"sqlite": sqlite, "postgresql": postgresql}))
+def _judge(hosts: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+    report = {"sqlite": _make("sqlite", **changes), "postgresql": _make("postgresql")}
+    return list(verdict.judge(report | {verdict.HOSTS: _WELL if hosts is None else hosts}))
 
 
-def test_two_campaigns_that_reach_everything_pass():
+def _without(*kinds: str, **changes: Any) -> dict[str, Any]:
+    faults = _make("sqlite")["faults"]
+    return {"faults": {kind: n for kind, n in faults.items() if kind not in kinds} | changes}
+
+
+def test_campaigns_that_reach_everything_pass():
     assert _judge() == []
 
 
@@ -29,11 +39,20 @@ def test_two_campaigns_that_reach_everything_pass():
         ({"lost": 1}, "sqlite: 1 lost"),
         ({"jobs": 4999}, "9999 jobs of 10000"),
         ({"num_faults": 239}, "499 faults of 500"),
-        ({"faults": {"F01": 9, "F09": 200, "F12 down": 10}}, "F01 struck 19 times in all, of 20"),
+        (_without(F01=9), "F01 struck 19 times on both databases together, of 20"),
         ({"short": {"F01": 9}}, "sqlite: F01 struck 9 times"),
-        ({"short": {"F33": 0}}, "F33 struck 0 times in all, of 20"),
+        (_without("F20"), "sqlite: F20 never struck: it was not planned"),
+        (_without("F20"), "F20 struck 0 times on both databases together, of 20"),
+        (
+            _without("F31") | {"left_out": {"F31": "needs a C compiler"}},
+            "sqlite: F31 never struck: needs a C compiler",
+        ),
         ({"recovery_p99_seconds": 7.1}, "sqlite: recovery p99 7.1 s, limit 7.0 s"),
         ({"hang_p99_seconds": 3.1}, "sqlite: hang p99 3.1 s, limit 3.0 s"),
+        ({"recovery_p99_seconds": None}, "sqlite: recovery was not measured"),
+        ({"hang_p99_seconds": None}, "sqlite: hang was not measured"),
+        ({"hosts": {"left_out": "needs root"}}, "several hosts: left out: needs root"),
+        ({"hosts": _WELL | {"lost": 2}}, "several hosts: 2 lost"),
     ],
 )
 def test_whatever_falls_short_is_said(changes: dict[str, Any], said: str):
@@ -44,6 +63,18 @@ def test_a_database_without_a_campaign_is_said():
     short = list(verdict.judge({"sqlite": _make("sqlite")}))
 
     assert "no campaign on postgresql has ended" in short
+    assert "several hosts: no run has ended" in short
+
+
+def test_a_campaign_with_the_shipped_model_counts_for_no_kind_but_must_be_right():
+    report = {"sqlite": _make("sqlite", **_without(F01=9)), "postgresql": _make("postgresql")}
+    model = Record("sqlite, the shipped model", 1, jobs=1, faults={"F01": 2}, changed=1).as_dict()
+
+    short = list(verdict.judge(report | {"sqlite, the shipped model": model, verdict.HOSTS: _WELL}))
+
+    assert "F01 struck 19 times on both databases together, of 20" in short
+    assert "sqlite, the shipped model: 1 changed" in short
+    assert not [each for each in short if "the shipped model: F" in each]
 
 
 def test_a_record_names_planned_kinds_that_struck_too_seldom():
@@ -52,3 +83,20 @@ def test_a_record_names_planned_kinds_that_struck_too_seldom():
     record.count_short({"redis": ["F12 down", "F12 latency"], "cpu:0": ["F01", "F02"]}, 2)
 
     assert record.short == {"F01": 1, "F02": 0}
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("can_all", [True, False])
+def test_the_kinds_that_must_strike_are_woven_or_said_to_be_missing(
+    database: str, can_all: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(deaths, "can_starve", lambda: can_all)
+    monkeypatch.setattr(clocks, "find_compiler", lambda: "cc" if can_all else None)
+    ground = strands.Ground(database, has_small_disk=can_all)
+
+    woven = {kind.partition(" ")[0] for each in strands.weave(ground).values() for kind in each}
+    missing = strands.list_missing(ground)
+
+    assert woven | set(missing) == set(verdict.KINDS[database])
+    assert not woven & set(missing)
+    assert bool(missing) != can_all
