@@ -105,13 +105,15 @@ def fill_disk(scene: Scene) -> Injection:
         before, is_over = _count_refusals(scene), threading.Event()
         _fill(ballast)
         with ThreadPoolExecutor(_WRITERS) as writers:
-            for _ in range(_WRITERS):
-                writers.submit(_use_up, scene, is_over)
+            asking = [writers.submit(_use_up, scene, is_over) for _ in range(_WRITERS)]
             try:
-                return wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 60)
+                found = wait_for(lambda: _count_refusals(scene) - before, "an answer 507", 60)
             finally:
                 ballast.unlink()
                 is_over.set()
+        for each in asking:
+            each.result()
+        return found
 
     with stage.store_lock:
         return around(scene, "F20", action)

@@ -18,13 +18,21 @@ def _body(number: int, **more: Any) -> dict[str, Any]:
 
 
 def _job(job_id: str, state: str = "succeeded", **changes: Any) -> dict[str, Any]:
-    job = {"id": job_id, "state": state, "error": None, "batch_id": None, "custom_id": None}
+    job: dict[str, Any] = {
+        "id": job_id,
+        "state": state,
+        "error": None,
+        "batch_id": None,
+        "custom_id": None,
+    }
     job |= {"tenant_id": "default", "idempotency_key": f"key {job_id}", "attempt": 1}
     return job | {"session_id": None, "twin_no": None} | changes
 
 
 def _snapshot(*jobs: dict[str, Any], texts: dict[str, str], **more: Any) -> Snapshot:
-    results = {job_id: [{"text": text, "attempt": 1}] for job_id, text in texts.items()}
+    results: dict[str, Any] = {
+        job_id: [{"text": text, "attempt": 1}] for job_id, text in texts.items()
+    }
     turns: dict[str, Any] = more.get("turns", {})
     return Snapshot({job["id"]: job for job in jobs}, results, {}, turns, [], {})
 
