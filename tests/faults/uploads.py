@@ -148,7 +148,7 @@ def end_window(scene: Scene) -> Injection:
         )
         for statement in (
             "UPDATE batches SET expires_at = :now WHERE id = :id",
-            "UPDATE jobs SET expires_at = :now WHERE batch_id = :id",
+            "UPDATE jobs SET expires_at = :now WHERE batch_id = :id AND finished_at IS NULL",
         ):
             stage.change(statement, now=time.time() - 1, id=batch_id)
         state = sheets.await_end(scene, batch_id)
