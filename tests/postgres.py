@@ -78,6 +78,12 @@ class running_postgres:  # noqa: N801  a context manager, used like a function
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
 
+    def run(self, program: str, *arguments: str) -> None:
+        """Runs one of PostgreSQL's own client programs to its end."""
+        command = [str(self._programs / program), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, f"{program}: {done.stderr}"
+
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), f"--pgdata={self.data}", *arguments]
         done = subprocess.run(

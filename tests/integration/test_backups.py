@@ -1,24 +1,32 @@
 """The restore drill: a backup taken under load comes back whole, and the service goes on with it."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import redis
 
-from app import settings
+from app import queue, settings
 from app.errors import InputError
 from app.models import backups, claims, jobs
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Batch
 from tests.faults import invariants
-from tests.integration import makers
+from tests.integration import inputs, makers, workplace
 from tests.postgres import running_postgres
 
 pytestmark = pytest.mark.integration
+
+NUM_LINES = 24
+SLOW = (workplace.fake_model(slots=4, step_seconds=0.05, tokens_per_job=30),)
+KEYED = makers.new_job(model=workplace.MODEL, idempotency_key="key", request_hash="hash")
 
 
 def test_a_backup_under_load_restores_to_one_moment_and_its_jobs_go_on(
@@ -109,6 +117,118 @@ def test_the_command_saves_and_restores(database: Database, tmp_path: Path) -> N
     assert jobs.get(restored, DEFAULT_TENANT, job.id) == job
     restored.close()
     shutil.rmtree(tmp_path / "backup")
+
+
+def test_a_dump_of_postgresql_under_load_restores_and_the_service_goes_on(
+    migrated_postgres: running_postgres, redis_url: str, tmp_path: Path
+) -> None:
+    server, dump = migrated_postgres, tmp_path / "autoglm.dump"
+    source = Database(server.create("source", template="migrated"))
+    with workplace.opened(source, redis_url, tmp_path / "old", models=SLOW) as old:
+        batch = _start_work(old)
+        stop, writer = threading.Event(), threading.Thread(target=lambda: _submit(old, stop))
+        writer.start()
+        before = invariants.read(source)
+
+        server.run("pg_dump", "-Fc", f"--file={dump}", _name(source))
+        shutil.copytree(old.context.files, tmp_path / "new" / "files")
+
+        _wait_more(old)
+        stop.set()
+        writer.join()
+    target = Database(server.create("target"))
+    server.run("pg_restore", "--exit-on-error", f"--dbname={_name(target)}", str(dump))
+    dumped = invariants.read(target)
+    _check_dump(before, dumped)
+    assert len(dumped.jobs) < len(invariants.read(source).jobs)
+    source.close()
+    _forget_hints(redis_url)
+    host = {"host": "elsewhere"}  # the slot's owner is gone for good: its lease must end
+    with workplace.opened(target, redis_url, tmp_path / "new", models=SLOW, **host) as new:
+        new.start_control()
+        new.start_worker()
+        output = _wait_end(new, batch)
+        _check_end(target, dumped, output)
+        again, is_new = jobs.create(target, KEYED)
+    assert (again.id in before.jobs, is_new) == (True, False)
+    target.close()
+
+
+def _name(db: Database) -> str:
+    """The URL as PostgreSQL's programs know it."""
+    return db.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _start_work(place: workplace.Workplace) -> Batch:
+    """Jobs that have ended, and a batch that is half done."""
+    place.start_control()
+    place.start_worker()
+    early = [*(place.add(f"early {n}") for n in range(4)), jobs.create(place.db, KEYED)[0]]
+    place.hint(early)
+    place.wait_ended(*early)
+    place.context.files.mkdir(exist_ok=True)
+    lines = b"".join(inputs.make_line(n, body_model=place.model) for n in range(NUM_LINES))
+    batch = inputs.submit(place.context, lines)
+    place.context.publish(queue.INGEST_TASK, queue.CONTROL, batch_id=batch.id)
+
+    workplace.wait_for(lambda: makers.reload(place.db, batch).completed, "a batch in flight")
+    return batch
+
+
+def _submit(place: workplace.Workplace, stop: threading.Event) -> None:
+    while not stop.wait(0.02):
+        place.add("late", max_tokens=1)
+
+
+def _wait_more(place: workplace.Workplace) -> None:
+    """Until the writer has stored one more job."""
+    asked = "SELECT count(*) FROM jobs"
+    known = place.count(asked)
+    workplace.wait_for(lambda: place.count(asked) > known, "one more job")
+
+
+def _forget_hints(redis_url: str) -> None:
+    """Redis is not part of the backup."""
+    client = redis.Redis.from_url(redis_url.replace("redis+socket", "unix"))
+    client.flushall()
+    client.close()
+
+
+def _wait_end(place: workplace.Workplace, batch: Batch) -> Path:
+    """Until nothing is open any more; the batch's output file."""
+    asked = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
+    workplace.wait_for(lambda: place.count(asked) == 0, "I2: the end of all jobs")
+    workplace.wait_for(lambda: makers.reload(place.db, batch).status == "completed", "the batch")
+    name = makers.reload(place.db, batch).output_file_id
+    assert name is not None
+    return place.context.files / name.removeprefix("file-")
+
+
+def _check_dump(before: invariants.Snapshot, dumped: invariants.Snapshot) -> None:
+    """Everything of the moment before the dump is in it, as it was or further on, and it is of one
+    moment itself."""
+    expected = invariants.Expected(accepted=set(before.jobs))
+    invariants.check(dumped, expected, max_attempts=3)
+    invariants.check_step(before, dumped)
+    assert sum(len(rows) for rows in before.results.values()) >= 5
+    states = Counter(job["state"] for job in dumped.jobs.values())
+    assert states["running"], states
+    assert states["queued"], states
+    assert [batch["status"] for batch in dumped.batches] == ["in_progress"]
+
+
+def _check_end(db: Database, dumped: invariants.Snapshot, output: Path) -> None:
+    """All has ended; what the dump held ended, and its results, did not change; what ran on the
+    old machine was taken back from it."""
+    now = invariants.read(db)
+    invariants.check_step(dumped, now)
+    invariants.check(now, invariants.Expected(accepted=set(dumped.jobs)), max_attempts=3)
+    invariants.check_drained(now)
+    running = {job["id"] for job in dumped.jobs.values() if job["state"] == "running"}
+    crashed = {id_ for id_, rows in now.attempts.items() for r in rows if r["outcome"] == "crashed"}
+    assert running <= crashed
+    answers = {line["custom_id"] for line in map(json.loads, output.read_text().splitlines())}
+    assert answers == {f"c{number}" for number in range(NUM_LINES)}
 
 
 def test_postgresql_has_its_own_program_for_this(
