@@ -4,7 +4,8 @@
     python -m tools.mutants NAME    some
 
 Each mutation is applied to a copy of the program; the tests named for it must then fail through an
-invariant ("I3: ..."), not through an import, a syntax or a type error. The exit status is 0 if all do.
+invariant ("I3: ..."), and through no import, syntax or type error beside it. One of a statement that
+PostgreSQL runs in another way must be noticed on either database. The exit status is 0 if all are.
 """
 
 import re
@@ -13,13 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("app", "tests", "tools", "evals", "pyproject.toml")
 MACHINE = "tests/faults/test_machine.py"
-_BROKEN = re.compile(r"^E +(\w*(?:Import|Name|Type|Attribute|Syntax|Key)Error)\b", re.MULTILINE)
+_KINDS = "Import|ModuleNotFound|Name|UnboundLocal|Type|Attribute|Syntax|Indentation|Key|Index"
+_BROKEN = re.compile(rf"^(?:E|[ |+]*\|) +((?:{_KINDS})Error)\b", re.MULTILINE)
 _INVARIANT = re.compile(r"^E .*?\b(I\d+): ([^\n]{0,90})", re.MULTILINE)
 _LIMIT_SECONDS = 300
 
@@ -30,13 +33,16 @@ class Mutant:
 
     name: str
     edits: tuple[tuple[str, str, str], ...]
-    tests: tuple[str, ...] = (f"{MACHINE}", "-k", "sqlite")
+    tests: str = MACHINE
     expected: tuple[str, ...] = ()  # invariants of which one must be named
+    databases: tuple[str, ...] = ("sqlite",)  # each must notice it
 
 
 _CLAIMS = "app/models/claims.py"
 _PICKS = "app/models/picks.py"
 _TWINS = "app/models/twins.py"
+_JOBS = "app/models/jobs.py"
+_BOTH = ("sqlite", "postgresql")  # other statements, or other locks
 MUTANTS = (
     Mutant(
         "no attempt in the fenced commit",
@@ -53,6 +59,7 @@ MUTANTS = (
             ),
         ),
         expected=("I3", "I5"),
+        databases=_BOTH,
     ),
     Mutant(
         "no unique key on results",
@@ -64,24 +71,36 @@ MUTANTS = (
             ),
         ),
         expected=("I3",),
+        databases=_BOTH,
     ),
     Mutant(
         "publish before commit",
         (
             (
-                "app/api/jobs.py",
-                "    job, is_new = jobs.create(",
-                '    current.publisher.hint("small", ["job_of_the_future"])\n'
-                "    job, is_new = jobs.create(",
+                _JOBS,
+                "def create(db: Database, new: NewJob, *,",
+                "def create(db: Database, new: NewJob, *, publish: Any = str,",
+            ),
+            (
+                _JOBS,
+                "        return place(tx, new, max_queued=max_queued), True\n",
+                "        job = place(tx, new, max_queued=max_queued)\n"
+                "        publish(job)\n"
+                "        return job, True\n",
             ),
             (
                 "app/api/jobs.py",
+                "    job, is_new = jobs.create(current.db, _read_job(body), "
+                "max_queued=current.backlog.find_cap())\n"
                 "    if is_new:\n        current.publisher.hint(job.model, [job.id])\n",
-                "",
+                "    hint = lambda job: current.publisher.hint(job.model, [job.id])\n"
+                "    cap = current.backlog.find_cap()\n"
+                "    job, _ = jobs.create(current.db, _read_job(body), max_queued=cap, publish=hint)\n",
             ),
         ),
-        tests=("tests/faults/test_hints.py",),
+        tests="tests/faults/test_hints.py",
         expected=("I15",),
+        databases=_BOTH,
     ),
     Mutant(
         "no sweeper",
@@ -109,6 +128,7 @@ MUTANTS = (
             ),
         ),
         expected=("I12", "I2"),
+        databases=_BOTH,
     ),
     Mutant(
         "cancel not checked at commit",
@@ -120,6 +140,7 @@ MUTANTS = (
             ),
         ),
         expected=("I13",),
+        databases=_BOTH,
     ),
     Mutant(
         "session order ignored",
@@ -131,6 +152,7 @@ MUTANTS = (
             ),
         ),
         expected=("I9",),
+        databases=_BOTH,
     ),
     Mutant(
         "poison not isolated",
@@ -147,16 +169,19 @@ MUTANTS = (
             ),
         ),
         expected=("I11",),
+        databases=_BOTH,
     ),
     Mutant(
         "crashes are not counted",
         ((_CLAIMS, "crashes=jobs.c.crashes + crashes", "crashes=jobs.c.crashes"),),
         expected=("I4", "I11"),
+        databases=_BOTH,
     ),
     Mutant(
         "a dead worker may claim",
         ((_CLAIMS, "        if not _is_alive(tx, holder):\n", "        if holder is None:\n"),),
         expected=("I12",),
+        databases=_BOTH,
     ),
     Mutant(
         "successes are not counted in their batch",
@@ -168,6 +193,7 @@ MUTANTS = (
             ),
         ),
         expected=("I6",),
+        databases=_BOTH,
     ),
     Mutant(
         "a job of any tenant may be cancelled",
@@ -192,21 +218,25 @@ MUTANTS = (
             ),
         ),
         expected=("I10",),
+        databases=_BOTH,
     ),
     Mutant(
         "nobody takes the place of a failed line",
         ((_CLAIMS, "    twins.free(tx, groups)\n", ""),),
         expected=("I16",),
+        databases=_BOTH,
     ),
     Mutant(
         "identical lines run side by side",
         ((_TWINS, "row.update(is_twin=True, held=True)", "row.update(is_twin=False)"),),
         expected=("I16",),
+        databases=_BOTH,
     ),
     Mutant(
         "twins are not counted in their batch",
         ((_TWINS, '        "completed": count,\n', '        "completed": 0 * count,\n'),),
         expected=("I6",),
+        databases=_BOTH,
     ),
 )
 
@@ -222,8 +252,8 @@ def apply(mutant: Mutant, root: Path) -> None:
 
 
 def try_mutant(mutant: Mutant) -> str | None:
-    """What the suite said about it: the invariant it named; None if it noticed nothing, or failed
-    for another reason."""
+    """What the suite said about it: the invariant it named, of each database; None if one noticed
+    nothing, or failed for another reason."""
     with tempfile.TemporaryDirectory(prefix="autoglm-mutant-") as folder:
         root = Path(folder)
         for name in COPIED:
@@ -231,19 +261,32 @@ def try_mutant(mutant: Mutant) -> str | None:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, root / name)
         apply(mutant, root)
-        said = _run_tests(mutant, root)
-    found = _INVARIANT.search(said)
-    if found is None or found[1] not in mutant.expected:
+        verdicts = [_try_on(kind, mutant, root) for kind in mutant.databases]
+    return None if None in verdicts else "; ".join(filter(None, verdicts))
+
+
+def _try_on(kind: str, mutant: Mutant, root: Path) -> str | None:
+    said = _run_tests(mutant, kind, root)
+    verdict = judge(said, mutant.expected)
+    if verdict is None:
         broken = _BROKEN.search(said)
-        print(said[-3000:], f"\n{broken[1] if broken else 'nothing named'}", file=sys.stderr)
+        print(said[-3000:], f"\n{kind}: {broken[1] if broken else 'none'}", file=sys.stderr)
+    return verdict
+
+
+def judge(said: str, expected: Sequence[str]) -> str | None:
+    """The invariant that a failed run of tests names; None if that is none of `expected`, or if a
+    program that does not fit together failed beside it."""
+    found = _INVARIANT.search(said)
+    if found is None or found[1] not in expected or _BROKEN.search(said):
         return None
     return f"{found[1]}: {found[2]}"
 
 
-def _run_tests(mutant: Mutant, root: Path) -> str:
+def _run_tests(mutant: Mutant, kind: str, root: Path) -> str:
     options = ("-q", "-x", "--tb=short", "--hypothesis-profile=unshrunk", "-p", "no:cacheprovider")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *mutant.tests],
+        [sys.executable, "-m", "pytest", *options, mutant.tests, "-k", kind],
         cwd=root,
         capture_output=True,
         text=True,

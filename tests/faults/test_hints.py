@@ -11,7 +11,7 @@ from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from tests.integration.apis import Api
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.databases]
 
 
 class Looking(queue.Publisher):

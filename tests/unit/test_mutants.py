@@ -18,3 +18,33 @@ def test_a_mutation_finds_the_text_that_it_changes(mutant: mutants.Mutant, tmp_p
     mutants.apply(mutant, tmp_path)
 
     assert all(compile((tmp_path / name).read_text(), name, "exec") for name, _, _ in mutant.edits)
+
+
+_RED = "E   AssertionError: I3: job_1 succeeded: 2 results\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_noticed"),
+    [
+        (_RED, True),
+        (f"E   Falsifying example\n{_RED}", True),
+        ("E   AssertionError: I5: job_1 changed\n", False),  # by another invariant than it must
+        ("E   AssertionError: wrong\n", False),
+        (f"{_RED}E   TypeError: create() got an unexpected keyword argument\n", False),
+        (f"E   ModuleNotFoundError: No module named 'app.model'\n{_RED}", False),
+        (f"{_RED}  | AttributeError: no attribute 'seq'\n", False),  # in a group of several
+        ("E   NameError: name 'job' is not defined\n", False),
+        ("", False),
+    ],
+)
+def test_only_an_invariant_that_alone_turned_red_counts(said: str, is_noticed: bool) -> None:
+    assert (mutants.judge(said, ("I3",)) is not None) == is_noticed
+
+
+def test_a_mutation_of_store_statements_is_tried_on_both_databases() -> None:
+    stores = ("app/models/claims.py", "app/models/picks.py", "app/models/twins.py")
+
+    touching = [m for m in mutants.MUTANTS if any(name in stores for name, _, _ in m.edits)]
+
+    assert len(touching) >= 8
+    assert all("postgresql" in mutant.databases for mutant in touching)
