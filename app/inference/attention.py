@@ -6,7 +6,7 @@ transformers builds no mask at all; which token sees what is in the step's Layou
 implementation (native, sdpa, varlen) makes for itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ class Shape:
         config = model.config
         queries = config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // queries
-        heads = config.num_key_value_heads
+        heads = getattr(config, "num_key_value_heads", None) or queries
         layers = config.num_hidden_layers
         return cls(layers, heads, queries // heads, size, model.dtype, model.device)
 
@@ -99,6 +99,6 @@ def attend(  # noqa: PLR0913 - the signature is transformers'
     return layout.attend(layer, query, key, value, scaling), None
 
 
-def register() -> None:
-    """Makes NAME known to transformers as an attention implementation."""
-    AttentionInterface.register(NAME, attend)
+def register(name: str = NAME, function: Callable[..., Any] = attend) -> None:
+    """Makes `function` known to transformers as the attention implementation `name`."""
+    AttentionInterface.register(name, function)

@@ -12,9 +12,10 @@ import transformers
 from safetensors import SafetensorError
 
 from app.errors import WeightsError
-from app.inference import attention, decoding, fusing, spelling
+from app.inference import attention, decoding, fusing, spelling, trials
 from app.settings import schema
 
+# Held against model.generate token for token by the tests; any other must pass a trial when loaded.
 ARCHITECTURES = ("GlmForCausalLM", "Glm4ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those where neighbours change nothing
 SMALL_BYTES = 100_000_000  # checkpoints below this stay float32 on a CPU
@@ -63,7 +64,7 @@ def _load(path: Path, dtype: str, device: torch.device) -> Checkpoint:
     config = transformers.AutoConfig.from_pretrained(
         path, local_files_only=True, trust_remote_code=False
     )
-    _check_architecture(config)
+    name = _check_architecture(config)
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
         path,
         config=config,
@@ -80,6 +81,8 @@ def _load(path: Path, dtype: str, device: torch.device) -> Checkpoint:
     if device.type == "cpu":
         _own(model)
     fusing.fuse(model)
+    if name not in ARCHITECTURES and (fault := trials.find_fault(model)):
+        raise WeightsError("unsupported_architecture", name=f"{name} ({fault})")
     return Checkpoint(model, _read_tokenizer(path), _find_eos(model))
 
 
@@ -90,16 +93,29 @@ def _own(model: Any) -> None:
         tensor.data = tensor.data.clone()
 
 
-def _check_architecture(config: Any) -> None:
-    name = (config.architectures or [config.model_type])[0]
-    if name not in ARCHITECTURES:
+def _check_architecture(config: Any) -> str:
+    """The name of its class, whose attention must go through transformers' registry."""
+    name: str = (config.architectures or [config.model_type])[0]
+    known = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if known is None or known.__name__ != name or not _is_served(known):
         raise WeightsError("unsupported_architecture", name=name)
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    rope = (config.rope_parameters or {}).get("rope_type", "default")
-    if rope not in ROPE_TYPES:
-        kinds.add(f"{rope} rope")
-    if kinds:
-        raise WeightsError("unsupported_architecture", name=f"{name} ({', '.join(sorted(kinds))})")
+    if extras := _find_extras(config):
+        raise WeightsError("unsupported_architecture", name=f"{name} ({', '.join(sorted(extras))})")
+    return name
+
+
+def _is_served(known: Any) -> bool:
+    """Whether attention may be ours, and the body is where the engine looks for it."""
+    return bool(known._supports_attention_backend and known.base_model_prefix == "model")
+
+
+def _find_extras(config: Any) -> set[str]:
+    """What the engine has no counterpart for."""
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    extras = set(kinds or (["sliding_attention"] if window else ())) - {"full_attention"}
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    return extras if rope in ROPE_TYPES else extras | {f"{rope} rope"}
 
 
 def choose_dtype(name: str, device: torch.device, path: Path) -> torch.dtype:

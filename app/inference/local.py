@@ -1,11 +1,12 @@
 """Our engine: continuous batching over unmodified transformers models."""
 
+import logging
 import time
 
 import torch
 
 import app
-from app.errors import EngineError
+from app.errors import EngineError, StepTimeout
 from app.inference import (
     admission,
     attention,
@@ -24,6 +25,8 @@ from app.inference.engine import FinishReason
 from app.inference.sequences import UNKNOWN, Chunk, Sequence
 from app.inference.transcripts import Transcript
 from app.settings import schema
+
+logger = logging.getLogger(__name__)
 
 NAP_SECONDS = 0.005  # while nothing can run but grammars are compiled
 TOKEN_BUDGETS = {"cpu": 512, "cuda": 8192}  # tokens in one step
@@ -183,9 +186,19 @@ class Local:
                 continue  # it ended while the device still worked for it
             if isinstance(token, str):
                 outputs.append(self._fail(sequence, token))
-            elif reason := self._accept(sequence, chunk.end, token):
+            elif reason := self._try_accept(sequence, chunk.end, token):
                 outputs.append(self._close(sequence, reason))
         return outputs
+
+    def _try_accept(self, sequence: Sequence, place: int, token: int) -> FinishReason | None:
+        """A grammar or a decoder that stumbles costs its own request."""
+        try:
+            return self._accept(sequence, place, token)
+        except StepTimeout:
+            raise
+        except Exception:
+            logger.exception("a token was not taken", extra={"request_id": sequence.request.id})
+            return FinishReason.ERROR
 
     def _fail(self, sequence: Sequence, code: str) -> engine.Output:
         self._scheduler.discard(sequence)
@@ -265,9 +278,8 @@ class Local:
         del self._live[request.id]
         self._cached_tokens += sequence.cached
         tokens = tuple(sequence.tokens[len(request.prompt) : sequence.num_known])
-        transcript.finish(tokens)
-        if request.stream:
-            self._report(sequence, 0, is_last=True)
+        if not self._tell(sequence, tokens) or reason is FinishReason.ERROR:
+            reason, code = FinishReason.ERROR, code or "engine_failed"
         return engine.Output(
             id=request.id,
             tokens=tokens,
@@ -279,3 +291,17 @@ class Local:
             error_message=message,
             logprobs=self._loaded.spelling.describe_all(sequence.scores),
         )
+
+    def _tell(self, sequence: Sequence, tokens: tuple[int, ...]) -> bool:
+        """Finishes the text, and the stream; False if its decoder stumbles."""
+        try:
+            sequence.transcript.finish(tokens)
+        except StepTimeout:
+            raise
+        except Exception:
+            logger.exception("a text was not read", extra={"request_id": sequence.request.id})
+            return False
+        finally:
+            if sequence.request.stream:
+                self._report(sequence, 0, is_last=True)
+        return True

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import torch
 
+from app.errors import StepTimeout
 from app.inference import attention, graphs, sampling
 from app.inference.sequences import UNKNOWN, Chunk
 from app.inference.sequences import Sequence as Sequence_
@@ -73,9 +74,9 @@ class Runner:
     def _launch(self, chunks: Sequence[Chunk], before: Flight | None, flight: Flight) -> None:
         try:
             flight.parts.append(self._forward(chunks, before))
-        except torch.AcceleratorError:
+        except (torch.AcceleratorError, StepTimeout):
             raise
-        except (RuntimeError, MemoryError, ValueError, IndexError) as error:
+        except Exception as error:
             logger.warning("forward failed", extra={"chunks": len(chunks)}, exc_info=error)
             code = "out_of_memory" if _is_out_of_memory(error) else "engine_failed"
         else:

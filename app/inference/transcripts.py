@@ -42,10 +42,12 @@ class Transcript:
 
     def finish(self, tokens: Sequence[int]) -> None:
         """Reads what of all `tokens` was not read yet, and shows what was held back, less a
-        character that was never completed."""
+        character that was never completed. Does nothing the second time."""
+        if self._is_finished:
+            return
+        self._is_finished = True
         self.read(tokens[self._num_read :])
         self._append(self._decoder.finish())
-        self._is_finished = True
 
     def _append(self, text: str) -> None:
         if self.is_stopped:

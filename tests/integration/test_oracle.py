@@ -2,6 +2,7 @@
 
 import functools
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +29,17 @@ def overlapping(monkeypatch):
 @pytest.fixture(scope="module", params=checkpoint.ARCHITECTURES)
 def path(request, tmp_path_factory):
     return randoms.write(tmp_path_factory.mktemp("model"), request.param)
+
+
+@pytest.fixture(
+    scope="module", params=["Qwen2ForCausalLM", "MistralForCausalLM", "GemmaForCausalLM"]
+)
+def other(request, tmp_path_factory):
+    """A model that the trial admits."""
+    sizes: dict[str, Any] = {}
+    if request.param.startswith("Mistral"):
+        sizes["sliding_window"] = None
+    return randoms.write(tmp_path_factory.mktemp("other"), request.param, **sizes)
 
 
 def _build(path, *, cache_tokens=ROOMY, token_budget=128, dtype="float32", **options):
@@ -94,6 +106,14 @@ def test_fifty_prompts_together_match_generate(path):
 
     assert len(outputs) == 50
     _agree(outputs, path)
+
+
+def test_models_that_pass_the_trial_match_generate(other):
+    subject = _build(other, cache_tokens=TIGHT, token_budget=50)
+
+    _agree(_run(subject, _requests()), other)
+
+    assert subject.stats.preemptions > 0
 
 
 def test_prompts_in_small_chunks_match_generate(path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.errors import WeightsError
-from app.inference import capacity, checkpoint, local, randoms
+from app.inference import attention, capacity, checkpoint, local, randoms
 from app.settings import schema
 
 CPU = torch.device("cpu")
@@ -28,7 +28,13 @@ def _edit(file, **changes):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"architectures": ["MistralForCausalLM"], "model_type": "mistral"}, "MistralForCausalLM"),
+        (
+            {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 8},
+            "MistralForCausalLM (sliding_attention)",
+        ),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
+        ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, "GPT2LMHeadModel"),
+        ({"architectures": ["BloomForCausalLM"], "model_type": "bloom"}, "BloomForCausalLM"),
         ({"architectures": None, "model_type": "gpt2"}, "gpt2"),
         (
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
@@ -52,6 +58,64 @@ def test_sliding_windows_are_refused(tmp_path):
 
     with pytest.raises(WeightsError, match=r"Qwen3ForCausalLM \(sliding_attention\)"):
         _load(path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("architecture", "sizes"),
+    [
+        ("MistralForCausalLM", {"sliding_window": None}),
+        ("Qwen2ForCausalLM", {}),
+        ("GemmaForCausalLM", {}),
+        ("GraniteForCausalLM", {"logits_scaling": 1.0}),
+    ],
+)
+def test_a_model_that_answers_in_the_engine_as_by_itself_is_served(
+    tmp_path, architecture, sizes, dtype
+):
+    path = randoms.write(tmp_path, architecture, **sizes)
+
+    model = _load(path, dtype=dtype).model
+
+    assert type(model).__name__ == architecture
+    assert model.config._attn_implementation == attention.NAME
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sizes", "fault"),
+    [
+        ("GraniteForCausalLM", {"logits_scaling": 2.0}, "logits are changed behind lm_head"),
+        (
+            "Gemma2ForCausalLM",
+            {"layer_types": ["full_attention"] * 2, "final_logit_softcapping": None},
+            "softcap",
+        ),
+    ],
+)
+def test_a_model_that_the_engine_would_run_otherwise_is_refused(
+    tmp_path, architecture, sizes, fault
+):
+    path = randoms.write(tmp_path, architecture, **sizes)
+
+    with pytest.raises(WeightsError, match="unsupported_architecture") as caught:
+        _load(path)
+
+    assert caught.value.values["name"] == f"{architecture} ({fault})"
+
+
+def test_a_model_whose_paged_answer_differs_is_refused(tmp_path, monkeypatch):
+    path = randoms.write(tmp_path, "Qwen2ForCausalLM")
+    right = attention.attend
+
+    def attend(module, query, *others, **options):
+        return right(module, 1.1 * query, *others, **options)
+
+    monkeypatch.setattr(attention, "attend", attend)
+
+    with pytest.raises(WeightsError) as caught:
+        _load(path)
+
+    assert caught.value.values["name"] == "Qwen2ForCausalLM (answers otherwise than by itself)"
 
 
 def test_a_loaded_model_does_not_follow_its_file(path):

@@ -104,6 +104,9 @@ def test_blocks_that_held_bad_numbers_are_clean_for_the_next(loaded):
         (torch.OutOfMemoryError("simulated"), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out_of_memory"),
         (RuntimeError("a kernel failed"), "engine_failed"),
+        (TypeError("a kernel got None"), "engine_failed"),
+        (AssertionError(), "engine_failed"),
+        (KeyError("experts"), "engine_failed"),
     ],
 )
 def test_a_request_that_breaks_the_forward_fails_alone(loaded, error, code):
@@ -114,6 +117,43 @@ def test_a_request_that_breaks_the_forward_fails_alone(loaded, error, code):
     outputs = _run(subject, _requests(5))
 
     _fails_alone(outputs, expected, "5", code)
+    assert subject.stats.blocks_free == subject.stats.blocks_total
+
+
+def _stumble(*_):
+    raise KeyError("no such token")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "method", "sampling"),
+    [
+        ("trail", "add", {"logprobs": 0}),
+        ("transcript", "read", {"stop": ("never",)}),
+        ("transcript", "finish", {}),
+    ],
+)
+def test_what_breaks_while_a_token_is_taken_costs_its_request_alone(
+    loaded, monkeypatch, owner, method, sampling, stream
+):
+    requests = _requests()
+    asked = dataclasses.replace(requests[5].sampling, **sampling)
+    requests[5] = dataclasses.replace(requests[5], sampling=asked, stream=stream)
+    expected = _run(_engine(loaded), _requests())
+    subject = _engine(loaded)
+    subject.add(requests[5])
+    broken = type(getattr(subject._live["5"], owner))
+    right = getattr(broken, method)
+    mine = getattr(subject._live["5"], owner)
+
+    def call(self, *given):
+        return _stumble() if self is mine else right(self, *given)
+
+    monkeypatch.setattr(broken, method, call)
+
+    outputs = _run(subject, [each for each in requests if each.id != "5"])
+
+    _fails_alone(outputs, expected, "5", "engine_failed")
     assert subject.stats.blocks_free == subject.stats.blocks_total
 
 
