@@ -134,14 +134,21 @@ class StreamOptions(Strict):
     include_usage: bool | None = None
 
 
-def _refuse_content(value: Any) -> Any:
-    """For parameters of which only the value that changes nothing can be served."""
-    if value not in (None, False, [], "none", "auto", "default", ["text"]):
+def only(*idle: Any) -> AfterValidator:
+    """For a parameter of which null and these values change nothing, and no other can be served.
+    Types are told apart: 0 is not false."""
+
+    def refuse(value: Any) -> Any:
+        if value is None or any(type(value) is type(each) and value == each for each in idle):
+            return value
         raise PydanticCustomError("unsupported_parameter", "unsupported")
-    return value
+
+    return AfterValidator(refuse)
 
 
-Idle = Annotated[Any, AfterValidator(_refuse_content)]
+NoList = Annotated[Any, only([])]
+NoCall = Annotated[Any, only("none", "auto")]  # of a tool: without tools these are the same
+UsualTier = Annotated[Any, only("auto", "default")]
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=64)],
@@ -185,8 +192,8 @@ class _OpenAI(Sampling):
     metadata: Metadata | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
-    store: Idle = None
-    service_tier: Idle = None
+    store: Annotated[Any, only(False)] = None
+    service_tier: UsualTier = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
@@ -194,13 +201,13 @@ class Chat(_OpenAI):
     """The body of /v1/chat/completions."""
 
     messages: Messages
-    tools: Idle = None
-    tool_choice: Idle = None
-    functions: Idle = None
-    function_call: Idle = None
+    tools: NoList = None
+    tool_choice: NoCall = None
+    functions: NoList = None
+    function_call: NoCall = None
     parallel_tool_calls: bool | None = None
-    modalities: Idle = None
-    reasoning_effort: Idle = None
+    modalities: Annotated[Any, only(["text"])] = None
+    reasoning_effort: Annotated[Any, only()] = None
     logprobs: bool | None = None
     top_logprobs: dials.NumTop | None = None
     chat_template_kwargs: TemplateOptions | None = None

@@ -41,6 +41,7 @@ _UNSERVED = frozenset(
         "prediction",
         "prompt",
         "reasoning",
+        "stream_options",
         "suffix",
         "verbosity",
         "web_search_options",

@@ -64,7 +64,7 @@ class Text(bodies.Strict):
     """How the text is to be."""
 
     format: Format | None = None
-    verbosity: bodies.Idle = None
+    verbosity: Annotated[Any, bodies.only("medium")] = None
 
 
 Input = Annotated[
@@ -95,10 +95,10 @@ class Body(bodies.Strict):
     prompt_cache_key: bodies.Label | None = None
     parallel_tool_calls: bool | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    service_tier: bodies.Idle = None
-    tools: bodies.Idle = None
-    tool_choice: bodies.Idle = None
-    include: bodies.Idle = None
+    service_tier: bodies.UsualTier = None
+    tools: bodies.NoList = None
+    tool_choice: bodies.NoCall = None
+    include: bodies.NoList = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
     webhook: bodies.Webhook | None = None
 

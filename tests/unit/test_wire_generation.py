@@ -245,6 +245,69 @@ def test_what_openai_clients_may_send_is_refused_unless_it_changes_nothing(
     assert refuse({**message(), **changes}, CHAT) == (code, param)
 
 
+IDLE: dict[str, dict[str, list[Any]]] = {
+    CHAT: {
+        "tools": [[]],
+        "tool_choice": ["none", "auto"],
+        "functions": [[]],
+        "function_call": ["none", "auto"],
+        "store": [False],
+        "service_tier": ["auto", "default"],
+        "modalities": [["text"]],
+        "reasoning_effort": [],
+    },
+    TEXT: {"store": [False], "service_tier": ["auto", "default"]},
+    RESPONSES: {
+        "tools": [[]],
+        "tool_choice": ["none", "auto"],
+        "include": [[]],
+        "service_tier": ["auto", "default"],
+    },
+}
+SOME = [0, 0.0, 1, True, False, "", "none", "auto", "default", [], {}, ["text"], [0], ["audio"]]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"), [(endpoint, name) for endpoint in IDLE for name in IDLE[endpoint]]
+)
+def test_of_what_is_not_served_only_its_own_idle_values_are_taken(endpoint: str, name: str) -> None:
+    """Each value that is idle in one place is tried in all, and so is what equals it only in
+    Python: 0 is not false."""
+    body = {CHAT: message(), TEXT: prompt(), RESPONSES: {"model": "m", "input": "hi"}}[endpoint]
+    idle = IDLE[endpoint][name]
+
+    taken = [value for value in SOME if is_taken({**body, name: value}, endpoint, name)]
+
+    assert list(map(repr, taken)) == [
+        repr(value) for value in SOME if repr(value) in map(repr, idle)
+    ]
+    assert is_taken({**body, name: None}, endpoint, name)
+
+
+def is_taken(body: dict[str, Any], endpoint: str, name: str) -> bool:
+    """False if it is refused by this name; any other refusal is an error."""
+    try:
+        parse(body, endpoint)
+    except BadRequest as error:
+        if (error.code, error.param) != ("unsupported_parameter", name):
+            raise
+        return False
+    return True
+
+
+def test_the_verbosity_of_a_response_is_the_usual_one() -> None:
+    body = {"model": "m", "input": "hi"}
+
+    assert is_taken(body | {"text": {"verbosity": "medium"}}, RESPONSES, "text.verbosity")
+    assert not is_taken(body | {"text": {"verbosity": "low"}}, RESPONSES, "text.verbosity")
+
+
+def test_options_of_a_stream_that_a_response_does_not_have_are_refused_by_name() -> None:
+    body = {"model": "m", "input": "hi", "stream_options": {"include_obfuscation": False}}
+
+    assert refuse(body, RESPONSES) == ("unsupported_parameter", "stream_options")
+
+
 @pytest.mark.parametrize("name", ["background", "store"])
 def test_what_a_line_cannot_do_for_a_response_is_refused_by_name(name: str) -> None:
     body = {"model": "m", "input": "hi"}
