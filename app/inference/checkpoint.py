@@ -18,6 +18,9 @@ from app.settings import schema
 # Held against model.generate token for token by the tests; any other must pass a trial when loaded.
 ARCHITECTURES = ("GlmForCausalLM", "Glm4ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those where neighbours change nothing
+LIBRARIES = " ".join(  # whose versions may change an answer
+    f"{library.__name__}/{library.__version__}" for library in (torch, transformers, tokenizers)
+)
 SMALL_BYTES = 100_000_000  # checkpoints below this stay float32 on a CPU
 
 

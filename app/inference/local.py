@@ -58,7 +58,7 @@ def build(  # noqa: PLR0913 - the last two are for tests and measurements
         "revision": revision,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "device": device,
-        "engine": f"autoglm/{app.__version__}",
+        "engine": f"autoglm/{app.__version__} {checkpoint.LIBRARIES}",
     }
     return Local(loaded, model, limits, provenance, share_prefixes=share_prefixes)
 

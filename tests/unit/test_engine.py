@@ -4,8 +4,11 @@ import dataclasses
 import time
 
 import pytest
+import tokenizers
 import torch
+import transformers
 
+import app
 from app.errors import EngineError
 from app.inference import backends, choices, places, randoms
 from app.inference.engine import Delta, FinishReason, Output, Request, Sampling
@@ -262,7 +265,10 @@ def test_provenance_names_weights_model_and_engine(subject):
 
     assert (found["weights_sha256"], found["revision"]) == ("abc", "r1")
     assert (found["model"], found["device"]) == ("tiny", "cpu")
-    assert found["engine"]
+    ours, *libraries = str(found["engine"]).split()
+    made = [f"{each.__name__}/{each.__version__}" for each in (torch, transformers, tokenizers)]
+    assert ours in (f"fake/{app.__version__}", f"autoglm/{app.__version__}")
+    assert libraries == ([] if ours.startswith("fake/") else made)
 
 
 def _stream(engine, requests):
