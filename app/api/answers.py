@@ -314,7 +314,7 @@ class ValidationObject(BaseModel):
     lines: int
     errors: int
     warnings: int
-    prompt_tokens: int
+    prompt_tokens: int | None
     max_answer_tokens: int
     estimate: dict[str, Any]
 

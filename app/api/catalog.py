@@ -48,24 +48,20 @@ class Catalog:
         self.measure(model, request)
 
     def measure(self, model: Model, request: Mapping[str, Any]) -> int | None:
-        """The prompt's tokens; None for a model that has no tokenizer or no limit. BadRequest
-        ("context_length_exceeded") unless prompt and answer fit the model's context.
+        """The prompt's tokens; None for a model whose tokenizer cannot be loaded. BadRequest
+        ("context_length_exceeded") unless prompt and answer fit the model's context, if it has one.
 
         An answer whose length the client left open needs one token. A tokenizer that cannot be
         loaded is the worker's to report: the request is let in unchecked.
         """
         tokenizer = self._tokenizer(model)
         limit = _limit(model, tokenizer)
-        if tokenizer is None or limit is None:
+        if tokenizer is None:
             return None
         text.refuse_huge(tokenizer, request, limit)
-        field = "messages" if "messages" in request else "prompt"
         prompt_tokens = _count(tokenizer, request)
-        tokens = prompt_tokens + request["sampling"].get("max_tokens", 1)
-        if tokens > limit:
-            values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
-            fault = field if prompt_tokens >= limit else "max_tokens"
-            raise BadRequest("context_length_exceeded", param=fault, **values)
+        if limit is not None:
+            _refuse_long(request, prompt_tokens, limit)
         return prompt_tokens
 
     def _tokenizer(self, model: Model) -> text.Tokenizer | None:
@@ -100,6 +96,15 @@ def _load(model: Model) -> text.Tokenizer | None:
         values = {"action": "tokenizer_failed", "model": model.name}
         _logger.warning("lengths of prompts are not checked: %s", error, extra=values)
         return None
+
+
+def _refuse_long(request: Mapping[str, Any], prompt_tokens: int, limit: int) -> None:
+    tokens = prompt_tokens + request["sampling"].get("max_tokens", 1)
+    if tokens > limit:
+        values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
+        field = "messages" if "messages" in request else "prompt"
+        fault = field if prompt_tokens >= limit else "max_tokens"
+        raise BadRequest("context_length_exceeded", param=fault, **values)
 
 
 def _limit(model: Model, tokenizer: text.Tokenizer | None) -> int | None:

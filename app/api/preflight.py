@@ -77,7 +77,7 @@ def _summarize(db: Database, judge: Preflight) -> dict[str, Any]:
         "model": judge.model,
         "lines": judge.total,
         "errors": judge.batch_errors + judge.line_errors,
-        "warnings": judge.duplicates,
+        "warnings": judge.warnings,
         "prompt_tokens": judge.prompt_tokens,
         "max_answer_tokens": judge.max_answer_tokens,
         "estimate": _estimate(judge, done),
@@ -87,8 +87,9 @@ def _summarize(db: Database, judge: Preflight) -> dict[str, Any]:
 def _estimate(judge: Preflight, done: Throughput | None) -> dict[str, Any]:
     """Device time from what devices did for this model lately. Duplicates and shared prefixes may
     make it less."""
-    if done is None:
-        return {"device_minutes": None, "reason": "no_finished_work", "answer_tokens": None}
+    if done is None or judge.prompt_tokens is None:
+        reason = "no_finished_work" if done is None else "lengths_unknown"
+        return {"device_minutes": None, "reason": reason, "answer_tokens": None}
     good = max(0, judge.total - judge.batch_errors - judge.line_errors)
     answers_tokens = min(judge.max_answer_tokens, round(good * done.mean_answer))
     seconds = (judge.prompt_tokens + answers_tokens) / max(done.tokens_per_second, 0.001)

@@ -19,7 +19,8 @@ from app.wire import generation, responses
 DEFAULT_ANSWER_TOKENS = 256  # the engine's, where a line does not say max_tokens
 
 Measure = Callable[[str, Mapping[str, Any]], int | None]
-"""The tokens of a request's prompt for a model (None: unknown); BadRequest if it is too long."""
+"""The tokens of a request's prompt for a model; BadRequest if it is too long. None: the model's
+tokenizer is not to be had, so nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Preflight:
     total: int = 0
     batch_errors: int = 0
     line_errors: int = 0
-    duplicates: int = 0
-    prompt_tokens: int = 0
+    warnings: int = 0
+    prompt_tokens: int | None = 0  # None as soon as one line's are unknown
     max_answer_tokens: int = 0
     model: str | None = None
     _requests: dict[int, int] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class Preflight:
         if refusal is not None:
             yield self._refuse(raw.number, refusal)
             return
-        custom_id = None
+        custom_id, was_known = None, self.prompt_tokens is not None
         try:
             record = lines.read_record(raw, self.rules.limits)
             custom_id = record["custom_id"]
@@ -92,6 +93,7 @@ class Preflight:
             message = locales.explain(error, self.rules.locale)
             yield Finding(raw.number, "line", error.code, message, error.param)
         else:
+            yield from self._tell_unknown(survey.model or "", was_known=was_known)
             yield self._compare(raw.number, record["body"])
             self._index.add(custom_id, raw.number)
 
@@ -112,8 +114,18 @@ class Preflight:
         if named.parent_line in self._failing:
             name = body["previous_response_id"].removeprefix(links.PREFIX)
             raise BadRequest("dependency_failed", param="previous_response_id", custom_id=name)
-        self.prompt_tokens += self.measure(model, responses.find_least(request)) or 0
+        tokens = self.measure(model, responses.find_least(request))
+        known = self.prompt_tokens
+        self.prompt_tokens = None if tokens is None or known is None else known + tokens
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
+
+    def _tell_unknown(self, model: str, *, was_known: bool) -> Iterator[Finding]:
+        """Once, at the first line whose prompt could not be counted."""
+        if was_known and self.prompt_tokens is None:
+            self.warnings += 1
+            error = BadRequest("lengths_unknown", model=model)
+            message = locales.explain(error, self.rules.locale)
+            yield Finding(None, "note", error.code, message)
 
     def _has_session(self, session_id: str) -> bool:
         """Asked once for each session, however many lines name it."""
@@ -129,7 +141,7 @@ class Preflight:
         first = self._requests.setdefault(key, number)
         if first == number:
             return None
-        self.duplicates += 1
+        self.warnings += 1
         error = BadRequest("identical_request", line=first)
         message = locales.explain(error, self.rules.locale)
         return Finding(number, "note", error.code, message, "body", first)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from app import settings
 from app.api import preflight
@@ -17,6 +18,7 @@ from tests.integration import inputs, makers
 from tests.integration.apis import MODELS, Api
 
 pytestmark = pytest.mark.integration
+DEMO = Path(__file__).parents[2] / "app" / "demo"
 
 
 @pytest.fixture
@@ -182,19 +184,65 @@ def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Conte
     assert found["max_answer_tokens"] == 12
 
 
+def serve(
+    database: Database, redis_url: str, folder: Path, model: settings.Model
+) -> tuple[Api, Context]:
+    """An API that has this model, too."""
+    options = settings.Settings(models=(*MODELS, model), data_dir=folder)
+    context = Context(database, options)
+    context.files.mkdir(parents=True, exist_ok=True)
+    return Api(database, redis_url, folder, options), context
+
+
+def test_tokens_of_the_shipped_model_are_those_of_its_own_tokenizer(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    """Counted here with the tokenizer's library alone, over the prompt as its template has it."""
+    verify = settings.Verify(public_keys=(str(DEMO / "public_key.txt"),))
+    demo = settings.Model("demo", path=str(DEMO / "model"), verify=verify)
+    api, context = serve(database, redis_url, tmp_path, demo)
+    said = ("Write a function that adds two numbers.", "写一个函数", "関数を書いて  ")
+    lines = [
+        good(n, body_model="demo", body_messages=[{"role": "user", "content": text}])
+        for n, text in enumerate((*said, "x = 1\n" * 2048), 1)
+    ]
+    tokenizer = tokenizers.Tokenizer.from_file(str(DEMO / "model" / "tokenizer.json"))
+    prompts = [f"<|user|>{text.strip()}<|assistant|>" for text in said]
+    expected = [len(tokenizer.encode(each, add_special_tokens=False).ids) for each in prompts]
+
+    found = validate(api, context, lines)
+
+    assert told(found) == [(4, "line", "context_length_exceeded")]
+    assert found["prompt_tokens"] == sum(expected) > 3 * min(expected)
+
+
+def test_lengths_that_nobody_can_count_are_told_as_unknown_and_never_as_none(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    lost = settings.Model("lost", path=str(tmp_path / "nothing"))
+    api, context = serve(database, redis_url, tmp_path, lost)
+    finish_line(api, "lost")
+
+    found = validate(api, context, [good(n, body_model="lost") for n in (1, 2)])
+
+    assert told(found) == [(None, "note", "lengths_unknown")]
+    (note,) = found["data"]
+    assert "'lost'" in note["message"]
+    assert "autoglm weights verify" in note["message"]
+    assert (found["valid"], found["errors"], found["warnings"]) == (True, 0, 1)
+    assert (found["prompt_tokens"], found["max_answer_tokens"]) == (None, 512)
+    assert found["estimate"] == {
+        "device_minutes": None,
+        "reason": "lengths_unknown",
+        "answer_tokens": None,
+    }
+
+
 def test_the_device_time_is_learned_from_finished_work_or_unknown(
     api: Api, context: Context
 ) -> None:
     before = validate(api, context, [good(1)])["estimate"]
-    batch = makers.add_batch(api.db)
-    batches.accept(api.db, batch.id, model="small", total=1)
-    (line,) = makers.make_lines([1])
-    batches.add_lines(api.db, batch, [type(line)(1, "c1", "small", line.request)], last_line=1)
-    holder = makers.add_worker(api.db, model="small")
-    (job,) = claims.claim(api.db, holder, "small", limit=1, may_isolate=True)
-    claims.settle(api.db, [makers.succeed(job)])
-    with api.db.write() as tx:  # two seconds for 3 - 1 + 2 computed tokens
-        tx.exec_driver_sql("UPDATE jobs SET claimed_at = 100, finished_at = 102")
+    finish_line(api, "small")
 
     found = validate(api, context, [good(1, body_max_tokens=1), good(2, body_max_tokens=100)])
 
@@ -203,6 +251,19 @@ def test_the_device_time_is_learned_from_finished_work_or_unknown(
     assert estimate["answer_tokens"] == 4  # two a line, as those before
     assert estimate["tokens_per_second"] == 2.0
     assert estimate["device_minutes"] == round((found["prompt_tokens"] + 4) / 2 / 60, 2)
+
+
+def finish_line(api: Api, model: str) -> None:
+    """A line of this model that took two seconds for 3 - 1 + 2 computed tokens."""
+    batch = makers.add_batch(api.db)
+    batches.accept(api.db, batch.id, model=model, total=1)
+    (line,) = makers.make_lines([1])
+    batches.add_lines(api.db, batch, [type(line)(1, "c1", model, line.request)], last_line=1)
+    holder = makers.add_worker(api.db, model=model)
+    (job,) = claims.claim(api.db, holder, model, limit=1, may_isolate=True)
+    claims.settle(api.db, [makers.succeed(job)])
+    with api.db.write() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET claimed_at = 100, finished_at = 102")
 
 
 def test_a_file_with_nothing_or_too_much_in_it(api: Api, context: Context) -> None:
@@ -238,6 +299,18 @@ def test_a_quiet_stream_shows_that_it_lives(
 
     assert answer.data.count(b" ") >= 9
     assert json.loads(answer.data)["valid"]
+
+
+def test_all_bad_lines_are_listed_however_many(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    """A batch of them lists the first thousand."""
+    api, context = serve(database, redis_url, tmp_path, settings.Model("m", backend="fake"))
+
+    found = validate(api, context, [b"x\n"] * 1500)
+
+    assert told(found) == [(n, "batch", "invalid_json_line") for n in range(1, 1501)]
+    assert (found["valid"], found["errors"]) == (False, 1500)
 
 
 def test_messages_come_in_the_readers_language(api: Api, context: Context) -> None:

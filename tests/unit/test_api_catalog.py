@@ -72,6 +72,14 @@ def test_a_configured_context_can_only_be_smaller(model: settings.Model) -> None
             Catalog([each]).check_length(each, ask("a a", max_tokens=5))
 
 
+def test_a_model_without_a_limit_is_counted_and_refuses_nothing(
+    model: settings.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "_limit", lambda *_: None)
+
+    assert Catalog([model]).measure(model, ask("a " * 100, max_tokens=100)) == 102
+
+
 def test_a_changed_template_is_never_rendered_and_the_length_goes_unchecked(
     model: settings.Model, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -82,6 +90,7 @@ def test_a_changed_template_is_never_rendered_and_the_length_goes_unchecked(
         found.check_length(model, ask("a " * 100))
         found.check_length(model, ask("a " * 100))
 
+    assert found.measure(model, ask("a")) is None
     assert [record.__dict__["action"] for record in caplog.records] == ["tokenizer_failed"]
     assert "chat_template.jinja" in caplog.text
 

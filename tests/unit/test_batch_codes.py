@@ -19,6 +19,7 @@ LINE = ("RefusedLine", "BadRequest", "EngineError", "Problem", "PydanticCustomEr
 NOT_OF_LINES = {
     "body_not_object",  # the body is an object where a line comes this far
     "identical_request",  # a note of the pre-flight
+    "lengths_unknown",  # the same
     "invalid_json",  # told as invalid_json_line
     "invalid_utf8",  # the same
     "previous_response_failed",  # lines of a batch follow on lines

@@ -130,11 +130,17 @@ def _ask_server(submission: run.Submission, options: Options) -> None:
 
 
 def _describe(path: Path, judgement: preflight.Judgement) -> str:
-    minutes = judgement.device_minutes
-    unknown = cli.say("submit.minutes_unknown")
-    shown = unknown if minutes is None else cli.say("submit.minutes", minutes=minutes)
-    values = asdict(judgement) | {"path": str(path), "device_minutes": shown}
-    return cli.say("submit.judged", **values)
+    tokens, minutes = judgement.prompt_tokens, judgement.device_minutes
+    why = "lengths" if judgement.reason == "lengths_unknown" else "minutes"
+    unknown = cli.say(f"submit.{why}_unknown")
+    shown = {
+        "path": str(path),
+        "prompt_tokens": "?" if tokens is None else tokens,
+        "device_minutes": unknown
+        if minutes is None
+        else cli.say("submit.minutes", minutes=minutes),
+    }
+    return cli.say("submit.judged", **asdict(judgement) | shown)
 
 
 def _open_client(options: Options, display: progress.Display) -> client.Client:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.cli import client
 from app.cli.submit import check
 from app.cli.submit.source import Source
+
+N = TypeVar("N", int, float)
 
 
 @dataclass
@@ -17,18 +19,24 @@ class Judgement:
     batches: int = 0
     errors: int = 0
     warnings: int = 0
-    prompt_tokens: int = 0
+    prompt_tokens: int | None = 0
     max_answer_tokens: int = 0
     device_minutes: float | None = 0.0
+    reason: str | None = None  # why the time is unknown
 
     def add(self, verdict: dict[str, Any]) -> None:
-        """Adds one part; the time is unknown if it is for any of them."""
+        """Adds one part; what is unknown of any of them is unknown of all."""
         self.batches += 1
-        for name in ("lines", "errors", "warnings", "prompt_tokens", "max_answer_tokens"):
+        for name in ("lines", "errors", "warnings", "max_answer_tokens"):
             setattr(self, name, getattr(self, name) + int(verdict[name]))
-        minutes = verdict["estimate"]["device_minutes"]
-        known = self.device_minutes is not None and minutes is not None
-        self.device_minutes = round((self.device_minutes or 0) + minutes, 2) if known else None
+        self.prompt_tokens = _add(self.prompt_tokens, verdict["prompt_tokens"])
+        estimate = verdict["estimate"]
+        self.device_minutes = _add(self.device_minutes, estimate["device_minutes"])
+        self.reason = self.reason or estimate["reason"]
+
+
+def _add(total: N | None, part: N | None) -> N | None:
+    return None if total is None or part is None else round(total + part, 2)
 
 
 def ask(
