@@ -55,10 +55,11 @@ class _Stream:
         self._batch = batch
         self._after = after
         self._quiet = 0.0
+        self._is_warned = False
 
     def events(self) -> Iterator[bytes]:
-        """`line` events, at last one `batch` event. A stream without it was cut off: the client
-        comes back with Last-Event-ID."""
+        """`line` events, one `at_risk` event if the window will be missed, at last one `batch`
+        event. A stream without that was cut off: the client comes back with Last-Event-ID."""
         yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
         try:
             yield from self._follow()
@@ -75,6 +76,7 @@ class _Stream:
             if not page and batch.status in ENDED:
                 yield _write("batch", self._outlook.show(batch), str(self._after))
                 return
+            yield from self._warn(batch)
             if len(page) < _PAGE_LINES and (yield from self._wait(is_quiet=not page)):
                 return
 
@@ -82,6 +84,12 @@ class _Stream:
         self._after = ending.cursor
         shown = endings.show_ending(ending, explainer(self._batch))
         return _write("line", shown, str(ending.cursor))
+
+    def _warn(self, batch: Batch) -> Iterator[bytes]:
+        """Once a stream, as soon as the batch is at risk."""
+        if not self._is_warned and self._outlook.is_at_risk(batch):
+            self._is_warned = True
+            yield _write("at_risk", self._outlook.show(batch), str(self._after))
 
     def _wait(self, *, is_quiet: bool) -> Generator[bytes, None, bool]:
         """Waits for the next look; returns whether the server is stopping."""

@@ -38,6 +38,10 @@ class Outlook:
             for batch in page
         ]
 
+    def is_at_risk(self, batch: Batch) -> bool:
+        """Whether it will probably not be done before its window closes."""
+        return self._foresee(batch).at_risk
+
     def _foresee(self, batch: Batch) -> forecast.Forecast:
         is_running = batch.status == BatchState.IN_PROGRESS
         measured = self._find_pace(batch.id) if is_running else None

@@ -98,6 +98,7 @@ class Standin:
             "object": "batch",
             "status": "validating",
             "endpoint": body["endpoint"],
+            "created_at": 0,
             "errors": None,
             "output_file_id": None,
             "error_file_id": None,

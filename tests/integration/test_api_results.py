@@ -197,6 +197,30 @@ def test_a_stream_goes_on_after_the_last_event_that_was_seen(api: Api, holder: H
     assert [e["event"] for e in open_stream(api, batch, last=rest[-1]["id"])] == ["batch"]
 
 
+def test_a_stream_tells_once_that_the_window_will_be_missed(api: Api, holder: Holder) -> None:
+    batch = makers.add_batch(api.db, 4, window_seconds=0)
+    end_lines(api, holder, 1)
+    stream = open_stream(api, batch)
+
+    early = [next(stream), next(stream)]
+    end_all(api, holder, batch)
+    rest = list(stream)
+
+    assert [event["event"] for event in early] == ["line", "at_risk"]
+    warning = early[1]
+    assert (warning["id"], warning["data"]["id"]) == (early[0]["id"], batch.id)
+    assert (warning["data"]["at_risk"], warning["data"]["status"]) == (True, "in_progress")
+    assert [event["event"] for event in rest] == ["line"] * 3 + ["batch"]
+
+
+def test_a_stream_of_a_batch_that_is_in_time_says_nothing_of_risk(api: Api, holder: Holder) -> None:
+    batch = makers.add_batch(api.db, 1)
+    end_lines(api, holder, 1)
+    finish(api, batch)
+
+    assert [event["event"] for event in open_stream(api, batch)] == ["line", "batch"]
+
+
 def test_open_streams_end_when_the_server_stops(api: Api) -> None:
     batch = makers.add_batch(api.db, 1)
     stream = open_stream(api, batch)

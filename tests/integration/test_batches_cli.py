@@ -21,6 +21,8 @@ from app.cli.batches import follow, tables
 from app.cli.submit import progress
 from app.models.database import Database
 from app.stack import ports
+from tests.integration import terminals
+from tests.integration.standin import Standin
 from tests.integration.workplace import MODEL, Program, Workplace, fake_model, opened, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -166,6 +168,27 @@ def test_whoever_follows_a_batch_survives_a_restart_of_the_server(
     run("batches", "results", batch["id"], "-o", str(out))
     again = [json.loads(line)["line"] for line in out.read_text().splitlines()]
     assert sorted(again) == list(range(1, 151))
+
+
+def test_whoever_watches_at_a_terminal_sees_a_bar_and_the_news_once() -> None:
+    """Of a server that ends ten of forty lines between two looks, and is too slow for the window."""
+    server = Standin(lines_per_poll=10)
+    server.start()
+    lines = "".join(json.dumps({"custom_id": f"c{n}"}) + "\n" for n in range(40)).encode()
+    file = server.upload("in.jsonl", lines)
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/completions"}
+    _, batch = server.create(json.dumps(asked).encode(), None)
+    server.batches[batch["id"]] |= {"at_risk": True, "expires_at": 0}
+
+    status, shown = terminals.show("batches", "watch", batch["id"], "--url", server.url)
+    server.stop()
+
+    assert status == 0
+    assert "━" in shown
+    assert "20/40" in shown
+    assert "40/40" in shown
+    told = [shown.count(text) for text in ("in_progress.", "completed.", "before its window")]
+    assert told == [1, 1, 1]
 
 
 def test_results_without_following_are_those_that_are_there(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.integration import terminals
 from tests.integration.standin import Standin
 
 pytestmark = pytest.mark.integration
 
-COMMAND = [sys.executable, "-c", "from app.cli import main; main()", "submit"]
+COMMAND = [*terminals.CLI, "submit"]
 
 
 @pytest.fixture
@@ -466,33 +466,14 @@ def test_the_address_of_the_environment_is_used_and_the_language_is_sent(
 def test_a_terminal_sees_a_bar_with_counts(server: Standin, tmp_path: Path) -> None:
     write_input(tmp_path / "in.jsonl", 40)
     server.lines_per_poll = 10
-    master, terminal = pty.openpty()
 
-    process = subprocess.Popen(
-        [*COMMAND, str(tmp_path / "in.jsonl"), "--url", server.url],
-        stdout=subprocess.DEVNULL,
-        stderr=terminal,
-        env={**os.environ, "LC_ALL": "C", "TERM": "xterm", "COLUMNS": "100"},
-    )
-    os.close(terminal)
-    shown = read_terminal(master)
+    status, shown = terminals.show("submit", str(tmp_path / "in.jsonl"), "--url", server.url)
 
-    assert process.wait(30) == 0
+    assert status == 0
     assert "━" in shown
     assert "20/40" in shown
     assert "40/40" in shown
     assert "lines/s" in shown
-
-
-def read_terminal(master: int) -> str:
-    pieces = []
-    try:
-        while piece := os.read(master, 4096):
-            pieces.append(piece)
-    except OSError:  # how Linux reports that the other end is closed
-        pass
-    os.close(master)
-    return b"".join(pieces).decode()
 
 
 def test_quiet_prints_nothing_on_success(server: Standin, tmp_path: Path) -> None:

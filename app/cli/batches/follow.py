@@ -43,10 +43,14 @@ def _pauses() -> Iterator[None]:
 
 def _say_news(display: progress.Display, batch: dict[str, Any], said: set[str]) -> None:
     """Each once: what a bar cannot show."""
-    for news in (calls.describe(batch), *(["at_risk"] if batch.get("at_risk") else [])):
-        if news not in said:
-            said.add(news)
-            display.say(cli.say("batches.news", batch=batch["id"], status=news))
+    status = calls.describe(batch)
+    news = [cli.say("batches.news", batch=batch["id"], status=status)]
+    if batch.get("at_risk"):
+        news.append(cli.say("batches.news_at_risk", batch=batch["id"]))
+    for text in news:
+        if text not in said:
+            said.add(text)
+            display.say(text)
 
 
 def is_clean(batch: dict[str, Any]) -> bool:
