@@ -4,12 +4,13 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask_openapi.models.file import FileStorage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.wire import bodies
 
 MAX_PRIORITY = 100
 _MAX_PAGE = 100
+_MAX_KEPT_ID = 64  # characters of an id that the store keeps
 
 Metadata = bodies.Metadata
 UploadPurpose = Literal["batch", "assistants", "fine-tune", "vision", "user_data", "evals"]
@@ -18,6 +19,14 @@ Purpose = Literal[  # of files that nobody uploads, too
 ]
 ScopeName = Annotated[str, Field(min_length=1, max_length=128)]
 ObjectId = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+def _cut(file_id: str) -> str:
+    """An id longer than any of ours, so that it can be kept: it is unknown as every other is."""
+    return file_id if len(file_id) <= _MAX_KEPT_ID else f"{file_id[: _MAX_KEPT_ID - 1]}…"
+
+
+FileId = Annotated[str, AfterValidator(_cut)]
 
 
 class _Query(BaseModel):
@@ -200,7 +209,7 @@ class Expiry(bodies.Strict):
 class BatchBody(bodies.Strict):
     """A batch over an uploaded file."""
 
-    input_file_id: ObjectId
+    input_file_id: FileId
     endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
     completion_window: Literal["24h"]
     metadata: Metadata | None = None

@@ -14,6 +14,8 @@ from werkzeug.test import encode_multipart
 from app import queue, settings
 from app.models import batches, cursors, files, keys, sweeps
 from app.models.database import Database
+from app.workers import ingest
+from app.workers.context import Context
 from tests.integration import apis, makers
 from tests.integration.apis import MODELS, Api
 
@@ -332,8 +334,21 @@ def test_a_bad_batch_is_refused_at_once_in_openais_words(
     assert message in error["message"]
 
 
-def test_a_batch_of_an_unknown_file_is_made_and_fails_later(api: Api) -> None:
-    assert api.client.post("/v1/batches", json=batch_body("file-none")).status_code == 200
+@pytest.mark.parametrize("file_id", ["file-none", "", "x", "f" * 65, "f" * 129, "é" * 5000])
+def test_a_batch_of_an_unknown_file_is_made_and_fails_later(api: Api, file_id: str) -> None:
+    """However long the id is: it is shown as far as it is kept."""
+    made = api.client.post("/v1/batches", json=batch_body(file_id))
+    judged = api.client.post("/v1/batches/validate", json=batch_body(file_id))
+
+    assert made.status_code == 200
+    shown = made.json["input_file_id"]
+    assert shown == (file_id if len(file_id) <= 64 else f"{file_id[:63]}…")
+    ingest.run(Context(api.db, api.settings), made.json["id"])
+    failed = api.client.get(f"/v1/batches/{made.json['id']}").json
+    (problem,) = failed["errors"]["data"]
+    assert (failed["status"], problem["code"]) == ("failed", "invalid_request")
+    assert (problem["param"], problem["line"]) == ("file_id", None)
+    assert (judged.status_code, judged.json["error"]["code"]) == (404, "file_not_found")
 
 
 def test_a_batch_of_a_file_with_another_purpose_is_refused(api: Api) -> None:
