@@ -12,6 +12,14 @@ def _bad(name: str, old: bytes, new: bytes) -> bytes:
     return make_line(name).strip().replace(old, new)
 
 
+def _structured(name: str, options: dict[str, object]) -> bytes:
+    return make_line(name, body_structured_outputs=options).strip()
+
+
+def _formatted(name: str, more: dict[str, object]) -> bytes:
+    return make_line(name, body_response_format={"type": "json_object", **more}).strip()
+
+
 def _content(name: str) -> bytes:
     return f'"hi {name}"'.encode()
 
@@ -33,14 +41,30 @@ LINES: list[tuple[bytes, str | None, str]] = [  # line, custom_id as far as it i
     (make_line("stop", body_stop=["x"] * 5).strip(), "cstop", "too_long"),
     (make_line("k", body_top_k=10**12).strip(), "ck", "out_of_range"),
     (make_line("seed", body_seed=2**64).strip(), "cseed", "out_of_range"),
+    (make_line("json", body_guided_json="").strip(), "cjson", "invalid_schema"),
+    (make_line("re", body_guided_regex="foo(?").strip(), "cre", "grammar_failed"),
+    (_structured("object", {"json_object": False}), "cobject", "unknown_parameter"),
+    (_structured("text", {"json": ""}), "ctext", "unknown_parameter"),
+    (_formatted("false", {"json_object": False}), "cfalse", "unknown_parameter"),
 ]
+_BOM = b"\xef\xbb\xbf"
+
+
+def _harm(number: int, line: bytes) -> bytes:
+    """A good line that others choke on: one begins with a byte order mark, as where files were
+    joined, one has a pattern that ended an engine elsewhere."""
+    if number == 1:
+        return _BOM + line
+    if number == 2:
+        return line.replace(b'"model"', b'"guided_regex": "foo**", "model"', 1)
+    return line
 
 
 def mix(make_good: Callable[[int], bytes]) -> bytes:
     """Every hostile line between two good ones; those are numbered."""
     pieces = [make_good(0)]
     for number, (line, _, _) in enumerate(LINES, start=1):
-        pieces += [line + b"\n", make_good(number)]
+        pieces += [line + b"\n", _harm(number, make_good(number))]
     return b"".join(pieces)
 
 

@@ -177,7 +177,7 @@ def test_an_alias_is_the_model_it_stands_for(context: Context) -> None:
     assert {job.model for job in read_lines(context, batch)} == {"m"}
 
 
-NO_JSON = [b"\x00\x00\x00", b'"' + b"\\" * 99, b"[1]", b"\xff{}"]
+NO_JSON = [b"\x00\x00\x00", b'"' + b"\\" * 99, b"[1]", b"\xff{}", b'{"custom_id": \xef\xbb\xbf1}']
 
 
 @pytest.mark.parametrize("bad", NO_JSON)
