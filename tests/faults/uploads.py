@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import psutil
@@ -22,7 +23,7 @@ _BAD = 5
 _LONG = 400  # so many lines that a control process is caught reading them; all but _LINES are bad
 _LATE = 120  # so many that some wait yet when the first has ended
 _PIECES = 20
-_CATCH_SECONDS = 30.0  # a control process may be starting
+_LOOKS = 100
 
 
 def interrupt_upload(scene: Scene) -> Injection:
@@ -45,6 +46,7 @@ def interrupt_upload(scene: Scene) -> Injection:
 def _break_upload(scene: Scene, lines: Sequence[bytes]) -> bool:
     """Whether the API died in the middle of the upload; nothing of it may be seen afterwards."""
     arriving, is_torn = threading.Event(), False
+    scene.stage.wait_answering()
 
     def send() -> Iterator[bytes]:
         for number in range(_PIECES):
@@ -80,22 +82,31 @@ def _kill_readers(stage: Stage, batch_id: str) -> int:
     """Both control processes die while one of them reads the batch's file; how many of its lines were
     not stored then. 0 if none was caught reading: then they live on."""
     pin = stage.place.context.files / f"{ingest.PIN}{batch_id}"
-    until = time.monotonic() + _CATCH_SECONDS
-    while not pin.exists() and time.monotonic() < until:
-        time.sleep(0.002)
+    _await_reader(stage, pin, batch_id)
     with contextlib.ExitStack() as stack:
         victims = [stack.enter_context(stage.held_down(name)) for name in CONTROLS]
         for victim in victims:
+            stack.callback(_signal_tree, victim, signal.SIGCONT)
             _signal_tree(victim, signal.SIGSTOP)
         asked = "SELECT count(*) FROM jobs WHERE batch_id = :id"
         num_missing = (_LONG - stage.ask(asked, id=batch_id)) if pin.exists() else 0
-        for victim in victims:
-            if num_missing:
-                staging.kill_tree(victim.pid)
-                victim.end()
-            else:
-                _signal_tree(victim, signal.SIGCONT)
+        for victim in victims if num_missing else ():
+            staging.kill_tree(victim.pid)
+            victim.end()
     return num_missing
+
+
+def _await_reader(stage: Stage, pin: Path, batch_id: str) -> None:
+    """Until a control process has begun with the file; one may be starting. A pin is there for a
+    fraction of a second: it is looked for all the time, the rows now and then."""
+    asked = "SELECT lines_ingested FROM batches WHERE id = :id"
+    until = time.monotonic() + staging.PATIENCE_SECONDS
+    while stage.ask(asked, id=batch_id) == 0:
+        assert time.monotonic() < until, f"nobody reads the file of {batch_id}"
+        for _ in range(_LOOKS):
+            if pin.exists():
+                return
+            time.sleep(0.002)
 
 
 def _signal_tree(victim: Program, number: signal.Signals) -> None:
