@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults import stage as staging
+from tests.faults import toxics
 from tests.faults.injections import PAUSE_SECONDS, Inject, Injection, Scene, around
 from tests.faults.stage import Stage
 from tests.integration.workplace import wait_for
@@ -42,7 +43,7 @@ def kill_program(kind: str, *names: str) -> Inject:
 
 
 def poison_database(toxic: str) -> Inject:
-    """F18: a toxic between every process and PostgreSQL: commits end with unknown outcome."""
+    """F18: a toxic between every process and PostgreSQL: connections end, anywhere."""
 
     def inject(scene: Scene) -> Injection:
         proxy = scene.stage.proxies["database"]
@@ -53,6 +54,12 @@ def poison_database(toxic: str) -> Inject:
         return around(scene, f"F18 {toxic}", action)
 
     return inject
+
+
+def lose_commits(scene: Scene) -> Injection:
+    """F18: every COMMIT reaches PostgreSQL, and nobody hears of it: the outcome is unknown."""
+    proxy = scene.stage.proxies["database"]
+    return around(scene, f"F18 {toxics.LOST_COMMIT}", lambda: proxy.lose_commits(1.0))
 
 
 def restart_postgres(scene: Scene) -> Injection:

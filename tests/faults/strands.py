@@ -91,6 +91,7 @@ def _stores(ground: Ground) -> Strand:
     if ground.database != "sqlite":
         troubles = ("reset_peer", "limit_data", "latency", "down")
         cut = {f"F18 {toxic}": stores.poison_database(toxic) for toxic in troubles}
+        cut[f"F18 {toxics.LOST_COMMIT}"] = stores.lose_commits
         return made | cut | {"F17": stores.restart_postgres}
     made["F19"] = stores.lock_sqlite
     return made | ({"F20": stores.fill_disk} if ground.has_small_disk else {})

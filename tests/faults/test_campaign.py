@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeou
 
 FAULTS = {
     "sqlite": ("F02", "F09", "F14", "F19", "F22", "F26", "F31", "F33"),
-    "postgresql": ("F02", "F03", "F12 reset_peer", "F17", "F18 reset_peer", "F35"),
+    "postgresql": ("F02", "F03", "F12 reset_peer", "F17", "F18 lost_commit", "F35"),
 }
 
 
