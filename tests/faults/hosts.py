@@ -1,4 +1,5 @@
-"""Several hosts: API, stores and workers in network namespaces of their own; links break and heal.
+"""Several hosts: API (with both control processes), Redis, PostgreSQL and each worker in network
+namespaces of their own; links break and heal.
 
 Runs inside of the namespace `hub`, see test_hosts.py: python -m tests.faults.hosts NET FOLDER
 """
@@ -12,13 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
+import httpx
 
 from app import settings
 from app.models import keys, migrate, workers
 from app.models.database import Database
 from app.wire.rows import Worker
 from tests.conftest import find_redis
-from tests.faults import injections, invariants, load
+from tests.faults import cuts, injections, invariants, load
 from tests.faults.injections import MIN_IN_FLIGHT, Injection
 from tests.faults.nets import NET, Net
 from tests.faults.record import Record
@@ -30,6 +32,8 @@ from tests.postgres import running_postgres
 LEASE_SECONDS = 15.0
 _SEED = 5
 _SLOW_SECONDS = 5.0
+_PATIENCE_SECONDS = 20.0
+_UNREADY = 503
 _DRAIN_SECONDS = 600
 _HOSTS = {"cpu:0": "w0", "cpu:1": "w1"}
 
@@ -45,6 +49,7 @@ class Report:
     changed: int
     failed: int
     recoveries_seconds: list[float]
+    returns_seconds: dict[str, float]  # from the healed link to a healthy service, by host
 
 
 class Hosts(Stage):
@@ -53,18 +58,18 @@ class Hosts(Stage):
     devices = tuple(_HOSTS)
 
     def __init__(self, made: Set, net: Net) -> None:
-        self.net = net
+        self.net, self.lease_seconds = net, made.lease_seconds
         super().__init__(made)
 
     def _open_proxies(self, seed: int) -> dict[str, Proxy]:
         return {}
 
     def _redis_command(self) -> Sequence[str]:
-        bound = ["--bind", self.net.address("store"), "--protected-mode", "no"]
-        return [*self.net.prefix("store"), find_redis(), *bound]
+        bound = ["--bind", self.net.address("redis"), "--protected-mode", "no"]
+        return [*self.net.prefix("redis"), find_redis(), *bound]
 
     def _redis_url(self) -> str:
-        return f"redis://{self.net.address('store')}:{self._redis_port}/0"
+        return f"redis://{self.net.address('redis')}:{self._redis_port}/0"
 
     def _server(self) -> settings.Server:
         return settings.Server(host=self.net.address("api"), port=self.api_port)
@@ -84,6 +89,20 @@ class Hosts(Stage):
         made = Program(command, environ, log, prefix=self.net.prefix(host))
         self.place.programs.append(made)
         self.programs[name] = made
+
+    def can_reach(self) -> bool:
+        """Whether the API answers at all."""
+        return self._is_answering("/health/live")
+
+    def is_unready(self) -> bool:
+        """Whether the API says so: database or Redis does not answer it."""
+        try:
+            return self._fetch("/health/ready", _PATIENCE_SECONDS).status_code == _UNREADY
+        except httpx.TransportError:
+            return False
+
+    def count_ended(self) -> int:
+        return self.ask("SELECT count(*) FROM jobs WHERE state = 'succeeded'")
 
     def find_row(self, device: str) -> Worker | None:
         return workers.get(self.db, f"{_HOSTS[device]}/{device}")
@@ -111,8 +130,8 @@ def strike(stage: Hosts, kind: str, device: str, hit: Callable[[str], None]) -> 
 
 
 def run(net: Net, folder: Path) -> Report:
-    """Each fault on each worker's host once."""
-    options = {"host": net.address("store"), "prefix": net.prefix("store"), "net": NET}
+    """Each fault on each worker's host once, then each other host cut off once."""
+    options = {"host": net.address("database"), "prefix": net.prefix("database"), "net": NET}
     with running_postgres("fsync=off", **options) as server:  # type: ignore[arg-type]
         db = Database(server.create("autoglm"))
         migrate.upgrade(db)
@@ -134,7 +153,7 @@ def _campaign(stage: Hosts, secret: str) -> Report:
     timeline = []
     faults = {
         "partition": stage.net.cut,
-        "one way": lambda host: stage.net.mute(host, "store"),
+        "one way": lambda host: stage.net.mute(host, "database"),
         "slow": stage.net.slow,
     }
     try:
@@ -142,6 +161,9 @@ def _campaign(stage: Hosts, secret: str) -> Report:
             for device in stage.devices:
                 timeline.append(strike(stage, kind, device, hit))
                 click.echo(timeline[-1], err=True)
+        for made in cuts.strike_each(stage, clients):
+            timeline.append(made)
+            click.echo(made, err=True)
     finally:
         clients.stop()
     wait_for(lambda: stage.count_open() == 0, "I2: the end of all jobs", _DRAIN_SECONDS)
@@ -167,9 +189,11 @@ def _check(stage: Hosts, clients: load.Load, timeline: Sequence[Injection]) -> R
     record.count_jobs(clients, now, load.foresee)
     assert all(each.evidence > 0 for each in timeline), timeline
     assert all(each.in_flight >= injections.MIN_IN_FLIGHT for each in timeline), timeline
-    recoveries = [round(e.recovered_seconds, 1) for e in timeline if e.recovered_seconds]
+    took = [(e.kind.partition(" ")[2], round(e.recovered_seconds or 0, 1)) for e in timeline]
+    recoveries = [seconds for host, seconds in took if seconds and host not in cuts.HOSTS]
+    returns = {host: seconds for host, seconds in took if host in cuts.HOSTS}
     counts = (record.lost, record.duplicate, record.changed, record.failed)
-    return Report(record.jobs, record.faults, *counts, recoveries)
+    return Report(record.jobs, record.faults, *counts, recoveries, returns)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-HOSTS = ("store", "api", "w0", "w1")
+HOSTS = ("redis", "database", "api", "w0", "w1")
 NET = "10.77.0.0/24"
 _ADDRESS = "10.77.0.{}"
 

@@ -32,5 +32,12 @@ def test_partitions_one_way_loss_and_slow_links_cost_no_job(tmp_path: Path) -> N
     record.save_as(verdict.HOSTS, found)
 
     assert [found[name] for name in ("lost", "duplicate", "changed", "failed")] == [0, 0, 0, 0]
-    assert found["faults"] == {"one way": 2, "partition": 2, "slow": 2}
+    assert found["faults"] == {
+        "one way": 2,
+        "partition": 2,
+        "partition api": 1,
+        "partition database": 1,
+        "partition redis": 1,
+        "slow": 2,
+    }
     assert found["jobs"] >= 100
