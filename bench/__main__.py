@@ -2,14 +2,20 @@
 
 python -m bench [--only mixed,short] [--methods ours,vllm] [--shape llama] [--runs 3]
                 [--peer vllm --peer-python PATH]
+
+Without --only and --methods the report begins empty; with one of them the rows replace those of
+an earlier run.
 """
 
 import argparse
 import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import prefixes, report, rounds, service, shapes, workloads
+from bench import prefixes, report, rounds, shapes, workloads
 
 _METHODS = {
     "mixed": "generate,static,transformers_cb,ours,service,vllm",
@@ -20,19 +26,26 @@ _METHODS = {
 _PIPELINE = "pipeline"
 
 
-def main() -> None:
-    asked = _parse()
-    found = report.read()
-    for name in asked.only.split(","):
+def main(arguments: Sequence[str] | None = None, programs: rounds.Programs | None = None) -> None:
+    """Runs what the command line or `arguments` ask for."""
+    asked, programs = _parse(arguments), programs or rounds.Programs()
+    started = time.monotonic()
+    run = datetime.now(UTC).isoformat(timespec="seconds")
+    found = report.start(run, is_whole=not asked.only and not asked.methods)
+    for name in asked.only.split(",") if asked.only else [*workloads.ALL, _PIPELINE]:
         if name == _PIPELINE:
-            found |= _measure_pipeline(asked.runs)
+            found = report.add(found, _measure_pipeline(asked.runs, programs))
         else:
-            found = _measure(found, name, asked)
+            found = _measure(found, name, asked, programs)
         report.write(found)
+    found |= {"total_seconds": round(time.monotonic() - started, 1)}
+    report.write(found)
     print(report.show(found))
 
 
-def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dict[str, Any]:
+def _measure(
+    found: dict[str, Any], name: str, asked: argparse.Namespace, programs: rounds.Programs
+) -> dict[str, Any]:
     methods = _choose_methods(name, asked)
     if not methods:
         return found
@@ -42,13 +55,12 @@ def _measure(found: dict[str, Any], name: str, asked: argparse.Namespace) -> dic
     print(f"{name}: {', '.join(methods)} ({kind}, {workload.size})", flush=True)
     order = rounds.Order(workload, methods, shape, asked.runs, asked.peer_python)
     named = name if kind == workload.shape else f"{name}_{kind}"
-    for rows, versions in rounds.measure(order):
-        known = found["versions"] | report.read_versions()
-        known |= {"vllm": versions["vllm"]} if "vllm" in versions else {}
-        found = report.merge(found | {"versions": known}, named, rows)
+    for rows in rounds.measure(order, programs):
+        found = report.merge(found, named, rows)
         report.write(found)  # whoever stops it keeps the rounds that ended
     if {"ours", "ours_unshared"} <= set(methods):
-        found |= {"prefix_sharing": prefixes.check(shape, found["workloads"][named])}
+        sharing = prefixes.check(shape, found["workloads"][named], programs)
+        found = report.add(found, {"prefix_sharing": sharing})
     return found
 
 
@@ -59,22 +71,21 @@ def _choose_methods(name: str, asked: argparse.Namespace) -> tuple[str, ...]:
     return tuple(each for each in known if each in wanted and (each != "vllm" or has_peer))
 
 
-def _measure_pipeline(runs: int) -> dict[str, Any]:
+def _measure_pipeline(runs: int, programs: rounds.Programs) -> dict[str, Any]:
     print("the pipeline with the fake engine ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        return service.measure_pipeline(Path(folder), jobs=5000, workers=2, runs=runs)
+        return programs.measure_pipeline(Path(folder), jobs=5000, workers=2, runs=runs)
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    everything = ",".join([*workloads.ALL, _PIPELINE])
-    parser.add_argument("--only", default=everything, help="workloads")
+    parser.add_argument("--only", help=f"workloads and {_PIPELINE}; default: all")
     parser.add_argument("--methods", help="default: all that the workload has")
     parser.add_argument("--shape", choices=shapes.ARCHITECTURES, help="default: the workload's own")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=report.FEWEST_ROUNDS)
     parser.add_argument("--peer", choices=["vllm"], help="needs --peer-python")
     parser.add_argument("--peer-python", help="interpreter of the peer's environment")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import children, choices, service, workloads
+from bench import children, choices, report, service, workloads
 from bench.children import Answer, Method
 from bench.shapes import Shape
 from bench.workloads import Job, Workload
@@ -21,27 +22,38 @@ class Order:
     workload: Workload
     methods: tuple[str, ...]
     shape: Shape
-    runs: int = 3
+    runs: int = report.FEWEST_ROUNDS
     python: str | None = None
 
 
-def measure(order: Order) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """After each of the `runs` rounds a row for each method, and the peers' versions. Every method
-    takes one turn in a round, while the processes of the others wait."""
+@dataclass(frozen=True)
+class Programs:
+    """What a benchmark starts, each like the function that stands here."""
+
+    start: Callable[..., AbstractContextManager[Method]] = children.start
+    serve: Callable[[Shape, Workload], Method] = service.Service
+    measure_pipeline: Callable[..., dict[str, Any]] = service.measure_pipeline
+
+
+def measure(order: Order, programs: Programs) -> Iterator[dict[str, Any]]:
+    """After each of the `runs` rounds a row for each method. Every method takes one turn in a
+    round, while the processes of the others wait."""
     parts = {name: part(order.workload, name) for name in order.methods}
     answers: dict[str, list[Answer]] = {name: [] for name in order.methods}
     with contextlib.ExitStack() as stack:
-        started = {name: stack.enter_context(_start(order, name)) for name in order.methods}
+        started = {
+            name: stack.enter_context(_start(order, name, programs)) for name in order.methods
+        }
         for number in range(order.runs):
             for name, method in started.items():
                 answer = run(method, parts[name], number)
                 answers[name].append(answer)
                 print(f"  {order.workload.name} {name} {answer.seconds:.2f} s", flush=True)
-            yield _tabulate(order, parts, answers), _merge_versions(started.values())
-
-
-def _merge_versions(methods: Iterable[Method]) -> dict[str, str]:
-    return {name: version for each in methods for name, version in each.versions.items()}
+            rows = _tabulate(order, parts, answers)
+            yield {
+                name: row | {"versions": started[name].versions or report.read_versions()}
+                for name, row in rows.items()
+            }
 
 
 def part(workload: Workload, method: str) -> Workload:
@@ -64,13 +76,13 @@ def warm(method: Method, workload: Workload) -> None:
 
 
 @contextlib.contextmanager
-def _start(order: Order, name: str) -> Iterator[Method]:
+def _start(order: Order, name: str, programs: Programs) -> Iterator[Method]:
     if name == "service":
-        yield service.Service(order.shape, order.workload)
+        yield programs.serve(order.shape, order.workload)
         return
     options = choices.find(order.workload.name, name)
     python = order.python if name == "vllm" else None
-    with children.start(name, order.shape, options, python=python) as child:
+    with programs.start(name, order.shape, options, python=python) as child:
         warm(child, order.workload)
         yield child
 
@@ -90,7 +102,7 @@ def _tabulate(
 
 
 def compare(rows: dict[str, Any]) -> dict[str, Any]:
-    """The rows of one run with their ratio to ours, which stays when ours is measured again."""
+    """The rows of one run with their ratio to ours of that run."""
     if "ours" not in rows:
         return rows
     ours = rows["ours"]["tokens_per_second"]

@@ -14,7 +14,6 @@ from bench import (
     loop,
     offline,
     realistic,
-    report,
     rounds,
     service,
     workloads,
@@ -101,15 +100,23 @@ def test_the_service_is_sent_the_same_prompts_as_text():
     assert body["temperature"] == 0
 
 
-@pytest.mark.parametrize("name", workloads.ALL)
+@pytest.mark.parametrize("name", ["mixed", "short", "shared", "long"])
 def test_every_peer_has_at_least_four_different_settings_with_scores_of_which_the_best_is_chosen(
     name,
 ):
-    for entry in choices.read()[name].values():
+    peers = choices.read()[name]
+
+    assert set(peers) == {"generate", "static", "transformers_cb", "vllm"}
+    for entry in peers.values():
         candidates = [json.dumps(each["settings"]) for each in entry["candidates"]]
         assert len(set(candidates)) == len(candidates) >= 4
-        scores = [each["tokens_per_second"] or 0 for each in entry["candidates"]]
+        scores = [each["tokens_per_second"] for each in entry["candidates"]]
+        assert all(isinstance(score, float) and score > 0 for score in scores)
         assert entry["chosen"] == scores.index(max(scores))
+
+
+def test_settings_are_committed_for_the_four_workloads():
+    assert set(choices.read()) == set(workloads.ALL) == {"mixed", "short", "shared", "long"}
 
 
 def test_tuning_stores_scores_and_chooses_the_best_that_ran(tmp_path, monkeypatch):
@@ -158,41 +165,6 @@ def test_a_child_refuses_answers_of_other_lengths_than_asked_for():
 
     assert right["tokens"] == 5
     assert "error" in wrong
-
-
-def test_parts_of_a_report_are_merged_and_keep_the_other_methods(tmp_path):
-    path = tmp_path / "latest.json"
-    row = {"tokens_per_second": 10.0, "jobs_per_second": 1.0, "seconds": [1.0], "measured_at": "a"}
-    first = report.merge(report.read(path), "mixed", {"ours": row, "static": row})
-    report.write(first, path)
-    newer = row | {"tokens_per_second": 20.0, "measured_at": "b"}
-
-    merged = report.merge(report.read(path), "mixed", {"ours": newer})
-
-    assert set(merged) == {"machine", "versions", "workloads"}
-    assert merged["workloads"] == {"mixed": {"ours": newer, "static": row}}
-
-
-def test_a_report_of_another_machine_is_not_continued(tmp_path):
-    path = tmp_path / "latest.json"
-    report.write({"machine": {"cores": 512}, "versions": {}, "workloads": {"mixed": {}}}, path)
-
-    assert report.read(path)["workloads"] == {}
-
-
-def test_the_table_shows_ratios_of_one_run_and_the_targets():
-    def row(rate):
-        fixed = {"jobs_per_second": 1.0, "seconds": [1.0], "measured_at": "a", "share": 1.0}
-        return {"tokens_per_second": rate} | fixed
-
-    earlier = rounds.compare({"transformers_cb": row(100.0), "ours": row(250.0)})
-    later = rounds.compare({"ours": row(200.0), "service": row(192.0)})
-
-    shown = report.show({"workloads": {"mixed": earlier | later}})
-
-    assert "mixed: ours over transformers_cb 2.50 (target 2.0)" in shown
-    assert "mixed: service over ours 0.96 (target 0.95)" in shown
-    assert "vllm" not in shown
 
 
 def test_a_realistic_file_repeats_a_tenth_of_its_lines_word_for_word():
@@ -248,8 +220,13 @@ def test_each_idea_saves_what_it_is_for():
 
     found = counts.measure(lines, cache_tokens=16_000)
 
-    plain, shared, _, ordered, once, whole = found.values()
+    plain, shared, mixed, ordered, once, whole = found.values()
     assert plain["computed"] >= plain["prompt_tokens"]
     assert ordered["computed"] < 0.6 * shared["computed"] < 0.6 * plain["computed"]
+    assert ordered["steps"] < 0.7 * shared["steps"]
     assert once["computed"] < shared["computed"]
-    assert whole["computed"] < shared["computed"]
+    assert once["steps"] < 0.95 * shared["steps"]
+    assert mixed["steps"] < 0.95 * shared["steps"]
+    assert whole["computed"] < 0.6 * shared["computed"]
+    assert whole["steps"] < 0.6 * shared["steps"]
+    assert whole["steps"] < min(each["steps"] for each in (mixed, ordered, once))
