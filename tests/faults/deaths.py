@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ _CGROUP = Path("/sys/fs/cgroup/memory")
 _HUNGRY_BYTES = 1_000_000
 
 
-def _strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], float]) -> Injection:
+def strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], float]) -> Injection:
     """Kills a holder of jobs, by `hit`, which tells when; its attempts must show up as crashed."""
     in_flight = stage.count_running(victim)
     began = time.monotonic()
@@ -40,7 +39,7 @@ def kill_child(device: str) -> Inject:
 
     def inject(scene: Scene) -> Injection:
         victim = scene.stage.wait_busy(device, MIN_IN_FLIGHT)
-        return _strike(scene.stage, "F02", victim, lambda: _kill(victim.pid))
+        return strike(scene.stage, "F02", victim, lambda: _kill(victim.pid))
 
     return inject
 
@@ -92,45 +91,7 @@ def _kill_worker(
                 stage.start_program(device)
             return moment
 
-        return _strike(stage, kind, victim, hit)
-
-
-def freeze_child(device: str) -> Inject:
-    """F05: a zombie: paused past its lease, it wakes up and writes what it has."""
-
-    def inject(scene: Scene) -> Injection:
-        stage = scene.stage
-        victim = stage.wait_busy(device, MIN_IN_FLIGHT)
-        process = psutil.Process(victim.pid)
-        try:
-            return _strike(stage, "F05", victim, lambda: _suspend(stage, process))
-        finally:
-            with contextlib.suppress(psutil.NoSuchProcess):  # the watch may have ended it
-                process.resume()
-
-    return inject
-
-
-def _suspend(stage: Stage, process: psutil.Process) -> float:
-    """Not inside of a SQLite write: one that sleeps with the lock stops everybody, by design."""
-    with stage.store_lock:
-        for _ in range(40):
-            moment = time.monotonic()
-            process.suspend()
-            if stage.server is not None or _is_unlocked(stage):
-                return moment
-            process.resume()
-            time.sleep(0.03)
-    raise AssertionError("the process writes all the time")
-
-
-def _is_unlocked(stage: Stage) -> bool:
-    with contextlib.closing(sqlite3.connect(str(stage.db.url.database), timeout=0.1)) as probe:
-        try:
-            probe.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        return True
+        return strike(stage, kind, victim, hit)
 
 
 def terminate_worker(device: str) -> Inject:
@@ -177,7 +138,7 @@ def starve_child(device: str) -> Inject:
                 wait_for(is_killed, "the kernel's out-of-memory killer", 120)
                 return time.monotonic()
 
-            return _strike(scene.stage, "F24", victim, hit)
+            return strike(scene.stage, "F24", victim, hit)
         finally:
             wait_for(lambda: _remove(group), "an empty control group", 20)
 

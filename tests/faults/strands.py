@@ -14,6 +14,7 @@ from tests.faults import (
     stores,
     toxics,
     uploads,
+    zombies,
 )
 from tests.faults.injections import Inject, Scene
 from tests.faults.stage import STRUCK
@@ -65,7 +66,7 @@ def _deaths(device: str) -> Strand:
     made = {
         "F01": deaths.kill_worker(device),
         "F02": deaths.kill_child(device),
-        "F05": deaths.freeze_child(device),
+        "F05": zombies.freeze_worker(device),
         "F06": deaths.swallow_hint(device),
         "F21": deaths.terminate_worker(device),
     }
