@@ -139,6 +139,7 @@ class Workplace:
         self.settings = settings.Settings(
             models=changes.pop("models", (fake_model(),)),
             server=changes.pop("server", settings.Server()),
+            webhooks=changes.pop("webhooks", settings.Webhooks()),
             worker=dataclasses.replace(FAST, **changes),
             redis=settings.Redis(redis_url),
             database=settings.Database(url=url, statement_timeout_seconds=limit),
