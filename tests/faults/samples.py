@@ -24,6 +24,7 @@ import psutil
 
 MEGABYTE = 1 << 20
 _PERIOD_SECONDS = 10.0
+_TRACKER = "_tracker import main"  # multiprocessing's own, which outlives the child
 _WARMING = 1 / 3  # of the run
 _SEEN = 1 / 4  # of the rest: what one life must last to be judged
 
@@ -117,7 +118,7 @@ def find_parts(name: str, pid: int) -> dict[str, psutil.Process]:
     """The processes that do a program's work: gunicorn's child, not its arbiter; Celery's parent
     and the child that holds the engine, not what tracks its semaphores; the control process."""
     root = psutil.Process(pid)
-    below = root.children()
+    below = [each for each in root.children() if _TRACKER not in " ".join(each.cmdline())]
     if name == "api":
         return {name: _find_largest(below)} if below else {}
     if ":" in name:

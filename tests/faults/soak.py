@@ -36,6 +36,7 @@ mpl.use("Agg")
 SAMPLES = Path("var/faults/soak.csv")
 PLOT = Path("docs/soak.png")
 LEASE_SECONDS = 15.0
+STEP_TIMEOUT_SECONDS = 30.0  # a busy machine ends no child: no fault here is a step without end
 _SINGLE = ("F02", "F05", "F07", "F11", "F16", "F19", "F23", "F26", "F27", "F28", "F32")
 FAULTS = (*_SINGLE, *(f"F12 {kind}" for kind in KINDS))
 _ENDLESS = 5_000
@@ -118,8 +119,15 @@ def _run(minutes: float, seed: int) -> list[Sample]:
     folder = Path(tempfile.mkdtemp(prefix="autoglm-faults-"))
     db = Database(f"sqlite:///{folder}/autoglm.db")
     migrate.upgrade(db)
-    made = Set(db, folder, seed, lease_seconds=LEASE_SECONDS)
+    made = Set(
+        db,
+        folder,
+        seed,
+        lease_seconds=LEASE_SECONDS,
+        step_timeout_seconds=STEP_TIMEOUT_SECONDS,
+    )
     record = Record("sqlite soak", seed, lease_seconds=LEASE_SECONDS)
+    record.step_timeout_seconds = STEP_TIMEOUT_SECONDS
     samplers: list[Sampler] = []
     plan = {"kinds": FAULTS, "rounds": _ENDLESS, "seconds": 60 * minutes}
     plan |= {"pause_seconds": _PAUSE_SECONDS}

@@ -1,5 +1,7 @@
 """The soak sees what grows, in the process where it grows, and only there."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -195,7 +197,11 @@ def test_the_parts_of_real_programs_are_those_that_do_the_work(
 
         found = {part: process.pid for part, process in parts.items()}
         arbiter = parts["api"].ppid()
+        worker.process.send_signal(signal.SIGSTOP)  # it starts no other child
+        os.kill(row.pid, signal.SIGKILL)
+        left = samples.measure("cpu:0", worker.pid)
 
     assert found["cpu:0 parent"] == worker.pid
     assert found["cpu:0 child"] == row.pid
     assert arbiter == api.pid
+    assert "cpu:0 child" not in left
