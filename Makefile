@@ -79,7 +79,9 @@ faults: $(READY) postgres
 	$(BIN)/python -m tests.faults.campaign --database postgresql || status=1; \
 	$(BIN)/python -m tests.faults.campaign --database sqlite --engine demo --rounds 2 --seconds 240 || status=1; \
 	$(BIN)/pytest -m "long or not long" tests/faults/test_hosts.py tests/faults/test_rollout.py \
-		tests/integration/test_worker_kills.py || status=1; \
+		tests/faults/test_restart_of_all.py tests/integration/test_worker_kills.py \
+		tests/integration/test_poison_crowd.py tests/integration/test_docker_stop.py \
+		tests/integration/test_api_stops.py || status=1; \
 	$(BIN)/python -m tests.faults.verdict || status=1; \
 	exit $$status
 

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: real databases, a real Redis."""
 
+import contextlib
 import shutil
 import subprocess
 import time
@@ -23,10 +24,14 @@ KINDS = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `databases` run once on each kind; all others on SQLite."""
-    is_marked = metafunc.definition.get_closest_marker("databases") is not None
-    if is_marked and "database_kind" in metafunc.fixturenames:
-        metafunc.parametrize("database_kind", KINDS, scope="session")
+    """Tests marked `databases` run once on each kind, with long=True on the second one only in
+    `make faults`; all others run on SQLite."""
+    marker = metafunc.definition.get_closest_marker("databases")
+    if marker is None or "database_kind" not in metafunc.fixturenames:
+        return
+    later = [pytest.mark.long] if marker.kwargs.get("long") else []
+    kinds = [KINDS[0], pytest.param(KINDS[1], marks=later)]
+    metafunc.parametrize("database_kind", kinds, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +72,15 @@ def database_url(
     database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[str]:
     """A database of this test's own, with the newest schema and nothing in it."""
-    if database_kind == "sqlite":
-        yield copy_file(request.getfixturevalue("migrated_file"), tmp_path)
+    with made_database(database_kind, request, tmp_path) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def made_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """The URL of a new database with the newest schema."""
+    if kind == "sqlite":
+        yield copy_file(request.getfixturevalue("migrated_file"), folder)
         return
     server: running_postgres = request.getfixturevalue("migrated_postgres")
     name = f"test_{uuid.uuid4().hex}"
@@ -101,13 +113,13 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def module_database(
-    migrated_file: Path, tmp_path_factory: pytest.TempPathFactory
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
     """A database that the tests of one module share, with the newest schema."""
-    folder = tmp_path_factory.mktemp("module")
-    db = Database(copy_file(migrated_file, folder))
-    yield db
-    db.close()
+    with made_database(database_kind, request, tmp_path_factory.mktemp("module")) as url:
+        db = Database(url)
+        yield db
+        db.close()
 
 
 @pytest.fixture(scope="session")

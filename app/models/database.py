@@ -17,7 +17,6 @@ from app import settings
 from app.errors import Contention, Full, Unavailable
 from app.models import retries
 
-_BUSY_MILLISECONDS = 30_000
 _CHECK_MILLISECONDS = 1_000  # how often the server looks whether a statement's program lives
 _CHECKING_VERSION = 140_000  # PostgreSQL 14
 _IDLE_SECONDS = 5.0  # between two statements of one transaction lie a few lines of Python
@@ -138,7 +137,8 @@ def connect(options: settings.Settings) -> Database:
 
 def _open_sqlite(url: sa.URL, options: settings.Database, begin: str) -> Engine:
     engine = _open(url, options)
-    event.listen(engine, "connect", _prepare_sqlite)
+    busy = round(options.statement_timeout_seconds * 1000)
+    event.listen(engine, "connect", lambda made, _record: _prepare_sqlite(made, busy))
     event.listen(engine, "begin", lambda tx: tx.exec_driver_sql(begin))
     return engine
 
@@ -208,11 +208,11 @@ def _open(url: sa.URL, options: settings.Database, **changes: Any) -> Engine:
     )
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, busy_milliseconds: int) -> None:
     """WAL + FULL: readers never wait for a writer, and a commit survives a power cut."""
     connection.isolation_level = None  # the begin event starts transactions, not the driver
     for pragma in (
-        f"busy_timeout={_BUSY_MILLISECONDS}",
+        f"busy_timeout={busy_milliseconds}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

@@ -18,7 +18,7 @@ from celery import signals
 from app import log, queue, settings
 from app.errors import Stopped
 from app.models import database, migrate
-from app.workers import finalize, ingest, sweeper, webhooks
+from app.workers import finalize, ingest, messages, sweeper, webhooks
 from app.workers.context import Context
 
 _THREADS = 2
@@ -32,6 +32,7 @@ app = queue.make_app(
     options.redis.url or "",
     hard_limit_seconds=options.worker.shift_seconds + options.worker.step_timeout_seconds + 60,
 )
+messages.harden(app)
 
 
 @cache

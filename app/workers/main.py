@@ -14,7 +14,7 @@ from celery import signals
 from app import log, queue, settings
 from app.errors import SettingsError
 from app.models import database
-from app.workers import slot
+from app.workers import messages, slot
 from app.workers.child import Child
 from app.workers.context import Context
 from app.workers.family import Family
@@ -29,6 +29,7 @@ app = queue.make_app(
     hard_limit_seconds=options.worker.shift_seconds + options.worker.step_timeout_seconds + 60,
     worker_pool_start_method="spawn",  # a forked child cannot use CUDA
 )
+messages.harden(app)
 _children: list[Child] = []
 _family = Family()
 

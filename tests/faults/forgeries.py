@@ -39,8 +39,7 @@ def forge_messages(scene: Scene) -> Injection:
                 content_type="application/x-python-serialize",
                 content_encoding="binary",
             )
-            if scene.dice.random() < 0.3:  # Celery breaks off; a process manager starts it again
-                connection.default_channel.client.lpush(target, b"garbage")
+            connection.default_channel.client.lpush(target, b"garbage")
 
     def strike() -> int:
         starts = _measure_logs(stage)

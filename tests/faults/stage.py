@@ -97,7 +97,7 @@ class Stage:
             models=(self.model,),
             url=self._database_url(),
             server=self._server(),
-            statement_timeout_seconds=_LOCK_SECONDS,
+            statement_timeout_seconds=_LOCK_SECONDS if self.server else 30.0,
             lease_seconds=made.lease_seconds,
             sweep_seconds=SWEEP_SECONDS,
             pulse_seconds=0.4,

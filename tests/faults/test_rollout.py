@@ -107,6 +107,7 @@ def place(database: Database, redis_url: str, tmp_path: Path) -> Iterator[Workpl
         yield made
 
 
+@pytest.mark.databases(long=True)
 def test_a_rolling_restart_with_a_migration_costs_no_job_and_no_answer(
     place: Workplace, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ The waits inside are shortened; what the compose file gives beyond them is the l
 
 import contextlib
 import http.client
+import itertools
 import json
 import signal
 import socket
@@ -59,14 +60,15 @@ def find_grace(service: str) -> float:
     return seconds(SERVICES[service]["stop_grace_period"])
 
 
-def stop(program: Program, limit: float) -> float:
+def stop(program: Program, limit: float, way: str = "SIGTERM") -> float:
     """The seconds that it took to end in order; fails beyond `limit`, where Docker would kill."""
     started = time.monotonic()
-    program.process.send_signal(signal.SIGTERM)
+    program.stop_by(way)
     assert program.wait(limit) == 0
     return time.monotonic() - started
 
 
+@pytest.mark.databases(long=True)
 @pytest.mark.parametrize("prompt", ["slow steps", "[[spin]]"])
 def test_a_worker_in_the_middle_of_a_step_ends_in_time_and_gives_its_jobs_back(
     database: Database, redis_url: str, tmp_path: Path, prompt: str
@@ -96,9 +98,16 @@ def test_a_worker_in_the_middle_of_a_step_ends_in_time_and_gives_its_jobs_back(
             assert place.get(made[0]).state == "running"
 
 
-@pytest.mark.parametrize("moment", ["checks", "stores"])
+@pytest.mark.databases(long=True)
+@pytest.mark.parametrize(
+    ("moment", "way"),
+    [
+        ("checks", "SIGTERM"),
+        *itertools.product(["stores"], ["SIGTERM", "SIGTERM twice", "SIGQUIT"]),
+    ],
+)
 def test_a_control_process_in_a_large_file_ends_at_once_and_the_next_one_goes_on(
-    database: Database, redis_url: str, tmp_path: Path, moment: str
+    database: Database, redis_url: str, tmp_path: Path, moment: str, way: str
 ) -> None:
     spare = find_grace("control") - control._STOP_SECONDS
     models = (fake_model(makers.MODEL),)
@@ -113,7 +122,7 @@ def test_a_control_process_in_a_large_file_ends_at_once_and_the_next_one_goes_on
             return makers.reload(database, batch).lines_ingested > 0
 
         wait_for(is_reached, moment, every=0.01)
-        took = stop(first, spare)
+        took = stop(first, spare, way)
 
         left = makers.reload(database, batch)
         assert took < spare
@@ -131,6 +140,7 @@ def submit(place: Workplace) -> Batch:
     return batch
 
 
+@pytest.mark.databases
 def test_files_that_are_being_written_at_a_stop_leave_nothing_and_are_written_later(
     database: Database, tmp_path: Path
 ) -> None:
@@ -169,6 +179,7 @@ def connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
+@pytest.mark.databases
 def test_an_api_answers_whom_it_can_and_cuts_off_what_does_not_end(
     api: tuple[Workplace, Program],
 ) -> None:

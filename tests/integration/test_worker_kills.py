@@ -11,16 +11,18 @@ from typing import Any
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from app import queue
 from app.models import evidence
 from app.models.database import Database
-from app.wire.rows import Evidence
+from app.wire.rows import Evidence, Job
 from tests.conftest import running_redis
 from tests.integration.workplace import (
     HOST,
     MODEL,
     WAIT_SECONDS,
+    WAYS,
     Program,
     Workplace,
     fake_model,
@@ -30,7 +32,6 @@ from tests.integration.workplace import (
 )
 
 pytestmark = pytest.mark.integration
-WAYS = ("SIGTERM to the parent", "SIGTERM to the group", "SIGTERM twice", "SIGQUIT")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,7 @@ def stops(
         yield place
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way: str):
     worker = stops.start_worker()
@@ -54,7 +56,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
     wait_for(lambda: stops.states(*made).count("running") >= 8, "running jobs")
 
     started = time.monotonic()
-    _stop(worker, way)
+    worker.stop_by(way)
     worker.wait(10)
     took = time.monotonic() - started
 
@@ -71,16 +73,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
     assert not is_running(row.pid)
 
 
-def _stop(worker: Program, way: str) -> None:
-    if way == "SIGTERM to the group":
-        os.killpg(worker.pid, signal.SIGTERM)
-        return
-    os.kill(worker.pid, signal.SIGQUIT if way == "SIGQUIT" else signal.SIGTERM)
-    if way == "SIGTERM twice":
-        time.sleep(0.2)
-        os.kill(worker.pid, signal.SIGTERM)
-
-
+@pytest.mark.databases
 def test_after_the_stops_a_new_worker_does_everything_that_was_left(stops: Workplace):
     assert stops.count("SELECT count(*) FROM jobs WHERE state = 'queued'") > 0
 
@@ -95,6 +88,7 @@ def test_after_the_stops_a_new_worker_does_everything_that_was_left(stops: Workp
     assert stops.count("SELECT count(*) FROM results") == total
 
 
+@pytest.mark.databases
 def test_an_idle_worker_stops_at_once(stops: Workplace):
     row = stops.wait_ready()
 
@@ -125,7 +119,7 @@ def test_a_worker_that_is_still_loading_stops_with_all_its_processes(
         family = psutil.Process(worker.pid).children(recursive=True)
 
         started = time.monotonic()
-        _stop(worker, way)
+        worker.stop_by(way)
         assert worker.wait(10) == 0
 
         assert time.monotonic() - started < 5
@@ -139,7 +133,7 @@ def test_a_loading_child_does_not_keep_a_broken_worker_alive(
 ):
     models = (fake_model(load_seconds=60.0),)
     with opened(database, redis_url, tmp_path / "w", models=models) as place:
-        worker = place.start_worker()
+        worker = start_fragile(place)
         place.wait_row()
         with place.app.connection_for_write() as connection:
             connection.default_channel.client.lpush(queue.model_queue(MODEL), b"garbage")
@@ -147,6 +141,13 @@ def test_a_loading_child_does_not_keep_a_broken_worker_alive(
         assert worker.wait(20) == 1
 
         wait_for(lambda: not _find_session(worker.pid), "the child's end", 2)
+
+
+def start_fragile(place: Workplace) -> Program:
+    """A worker that breaks off at the first message that is none, as Celery does by itself."""
+    script = (str(Path(__file__).with_name("run_fragile.py")),)
+    path = str(Path(__file__).parents[2])
+    return place.start("worker", "--device", "cpu:0", script=script, PYTHONPATH=path)
 
 
 def test_a_worker_whose_pool_was_emptied_ends_as_a_failure_and_loses_nothing(
@@ -202,10 +203,18 @@ def poisons(
         yield place
 
 
-@pytest.mark.parametrize("marker", ["[[crash]]", "[[hang]]", "[[spin]]"])
-def test_a_poisonous_job_is_started_max_attempts_times_and_fails_alone(
-    poisons: Workplace, marker: str
-):
+@pytest.mark.databases
+def test_a_poisonous_job_is_started_max_attempts_times_and_fails_alone(poisons: Workplace):
+    check_poison(poisons, "[[crash]]")
+
+
+@pytest.mark.databases(long=True)
+@pytest.mark.parametrize("marker", ["[[hang]]", "[[spin]]"])
+def test_a_job_whose_step_never_ends_is_cut_and_fails_alone(poisons: Workplace, marker: str):
+    check_poison(poisons, marker)
+
+
+def check_poison(poisons: Workplace, marker: str) -> None:
     worker = poisons.programs[0]
     before_cut = {action: len(worker.lines(action)) for action in ("step_cut", "hang")}
     before = poisons.wait_ready()
@@ -273,6 +282,7 @@ def _count_unacked(place: Workplace) -> int:
         return int(connection.default_channel.client.hlen("unacked"))
 
 
+@pytest.mark.databases
 def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
     database: Database, redis_url: str, tmp_path: Path
 ):
@@ -295,9 +305,12 @@ def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
         place.wait_running(again)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        place.start_worker()
+        next_one, restarted_at = place.start_worker(), time.time()
+        wait_for(lambda: place.get(again).attempt == 2, "the second claim")
+        check_takeover(place, again, next_one, restarted_at)
         taken = place.wait_ended(again)[0]
 
+        assert place.wait_idle().shifts == 1, "taken over in a later shift"
         assert (taken.state, taken.attempt, taken.crashes) == ("succeeded", 2, 1)
         assert place.count_attempts(again, "crashed") == 1
         assert (new := place.row()) is not None
@@ -305,10 +318,26 @@ def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
         assert not is_running(row.pid)
 
 
+def check_takeover(place: Workplace, job: Job, worker: Program, restarted_at: float) -> None:
+    """The new incarnation claimed the job as soon as it was there: by the times that are stored."""
+    with place.db.read() as tx:
+        asked = sa.text("SELECT epoch, claimed_at FROM jobs WHERE id = :id")
+        epoch, claimed_at = tx.execute(asked, {"id": job.id}).one()
+    assert (row := place.row()) is not None
+    (enrolled,) = worker.lines("enroll")
+    assert (enrolled["epoch"], enrolled["requeued"]) == (row.epoch, 1)
+    assert epoch == row.epoch
+    assert restarted_at < row.started_at < claimed_at
+    assert claimed_at - row.started_at < 2 * (row.started_at - restarted_at) + 1
+
+
 def suspend_outside_writes(pid: int, database: Database) -> psutil.Process:
     """Stops a process at a moment at which it does not hold SQLite's write lock: one that sleeps
-    with it keeps everybody waiting, on this database by design."""
+    with it keeps everybody waiting, on this database by design. PostgreSQL ends such transactions."""
     process = psutil.Process(pid)
+    if not database.is_sqlite:
+        process.suspend()
+        return process
     for _ in range(20):
         process.suspend()
         with contextlib.closing(sqlite3.connect(str(database.url.database), timeout=0.2)) as probe:
@@ -322,6 +351,7 @@ def suspend_outside_writes(pid: int, database: Database) -> psutil.Process:
     raise AssertionError("the process writes all the time")
 
 
+@pytest.mark.databases(long=True)
 def test_a_child_that_slept_past_its_lease_loses_its_jobs_but_not_its_model(
     database: Database, redis_url: str, tmp_path: Path
 ):
@@ -378,9 +408,9 @@ def test_jobs_without_a_hint_are_found_also_those_stored_while_redis_was_away(
 def test_a_worker_that_breaks_off_says_so_by_its_exit_status(
     database: Database, redis_url: str, tmp_path: Path
 ):
-    """What is no message at all stops Celery; a process manager must see that as a failure."""
+    """Whatever stops Celery, a process manager must see it as a failure."""
     with opened(database, redis_url, tmp_path / "w") as place:
-        worker = place.start_worker()
+        worker = start_fragile(place)
         place.wait_ready()
         job = place.add()
         with place.app.connection_for_write() as connection:

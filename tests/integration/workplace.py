@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import sqlalchemy as sa
 
 from app import queue, settings
 from app.models import jobs, workers
@@ -26,6 +27,7 @@ T = TypeVar("T")
 MODEL = "fake"
 HOST = "here"
 WAIT_SECONDS = 120.0
+WAYS = ("SIGTERM to the parent", "SIGTERM to the group", "SIGTERM twice", "SIGQUIT")
 FAST = settings.Worker(
     host=HOST,
     shift_seconds=5.0,
@@ -118,6 +120,16 @@ class Program:
     def wait(self, seconds: float = WAIT_SECONDS) -> int:
         """The exit status."""
         return self.process.wait(seconds)
+
+    def stop_by(self, way: str) -> None:
+        """One of WAYS, or SIGTERM."""
+        if way == "SIGTERM to the group":
+            os.killpg(self.pid, signal.SIGTERM)
+            return
+        self.process.send_signal(signal.SIGQUIT if way == "SIGQUIT" else signal.SIGTERM)
+        if way == "SIGTERM twice":
+            time.sleep(0.2)
+            self.process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
         """Leaves nothing of the session."""
@@ -239,14 +251,14 @@ class Workplace:
     def states(self, *made: Job) -> list[str]:
         return [self.get(job).state for job in made]
 
-    def count(self, question: str, *values: Any) -> int:
+    def count(self, question: str, **values: Any) -> int:
         """The number that one SQL question gives."""
         with self.db.read() as tx:
-            return int(tx.exec_driver_sql(question, values).scalar_one())
+            return int(tx.execute(sa.text(question), values).scalar_one())
 
     def count_attempts(self, job: Job, outcome: str) -> int:
-        asked = "SELECT count(*) FROM attempts WHERE job_id = ? AND outcome = ?"
-        return self.count(asked, job.id, outcome)
+        asked = "SELECT count(*) FROM attempts WHERE job_id = :job AND outcome = :outcome"
+        return self.count(asked, job=job.id, outcome=outcome)
 
 
 @contextlib.contextmanager
