@@ -28,7 +28,7 @@ SPARE_SECONDS = find_grace("open-autoglm") - server.GRACE_SECONDS
 
 
 @pytest.mark.databases(long=True)
-@pytest.mark.parametrize("way", ["SIGTERM twice", "SIGQUIT"])
+@pytest.mark.parametrize("way", ["SIGQUIT", pytest.param("SIGTERM twice", marks=pytest.mark.long)])
 def test_an_api_under_load_ends_in_time_and_the_next_one_has_all_that_was_accepted(
     database: Database, redis_url: str, tmp_path: Path, way: str
 ) -> None:

@@ -6,7 +6,6 @@ The waits inside are shortened; what the compose file gives beyond them is the l
 
 import contextlib
 import http.client
-import itertools
 import json
 import signal
 import socket
@@ -103,7 +102,9 @@ def test_a_worker_in_the_middle_of_a_step_ends_in_time_and_gives_its_jobs_back(
     ("moment", "way"),
     [
         ("checks", "SIGTERM"),
-        *itertools.product(["stores"], ["SIGTERM", "SIGTERM twice", "SIGQUIT"]),
+        ("stores", "SIGTERM"),
+        ("stores", "SIGQUIT"),
+        pytest.param("stores", "SIGTERM twice", marks=pytest.mark.long),
     ],
 )
 def test_a_control_process_in_a_large_file_ends_at_once_and_the_next_one_goes_on(
@@ -179,7 +180,7 @@ def connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
-@pytest.mark.databases
+@pytest.mark.databases(long=True)
 def test_an_api_answers_whom_it_can_and_cuts_off_what_does_not_end(
     api: tuple[Workplace, Program],
 ) -> None:
