@@ -17,6 +17,7 @@ from kombu.connection import Connection
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.transport import redis, virtual
 
+_SHORTEST_SECONDS = 60.0  # queue.make_app(hard_limit_seconds) is always more
 _SHOWN = 200  # characters of what was wrong
 _FLAWS = (
     *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
@@ -109,16 +110,17 @@ class OurConsumer(Consumer):
 
 
 def _check_call(message: Any) -> None:
-    """Of a task: ours have an id and no times, and nothing is to follow them. A body of another
+    """Of a task: ours have an id and no times but a limit, and nothing is to follow. A body of another
     form would fail in the pool, where nobody would answer for the message any more."""
     headers, (args, kwargs, embedded) = message.headers, message.payload
     if not isinstance(headers["task"], str) or not isinstance(headers["id"], str):
         raise TypeError("task, id")
     if not (isinstance(args, list) and isinstance(kwargs, dict)):
         raise TypeError("arguments")
-    limits = headers.get("timelimit") or ()
-    if any((headers.get("eta"), headers.get("expires"), *limits, *embedded.values())):
-        raise ValueError("times, or what is to follow")
+    if any((headers.get("eta"), headers.get("expires"), *embedded.values())):
+        raise ValueError("a time, or what is to follow")
+    if any(limit < _SHORTEST_SECONDS for limit in headers.get("timelimit") or () if limit):
+        raise ValueError("a time limit")
 
 
 def _drop(error: Exception) -> None:
