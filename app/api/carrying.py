@@ -11,7 +11,7 @@ from app.intake import lines
 from app.models import lineage
 from app.models.database import Database
 from app.models.lines import Lost
-from app.wire import document
+from app.wire import document, responses
 from app.wire.rows import Job
 
 _PAGE_LINES = 50  # small: lines may be large, and so may be what was said before them
@@ -54,6 +54,10 @@ def _carry(content: bytes, said: list[dict[str, Any]]) -> bytes:
     record = document.loads(content)
     body = record["body"]
     del body["previous_response_id"]
-    if isinstance(body.get("messages"), list):  # a line without would fail for that again
-        body["messages"] = [*said, *body["messages"]]
+    name = "messages"
+    if record["url"] == responses.ENDPOINT:
+        name = "input"
+        body[name] = responses.wrap_text(body.get(name))
+    if isinstance(body.get(name), list):  # a line without would fail for that again
+        body[name] = [*said, *body[name]]
     return json.dumps(record, ensure_ascii=False).encode()

@@ -45,7 +45,7 @@ def _start(body: bodies.Chat | bodies.Completion, endpoint: str) -> Job:
     current = context.current()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
-    guides.check(request, endpoint, vars(body))
+    guides.check(request, endpoint)
     current.catalog.check_length(model, request)
     if body.stream:
         request["stream"] = True

@@ -19,7 +19,7 @@ from app.api import (
 )
 from app.errors import Conflict, NotFound
 from app.models import batches as batch_store
-from app.models import files, pauses
+from app.models import deliveries, files, pauses
 from app.models import lines as line_store
 from app.models.states import ENDED
 from app.wire import ids
@@ -115,6 +115,7 @@ def _make_batch(origin: Batch, file: File) -> NewBatch:
         tries=idempotency.count_tries(),
         metadata=origin.metadata,
         output_expires_seconds=origin.output_expires_seconds,
+        webhook=deliveries.find_url(context.current().db, origin.id),
         trace_id=flask.g.trace_id,
         retried_from=origin.id,
     )

@@ -38,7 +38,7 @@ def _read_job(body: schemas.JobBody) -> NewJob:
     current, caller = context.current(), context.caller()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
-    guides.check(request, ENDPOINT, vars(body))
+    guides.check(request, ENDPOINT)
     return NewJob(
         tenant_id=caller.tenant_id,
         key_id=caller.key_id,
@@ -84,8 +84,8 @@ def _check_input(model: Model, request: dict[str, Any], session_id: str | None) 
 def _as_chat(request: dict[str, Any]) -> dict[str, Any]:
     if "prompt" not in request:
         return request
-    messages = [{"role": "user", "content": request["prompt"]}]
-    return {"messages": messages, "sampling": request["sampling"]}
+    rest = {name: value for name, value in request.items() if name != "prompt"}
+    return {"messages": [{"role": "user", "content": request["prompt"]}], **rest}
 
 
 @routes.get(ENDPOINT, responses={"200": answers.ListObject})

@@ -48,7 +48,7 @@ def _start(body: responses.Body) -> Job:
     current = context.current()
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
-    guides.check(request, PATH, vars(body))
+    guides.check(request, PATH)
     _check_length(body, request)
     if body.stream:
         request["stream"] = True
@@ -123,7 +123,7 @@ def find(response_id: str) -> Job:
         job = jobs.get(context.current().db, tenant_id, replies.find_job_id(response_id))
     except NotFound:
         job = None
-    if job is None or not replies.is_reply(job) or job.batch_id is not None:
+    if job is None or not replies.is_reply(job):
         raise NotFound("response_not_found", param="response_id", id=response_id)
     return job
 

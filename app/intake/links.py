@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import BadRequest
-from app.wire import flaws
+from app.wire import flaws, responses
 
-PREFIX = "custom_id:"
-_ENDPOINTS = ("/v1/chat/completions",)  # those whose lines hold messages
+PREFIX = responses.LINE_PREFIX
+_ENDPOINTS = ("/v1/chat/completions", responses.ENDPOINT)  # those whose lines hold messages
+_NAMES = ("session_id", "previous_response_id")
 _SHOWN = 100
 
 
@@ -40,26 +41,27 @@ def _digest(custom_id: str) -> bytes:
 
 def split(body: dict[str, Any], endpoint: str, index: Index) -> tuple[dict[str, Any], Links]:
     """The body without what names its conversation, and what it names. Only lines before this one
-    can be named, so no circle is possible. BadRequest: `session_and_previous`, `invalid_type`,
-    `previous_line_not_found`."""
-    session_id, previous = body.get("session_id"), body.get("previous_response_id")
-    if endpoint not in _ENDPOINTS or (session_id is None and previous is None):
+    can be named, so no circle is possible. The body of a response keeps its `previous_response_id`:
+    its object repeats it, and one that names no line is for others to refuse. BadRequest:
+    `session_and_previous`, `invalid_type`, `previous_line_not_found`."""
+    if endpoint not in _ENDPOINTS or not any(name in body for name in _NAMES):
         return body, Links()
+    session_id, previous = (body.get(name) for name in _NAMES)
     if session_id is not None and previous is not None:
         raise BadRequest("session_and_previous", param="previous_response_id")
-    rest = {
-        name: value
-        for name, value in body.items()
-        if name not in ("session_id", "previous_response_id")
-    }
-    if previous is None:
+    is_reply = endpoint == responses.ENDPOINT
+    dropped = _NAMES[:1] if is_reply else _NAMES
+    rest = {name: value for name, value in body.items() if name not in dropped}
+    if session_id is not None:
         return rest, Links(session_id=_require_text(session_id, "session_id"))
+    if previous is None or (is_reply and not responses.names_line(previous)):
+        return rest, Links()
     return rest, Links(parent_line=_find_parent(previous, index))
 
 
 def _find_parent(previous: Any, index: Index) -> int:
     name = _require_text(previous, "previous_response_id")
-    found = index.find(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+    found = index.find(name.removeprefix(PREFIX)) if responses.names_line(name) else None
     if found is None:
         shown = name.removeprefix(PREFIX)[:_SHOWN]
         raise BadRequest(

@@ -108,7 +108,7 @@ class Preflight:
         plain, _ = kinds.split(body, self.rules.endpoint)
         rest, named = links.split(plain, self.rules.endpoint, self._index)
         request = generation.parse(rest, endpoint=self.rules.endpoint, limits=self.rules.limits)
-        schemas.check(request, self.rules.endpoint, rest)
+        schemas.check(request, self.rules.endpoint)
         if named.session_id is not None and not self._has_session(named.session_id):
             raise NotFound("session_not_found", param="session_id", id=named.session_id)
         if named.parent_line in self._failing:

@@ -4,58 +4,53 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
+import referencing
 from jsonschema import validators
+from referencing.jsonschema import DRAFT202012
 
-from app.errors import BadRequest
+from app.errors import AutoglmError, BadRequest
 from app.intake import grammars
-from app.wire import responses
+from app.wire import guides
 
-Fault = tuple[str, str]
-"""A code and the reason."""
+Fault = tuple[str, str | AutoglmError]
+"""A code and the reason, with its remedy where there is one."""
 
 _JUDGED = ("json_schema", "regex")
+_UNHELD = "judged"  # a schema that the engine is not held to
 _MAX_KNOWN = 10_000
 _NO_FORMATS = jsonschema.FormatChecker(formats=())  # llguidance judges patterns, not Python's `re`
 _known: OrderedDict[bytes, Fault | None] = OrderedDict()
 _lock = threading.Lock()
 
 
-def check(request: Mapping[str, Any], endpoint: str, body: Mapping[str, Any]) -> None:
+def check(request: Mapping[str, Any], endpoint: str) -> None:
     """BadRequest for a request (as generation.extract makes it) whose guide cannot be used:
     `schema_invalid` for what is no JSON schema, or none that a grammar can be made of,
-    `grammar_failed` for such a pattern, `grammar_timeout` if that takes too long. `body` is the
-    client's, for the name of the parameter. A text is judged once: the verdict is remembered."""
-    guide = request["sampling"].get("guided")
+    `grammar_failed` for such a pattern, `grammar_timeout` if that takes too long. Of a schema that
+    answers are only judged by no grammar is made. A text is judged once: the verdict is remembered."""
+    held = request["sampling"].get("guided")
+    guide = held or request.get("judged")
     if guide is None or guide["kind"] not in _JUDGED:
         return
-    fault = _recall(guide)
+    fault = _recall(guide["kind"] if held else _UNHELD, guide["text"])
     if fault is not None:
         code, reason = fault
-        raise BadRequest(code, param=_name(guide, endpoint, body), reason=reason)
+        raise BadRequest(code, param=guides.name_schema(guide, endpoint), reason=reason)
 
 
-def _name(guide: Mapping[str, str], endpoint: str, body: Mapping[str, Any]) -> str:
-    if guide["kind"] == "regex":
-        return "guided_regex"
-    if endpoint == responses.ENDPOINT:
-        return "text.format.schema"
-    named = body.get("guided_json") is not None
-    return "guided_json" if named else "response_format.json_schema.schema"
-
-
-def _recall(guide: Mapping[str, str]) -> Fault | None:
-    text = guide["text"].encode(errors="surrogatepass")
-    key = hashlib.blake2b(text, digest_size=16, person=guide["kind"].encode()).digest()
+def _recall(kind: str, text: str) -> Fault | None:
+    content = text.encode(errors="surrogatepass")
+    key = hashlib.blake2b(content, digest_size=16, person=kind.encode()).digest()
     with _lock:
         if key in _known:
             _known.move_to_end(key)
             return _known[key]
     try:
-        fault = _judge(guide)
+        fault = _judge(kind, text)
     except grammars.Unjudged:
         return None
     with _lock:
@@ -69,11 +64,13 @@ def _recall(guide: Mapping[str, str]) -> Fault | None:
 CODES = frozenset({"schema_invalid", "grammar_failed", "grammar_timeout", "json_too_deep"})
 
 
-def _judge(guide: Mapping[str, str]) -> Fault | None:
-    code = "grammar_failed" if guide["kind"] == "regex" else "schema_invalid"
+def _judge(kind: str, text: str) -> Fault | None:
+    code = "grammar_failed" if kind == "regex" else "schema_invalid"
     try:
-        reason = _check_schema(guide["text"]) if code == "schema_invalid" else ""
-        reason = reason or grammars.find_fault(guide)
+        if kind == "regex":
+            reason: str | AutoglmError = grammars.find_fault({"kind": kind, "text": text})
+        else:
+            reason = _judge_schema(text, is_held=kind != _UNHELD)
     except RecursionError:
         return "json_too_deep", ""
     except grammars.Overrun:
@@ -81,9 +78,21 @@ def _judge(guide: Mapping[str, str]) -> Fault | None:
     return (code, reason) if reason else None
 
 
-def _check_schema(text: str) -> str:
-    """What the metaschema that the schema names (else 2020-12) has against it, "" for nothing."""
+def _judge_schema(text: str, *, is_held: bool) -> str | AutoglmError:
     schema = json.loads(text)
+    reason = _check_schema(schema)
+    if reason:
+        return reason
+    if not is_held:
+        return _find_dangling(schema)
+    reason = grammars.find_fault({"kind": "json_schema", "text": text})
+    if not reason or _find_dangling(schema):
+        return reason
+    return AutoglmError("schema_ungrammatical", reason=reason)
+
+
+def _check_schema(schema: Any) -> str:
+    """What the metaschema that the schema names (else 2020-12) has against it, "" for nothing."""
     kind: Any = jsonschema.Draft202012Validator
     if isinstance(schema, dict) and isinstance(schema.get("$schema"), str):
         kind = validators.validator_for(schema, default=kind)
@@ -92,3 +101,25 @@ def _check_schema(text: str) -> str:
     except jsonschema.SchemaError as error:
         return f"{error.json_path}: {error.message}"[:300]
     return ""
+
+
+def _find_dangling(schema: Any) -> str:
+    """A reference that leads out of the schema or to nothing; "" for none. No answer could be
+    judged by it."""
+    root = referencing.Resource.from_contents(schema, default_specification=DRAFT202012)
+    whole: Any = referencing.Registry().with_resource("", root)
+    found = _iterate_references(whole.resolver_with_root(root), root)
+    return next((f"$ref: {name}"[:300] for name in found), "")
+
+
+def _iterate_references(resolver: Any, resource: Any) -> Iterator[str]:
+    """The references that cannot be followed."""
+    contents = resource.contents if isinstance(resource.contents, dict) else {}
+    named = (contents.get("$ref"), contents.get("$dynamicRef"))
+    for name in (each for each in named if isinstance(each, str)):
+        try:
+            resolver.lookup(name)
+        except referencing.exceptions.Unresolvable:
+            yield name
+    for inner in resource.subresources():
+        yield from _iterate_references(resolver.in_subresource(inner), inner)

@@ -28,6 +28,13 @@ def subscribe(tx: Connection, tenant_id: str, object_id: str, url: str | None) -
     tx.execute(sa.insert(webhooks), [row])
 
 
+def find_url(db: Database, object_id: str) -> str | None:
+    """Where the client of a batch or job wants to be told; None for nowhere, or no longer known."""
+    wanted = sa.select(webhooks.c.url).where(webhooks.c.object_id == object_id)
+    with db.read() as tx:
+        return tx.execute(wanted).scalar_one_or_none() or None
+
+
 def announce(db: Database, endpoints: Sequence[str], *, is_on: bool = True) -> int:
     """Makes deliveries of what has ended and was not announced yet; returns how many objects.
     `endpoints` hear of every batch and background response. Off, it only marks, so that switching on tells no old news."""

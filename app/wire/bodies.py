@@ -119,7 +119,8 @@ class Sampling(Strict):
     guided_json: dials.Schema | None = None
     guided_regex: dials.Regex | None = None
     guided_choice: dials.Options | None = None
-    max_reasks: Annotated[int, Field(ge=0, le=10)] | None = None
+    guided_decoding: bool | None = None
+    max_reasks: dials.Reasks | None = None
 
 
 class Webhook(Strict):

@@ -25,7 +25,8 @@ _PLAIN = (
 def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
     """The request of a job: `messages` or `prompt`, and `sampling` with the fields that were set,
     under the names of inference.engine.Sampling: `logit_bias` as pairs of a token id and a number,
-    `guided` as an object with `kind` and `text`. BadRequest with code and param otherwise.
+    `guided` as an object with `kind` and `text`, or beside them `judged`, the same for an engine that
+    is not held to it. BadRequest with code and param otherwise.
 
     The model's name is checked for its type only: `body["model"]` is the caller's to look up.
     """
@@ -41,8 +42,11 @@ def parse(body: Any, *, endpoint: str, limits: Limits) -> dict[str, Any]:
 
 
 def _refuse_calls(body: bodies.Strict) -> None:
-    """What makes sense in a call of its own only, not in a line of a batch."""
-    names = ["background", "previous_response_id", "webhook"]
+    """What makes sense in a call of its own only, not in a line of a batch. Whether there is the line
+    that it follows on, the caller has seen to."""
+    names = ["background", "webhook"]
+    if not responses.names_line(bodies.read(body, "previous_response_id")):
+        names.append("previous_response_id")
     # A line of the one kind is answered in the output file alone, of the other has no metadata.
     names.append("store" if isinstance(body, responses.Body) else "metadata")
     for name in names:
@@ -51,13 +55,25 @@ def _refuse_calls(body: bodies.Strict) -> None:
 
 
 def extract(body: bodies.Strict, limits: Limits) -> dict[str, Any]:
-    """The same for a body that has passed its schema."""
+    """The same for a body that has passed its schema. `unguided_unjudged` for an answer that only a
+    judge could hold to its schema and that is out before it could be judged."""
     if isinstance(body, responses.Body):
-        return _extract_response(body, limits)
-    assert isinstance(body, bodies.Sampling)
+        request = _extract_response(body, limits)
+    else:
+        assert isinstance(body, bodies.Sampling)
+        request = _extract(body, limits)
+    if "judged" in request and bodies.read(body, "stream"):
+        raise BadRequest("unguided_unjudged", param="guided_decoding")
+    return request
+
+
+def _extract(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
+    held, judged = guides.split(body)
+    guided = {} if held is None else {"guided": held}
     return {
         **_read_input(body),
-        "sampling": _read_sampling(body, limits),
+        "sampling": _read_sampling(body, limits) | guided,
+        **({} if judged is None else {"judged": judged}),
         **_read_reasks(body),
         **_read_template(body),
     }
@@ -114,7 +130,6 @@ def _read_sampling(body: bodies.Sampling, limits: Limits) -> dict[str, Any]:
     found["max_tokens"] = _read_max_tokens(body, limits.max_tokens)
     found["logit_bias"] = sorted(map(list, (body.logit_bias or {}).items())) or None
     found["logprobs"] = _read_logprobs(body)
-    found["guided"] = guides.read(body)
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -33,8 +33,9 @@ def find_job_id(response_id: str) -> str:
 
 
 def is_reply(job: Job) -> bool:
-    """Whether this job is a response that may be read again."""
-    return bool(job.request.get("response", {}).get("store"))
+    """Whether this job is a response that may be read again, and gone on with. A line of a batch is
+    answered in the output file alone."""
+    return bool(job.request.get("response", {}).get("store")) and job.batch_id is None
 
 
 def show(job: Job, error: dict[str, Any] | None = None) -> dict[str, Any]:

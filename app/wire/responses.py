@@ -7,11 +7,13 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.errors import BadRequest
-from app.wire import bodies, flaws
+from app.wire import bodies, dials, flaws
 
 ENDPOINT = "/v1/responses"
+LINE_PREFIX = "custom_id:"  # of a predecessor that is a line of the same batch
 _TEXTS = ("input_text", "output_text", "text")
-_PASSED = ("temperature", "top_p", "user", "safety_identifier", "prompt_cache_key")
+_STEERED = ("guided_decoding", "max_reasks")  # ours, not OpenAI's: its object does not repeat them
+_PASSED = ("temperature", "top_p", "user", "safety_identifier", "prompt_cache_key", *_STEERED)
 _NAMES = {"max_tokens": "max_output_tokens", "messages": "input", "response_format": "text.format"}
 
 
@@ -29,7 +31,8 @@ def _read_part(part: Any) -> str:
     return text
 
 
-def _wrap_text(value: Any) -> Any:
+def wrap_text(value: Any) -> Any:
+    """An input that is a text as the list of messages that it stands for."""
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
@@ -69,7 +72,7 @@ class Text(bodies.Strict):
 
 Input = Annotated[
     list[Item],
-    BeforeValidator(_wrap_text),
+    BeforeValidator(wrap_text),
     Field(min_length=1, max_length=10_000),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}),
 ]
@@ -89,6 +92,8 @@ class Body(bodies.Strict):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     text: Text | None = None
+    guided_decoding: bool | None = None
+    max_reasks: dials.Reasks | None = None
     metadata: bodies.Metadata | None = None
     user: bodies.Label | None = None
     safety_identifier: bodies.Label | None = None
@@ -101,6 +106,11 @@ class Body(bodies.Strict):
     include: bodies.NoList = None
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
     webhook: bodies.Webhook | None = None
+
+
+def names_line(previous: Any) -> bool:
+    """Whether this `previous_response_id` is an earlier line of the batch, by its custom_id."""
+    return isinstance(previous, str) and previous.startswith(LINE_PREFIX)
 
 
 def as_chat(body: Body) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def keep(body: Body) -> dict[str, Any]:
     asked = body.model_dump(
         by_alias=True,
         exclude_none=True,
-        exclude={"model", "input", "instructions", "stream", "webhook"},
+        exclude={"model", "input", "instructions", "stream", "webhook", *_STEERED},
     )
     own = {"store": True} | asked
     said = {} if body.instructions is None else {"instructions": body.instructions}

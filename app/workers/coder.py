@@ -15,7 +15,7 @@ from app.errors import AutoglmError
 from app.models.database import Database
 from app.text import Tokenizer
 from app.wire.rows import Job, Memo, Outcome, Result, Turn
-from app.workers import orders
+from app.workers import orders, schemas
 from app.workers.orders import Order
 
 _MOST_DRAFTS = 10_000
@@ -92,7 +92,7 @@ class Coder:
         )
         messages = prompts.compose(tree, choice.used, repeated, asked, form=bench.form)
         used = {"used": len(turns), "dropped": dropped}
-        is_held = "guided" in job.request.get("sampling", {})  # by a guide of the client's own
+        is_held = schemas.find_guide(job) is not None  # by a guide of the client's own
         beginning = "" if is_held else prompts.begin(tree, bench.form)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}

@@ -180,7 +180,7 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
         body, asked = kinds.split(record["body"], batch.endpoint)
         body, named = links.split(body, batch.endpoint, index)
         request = generation.parse(body, endpoint=batch.endpoint, limits=settings.limits)
-        schemas.check(request, batch.endpoint, body)
+        schemas.check(request, batch.endpoint)
         request |= {} if asked.scope is None else {"scope": asked.scope}
     except lines.BadLine as error:  # it was good when the file was checked
         _logger.error("%s", error, extra={"action": "ingest", "batch_id": batch.id})  # noqa: TRY400

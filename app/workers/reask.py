@@ -8,11 +8,20 @@ from app import locales
 from app.errors import AutoglmError, Unavailable
 from app.inference.engine import FinishReason, Output
 from app.models.states import JobState
+from app.wire import guides
 from app.wire.rows import Job, Outcome, Problem
 from app.workers import orders, schemas
 from app.workers.orders import Order, Spent
 
 _LANGUAGE = "en-US"  # of what the model is told; the job's own language is not known
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An answer that does not fit, and why; of several choices the first one."""
+
+    text: str
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -25,33 +34,34 @@ class Judge:
     def decide(self, order: Order, output: Output, provenance: dict[str, Any]) -> Order | Outcome:
         """The outcome of an answer, or the order that asks for it again."""
         spent = order.spent.plus(output)
-        fault = self._find_fault(order.job, output)
-        if fault is None:
+        broken = _find_broken(order.job, output)
+        if broken is None:
             return _count(orders.conclude(order, output, provenance), order, spent)
         limit = order.job.request.get("max_reasks", self.max_reasks)
         if order.asks > limit:
-            return _give_up(order, output, fault, spent)
+            return _give_up(order, broken, spent)
         try:
-            return self._ask(order, output, fault, spent)
+            return self._ask(order, broken, spent)
         except Unavailable:
             raise
         except AutoglmError:  # what was wrong does not fit into the context any more
-            return _give_up(order, output, fault, spent)
+            return _give_up(order, broken, spent)
 
-    def _find_fault(self, job: Job, output: Output) -> str | None:
-        schema = schemas.find_schema(job)
-        texts = [each.text for each in (output, *getattr(output, "others", ()))]
-        faults = (schemas.find_fault(schema, text) for text in texts)
-        return next((fault for fault in faults if fault), None)
-
-    def _ask(self, order: Order, output: Output, fault: str, spent: Spent) -> Order:
+    def _ask(self, order: Order, broken: Broken, spent: Spent) -> Order:
         """The same request, followed by the answer and what is wrong with it. Only the last answer
         is shown, so that the prompt does not grow."""
-        again = self.prepare(_extend(order.job, output.text, fault))
+        again = self.prepare(_extend(order.job, broken))
         asks = order.asks + 1
         name = f"{order.job.id}:{order.job.attempt}:ask{asks}"
         request = replace(again.request, id=name)
         return Order(order.job, request, asks, spent)
+
+
+def _find_broken(job: Job, output: Output) -> Broken | None:
+    schema = schemas.find_schema(job)
+    texts = (each.text for each in (output, *getattr(output, "others", ())))
+    judged = (Broken(text, schemas.find_fault(schema, text) or "") for text in texts)
+    return next((each for each in judged if each.fault), None)
 
 
 def is_due(order: Order, output: Output) -> bool:
@@ -61,14 +71,14 @@ def is_due(order: Order, output: Output) -> bool:
     return is_whole and schemas.find_schema(order.job) is not None
 
 
-def _extend(job: Job, text: str, fault: str) -> Job:
-    wish = locales.message("worker.ask_again", locale=_LANGUAGE, fault=fault)
+def _extend(job: Job, broken: Broken) -> Job:
+    wish = locales.message("worker.ask_again", locale=_LANGUAGE, fault=broken.fault)
     request = dict(job.request)
     if "messages" in request:
-        said = [{"role": "assistant", "content": text}, {"role": "user", "content": wish}]
+        said = [{"role": "assistant", "content": broken.text}, {"role": "user", "content": wish}]
         request["messages"] = [*request["messages"], *said]
     else:
-        request["prompt"] = f"{request['prompt']}{text}\n\n{wish}\n"
+        request["prompt"] = f"{request['prompt']}{broken.text}\n\n{wish}\n"
     return replace(job, request=request)
 
 
@@ -80,7 +90,9 @@ def _count(outcome: Outcome, order: Order, spent: Spent) -> Outcome:
     return replace(outcome, result=replace(outcome.result, provenance=provenance, **vars(spent)))
 
 
-def _give_up(order: Order, output: Output, fault: str, spent: Spent) -> Outcome:
-    values = {"fault": fault, "asks": order.asks, "text": output.text, "usage": vars(spent)}
-    problem = Problem("schema_violation", "response_format", values)
+def _give_up(order: Order, broken: Broken, spent: Spent) -> Outcome:
+    values = {**vars(broken), "asks": order.asks, "usage": vars(spent)}
+    guide = schemas.find_guide(order.job)
+    assert guide is not None
+    problem = Problem("schema_violation", guides.name(guide, order.job.endpoint), values)
     return Outcome(order.job.id, order.job.attempt, JobState.FAILED, problem=problem)

@@ -144,17 +144,23 @@ def test_answers_are_checked_against_their_schema_and_asked_for_again(stack: Sta
         {"prompt": '["[[echo]]"]'},
         {"prompt": "no list"},
         {"prompt": "never again", "max_reasks": 0},
+        {"prompt": "cut off", "max_tokens": 2},
+        {"prompt": "unguided", "guided_decoding": False, "max_reasks": 1},
     ]
     content = b"".join(make_completion(n, body | line) for n, line in enumerate(lines))
 
     batch = finish(stack, submit(stack, content, endpoint="/v1/completions"))
 
-    (good,) = read(stack, batch["output_file_id"])
+    good, cut = read(stack, batch["output_file_id"])
     errors = [x["response"]["body"]["error"] for x in read(stack, batch["error_file_id"])]
     assert good["response"]["body"]["choices"][0]["text"] == '["[[echo]]"]'
+    (choice,) = cut["response"]["body"]["choices"]  # as OpenAI gives out what max_tokens cut off
+    assert (choice["finish_reason"], len(choice["text"].split())) == ("length", 2)
+    assert "asks" not in cut["response"]["body"]["usage"]
     assert [(e["code"], e["usage"]["asks"]) for e in errors] == [
         ("schema_violation", 3),
         ("schema_violation", 1),
+        ("schema_violation", 2),
     ]
     assert all(error["text"] for error in errors)
 

@@ -247,6 +247,34 @@ def test_the_other_endpoints_take_batches(client: OpenAI) -> None:
         assert refused[key]["response"]["body"]["error"]["param"] == param
 
 
+def test_responses_of_a_batch_are_a_conversation(client: OpenAI) -> None:
+    """Lines follow on lines by OpenAI's own parameter, or share a session."""
+    session = client.post("/sessions", cast_to=httpx.Response, body={}).json()["id"]
+    lines = [
+        line("1", "my name is Ada", "/v1/responses", instructions="Be brief."),
+        line("2", "[[echo]]", "/v1/responses", previous_response_id="custom_id:1"),
+        line("3", "my name is Bob", "/v1/responses", session_id=session),
+        line("4", "[[echo]]", "/v1/responses", session_id=session, instructions="Be kind."),
+    ]
+
+    ended = wait(client, submit(client, lines, "/v1/responses"))
+
+    assert ended.error_file_id is None
+    found = {
+        key: openai.types.responses.Response.model_validate(each["response"]["body"], strict=True)
+        for key, each in read(client, ended.output_file_id).items()
+    }
+    second, fourth = found["2"].output_text, found["4"].output_text
+    assert "my name is Ada" in second
+    assert found["1"].output_text in second
+    assert "Be brief." not in second
+    assert found["2"].previous_response_id == "custom_id:1"
+    assert "my name is Bob" in fourth
+    assert found["3"].output_text in fourth
+    assert fourth.index("Be kind.") < fourth.index("my name is Bob")
+    assert found["1"].instructions == "Be brief."
+
+
 def test_a_batch_whose_lines_all_fail_is_completed_without_output(client: OpenAI) -> None:
     batch = wait(client, submit(client, [line("1", n="x"), line("2", n="x")]))
 

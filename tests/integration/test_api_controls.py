@@ -9,10 +9,22 @@ import sqlalchemy as sa
 from openai.types import Batch as OpenAIBatch
 
 from app.api import answers
-from app.models import batches, beats, chains, claims, events, files, jobs, keys, workers
+from app.models import (
+    batches,
+    beats,
+    chains,
+    claims,
+    deliveries,
+    events,
+    files,
+    jobs,
+    keys,
+    workers,
+)
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.wire import responses
 from app.wire.rows import Batch
 from app.workers import finalize, ingest
 from app.workers.context import Context
@@ -42,10 +54,10 @@ def post(api: Api, batch_id: str, verb: str, **headers: str) -> Any:
     return api.client.post(f"/v1/batches/{batch_id}/{verb}", headers=headers)
 
 
-def run_batch(context: Context, api: Api, number: int, *, bad: set[int]) -> Batch:
+def run_batch(context: Context, api: Api, number: int, *, bad: set[int], **changes: Any) -> Batch:
     """A batch that has ended, over a real file: these lines of it failed."""
     content = b"".join(inputs.make_line(n, body_model="small") for n in range(1, number + 1))
-    batch = inputs.submit(context, b"\n" + content, metadata={"run": "7"})
+    batch = inputs.submit(context, b"\n" + content, metadata={"run": "7"}, **changes)
     ingest.run(context, batch.id)
     end(api, work(api), bad)
     finalize.run(context, batch.id)
@@ -123,6 +135,25 @@ def test_a_retry_is_a_batch_of_the_lines_that_were_lost(api: Api, context: Conte
     assert api.client.get(f"/v1/batches/{batch.id}").json["retries"] == [again.id]
 
 
+@pytest.mark.parametrize("url", [None, "https://example.com/told"])
+def test_the_end_of_a_retry_is_told_where_that_of_its_batch_was(
+    api: Api, context: Context, url: str | None
+) -> None:
+    batch = run_batch(context, api, 2, bad={1}, webhook=url)
+    deliveries.announce(api.db, [])
+
+    again = post(api, batch.id, "retry").json
+    ingest.run(context, again["id"])
+    end(api, work(api), set())
+    finalize.run(context, again["id"])
+    deliveries.announce(api.db, [])
+
+    for batch_id in (batch.id, again["id"]):
+        told = api.client.get(f"/v1/batches/{batch_id}/deliveries").json["data"]
+        found = [(each["url"], each["event"]) for each in told]
+        assert found == ([(url, "batch.completed")] if url else [])
+
+
 def make_chain(number: int, **body: Any) -> bytes:
     """Lines each of which follows on the one before."""
     made = inputs.make_line(1, body_model="small", **body)
@@ -132,9 +163,9 @@ def make_chain(number: int, **body: Any) -> bytes:
     return made
 
 
-def run_chain(api: Api, context: Context, content: bytes, bad: set[int]) -> Batch:
+def run_chain(api: Api, context: Context, content: bytes, bad: set[int], **changes: Any) -> Batch:
     """A batch that has ended; what follows on a bad line is lost with it."""
-    batch = inputs.submit(context, content)
+    batch = inputs.submit(context, content, **changes)
     ingest.run(context, batch.id)
     holder = work(api)
     while finalize.run(context, batch.id)["status"] == "not ready":
@@ -166,6 +197,31 @@ def test_a_retried_line_follows_the_answers_that_were_made(api: Api, context: Co
     ingest.run(context, third["id"])
     (last,) = jobs.list_lines(api.db, third["id"], after_line=0, limit=9)
     assert [m["role"] for m in last.request["messages"]] == ["user", "assistant"] * 3 + ["user"]
+
+
+def test_a_retried_response_follows_the_answers_that_were_made(api: Api, context: Context) -> None:
+    records = [
+        {"input": "hi 1", "instructions": "Rule one."},
+        {
+            "input": "hi 2",
+            "instructions": "Rule two.",
+            "previous_response_id": "custom_id:c1",
+        },
+    ]
+    content = b"".join(
+        inputs.make_line(n, url=responses.ENDPOINT, body={"model": "small", **body})
+        for n, body in enumerate(records, start=1)
+    )
+    batch = run_chain(api, context, content, {2}, endpoint=responses.ENDPOINT)
+
+    again = post(api, batch.id, "retry").json
+
+    ingest.run(context, again["id"])
+    (stored,) = jobs.list_lines(api.db, again["id"], after_line=0, limit=9)
+    said = [(m["role"], m["content"]) for m in stored.request["messages"]]
+    assert said == [("user", "hi 1"), ("assistant", "done"), ("user", "hi 2")]
+    assert stored.request["instructions"] == "Rule two."
+    assert (stored.parent_line, stored.error) == (None, None)
 
 
 def test_a_conversation_of_code_is_retried_from_its_beginning(api: Api, context: Context) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from app import locales, settings
+from app.models import jobs
 from app.models.database import Database
+from app.models.keys import DEFAULT_TENANT
 from tests.integration.apis import MODELS, Api
 
 
@@ -276,6 +278,25 @@ _WRONG = {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}}
 _MESSAGES = [{"role": "user", "content": "hi"}]
 _FORMAT = {"type": "json_schema", "json_schema": {"name": "s", "schema": _WRONG}}
 _TEXT = {"format": {"type": "json_schema", "name": "s", "schema": _WRONG}}
+
+
+_NOT = {"type": "object", "not": {"required": ["a"]}}
+
+
+@pytest.mark.parametrize("said", [{"prompt": "hi"}, {"messages": _MESSAGES}])
+def test_a_schema_without_a_grammar_is_taken_for_a_job_that_is_not_guided(
+    api: Api, said: dict[str, Any]
+) -> None:
+    body = {"model": "small", "guided_json": _NOT, "max_reasks": 3, **said}
+
+    refused = api.client.post("/v1/jobs", json=body)
+    taken = api.client.post("/v1/jobs", json={**body, "guided_decoding": False})
+
+    assert (refused.status_code, taken.status_code) == (400, 202)
+    assert '"guided_decoding": false' in refused.json["error"]["message"]
+    stored = jobs.get(api.db, DEFAULT_TENANT, taken.json["id"]).request
+    guide = {"kind": "json_schema", "text": json.dumps(_NOT), "named": "guided_json"}
+    assert stored == {"messages": _MESSAGES, "sampling": {}, "judged": guide, "max_reasks": 3}
 
 
 @pytest.mark.parametrize(

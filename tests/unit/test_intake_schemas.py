@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app import locales
 from app.errors import BadRequest
 from app.intake import grammars, schemas
 
@@ -46,7 +47,7 @@ def guide(schema: Any, kind: str = "json_schema") -> dict[str, Any]:
     ],
 )
 def test_a_usable_schema_passes(schema: Any) -> None:
-    schemas.check(guide(schema), CHAT, {})
+    schemas.check(guide(schema), CHAT)
 
 
 @pytest.mark.parametrize(
@@ -62,34 +63,83 @@ def test_a_usable_schema_passes(schema: Any) -> None:
 )
 def test_an_unusable_schema_is_refused_with_its_reason(schema: Any, reason: str) -> None:
     with pytest.raises(BadRequest, match="schema_invalid") as refused:
-        schemas.check(guide(schema), CHAT, {})
+        schemas.check(guide(schema), CHAT)
 
-    assert reason in refused.value.values["reason"]
+    assert reason in locales.explain(refused.value)
     assert refused.value.param == "response_format.json_schema.schema"
 
 
 @pytest.mark.parametrize("sampling", [{}, {"guided": {"kind": "json_object", "text": ""}}])
 def test_a_request_that_names_no_schema_is_not_its_business(sampling: dict[str, Any]) -> None:
-    schemas.check({"sampling": sampling}, CHAT, {})
+    schemas.check({"sampling": sampling}, CHAT)
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "body", "kind", "param"),
+    ("endpoint", "named", "kind", "param"),
     [
         (CHAT, {}, "json_schema", "response_format.json_schema.schema"),
         ("/v1/responses", {}, "json_schema", "text.format.schema"),
-        (CHAT, {"guided_json": {}}, "json_schema", "guided_json"),
+        (CHAT, {"named": "guided_json"}, "json_schema", "guided_json"),
         (CHAT, {}, "regex", "guided_regex"),
     ],
 )
 def test_the_parameter_is_named_as_the_client_named_it(
-    endpoint: str, body: dict[str, Any], kind: str, param: str
+    endpoint: str, named: dict[str, str], kind: str, param: str
 ) -> None:
+    request = guide("(", kind)
+    request["sampling"]["guided"] |= named
+
     with pytest.raises(BadRequest) as refused:
-        schemas.check(guide("(", kind), endpoint, body)
+        schemas.check(request, endpoint)
 
     assert refused.value.param == param
     assert refused.value.code == ("grammar_failed" if kind == "regex" else "schema_invalid")
+
+
+NOT = {"not": {"type": "string"}}  # llguidance knows no `not`
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN", "ja-JP"])
+def test_a_schema_without_a_grammar_is_refused_with_what_helps(locale: str) -> None:
+    with pytest.raises(BadRequest, match="schema_invalid") as refused:
+        schemas.check(guide(NOT), CHAT)
+    assert '"guided_decoding": false' in locales.explain(refused.value, locale)
+    for hopeless in ({"type": "strin"}, {"$ref": "#/nowhere"}):
+        with pytest.raises(BadRequest, match="schema_invalid") as refused:
+            schemas.check(guide(hopeless), CHAT)
+        assert "guided_decoding" not in locales.explain(refused.value, locale)
+
+
+TREE = {
+    "$defs": {"leaf": {"not": {"type": "object"}}},
+    "anyOf": [{"$ref": "#/$defs/leaf"}, {"type": "object", "additionalProperties": {"$ref": "#"}}],
+}
+
+
+@pytest.mark.parametrize("schema", [NOT, TREE, {"dependentSchemas": {"a": {"required": ["b"]}}}])
+def test_a_schema_that_is_only_judged_needs_no_grammar(schema: Any) -> None:
+    judged = {"kind": "json_schema", "text": json.dumps(schema)}
+
+    with pytest.raises(BadRequest, match="schema_invalid"):
+        schemas.check(guide(schema), CHAT)
+    schemas.check({"sampling": {}, "judged": judged}, CHAT)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "strin"},
+        {"$ref": "#/nowhere"},
+        {"items": {"not": {"$ref": "http://127.0.0.1:1/schema.json"}}},
+    ],
+)
+def test_a_schema_that_is_only_judged_must_be_one_and_whole(schema: Any) -> None:
+    judged = {"kind": "json_schema", "text": json.dumps(schema)}
+
+    with pytest.raises(BadRequest, match="schema_invalid") as refused:
+        schemas.check({"sampling": {}, "judged": judged}, "/v1/responses")
+
+    assert refused.value.param == "text.format.schema"
 
 
 def test_a_schema_without_end_is_refused() -> None:
@@ -98,7 +148,7 @@ def test_a_schema_without_end_is_refused() -> None:
         schema = {"not": schema}
 
     with pytest.raises(BadRequest):
-        schemas.check(guide(schema), CHAT, {})
+        schemas.check(guide(schema), CHAT)
 
 
 def test_a_schema_is_judged_once_however_many_lines_name_it(
@@ -114,7 +164,7 @@ def test_a_schema_is_judged_once_however_many_lines_name_it(
 
     for _ in range(1000):
         with pytest.raises(BadRequest, match="schema_invalid"):
-            schemas.check(guide({}), CHAT, {})
+            schemas.check(guide({}), CHAT)
 
     assert len(asked) == 1
 
@@ -122,17 +172,17 @@ def test_a_schema_is_judged_once_however_many_lines_name_it(
 def test_a_schema_that_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     started = time.monotonic()
     with pytest.raises(BadRequest, match="grammar_timeout"):
-        schemas.check(guide(ENDLESS), CHAT, {})
+        schemas.check(guide(ENDLESS), CHAT)
     took = time.monotonic() - started
 
-    schemas.check(guide({"type": "array"}), CHAT, {})
+    schemas.check(guide({"type": "array"}), CHAT)
 
     assert took >= grammars.LIMIT_SECONDS
 
 
 def test_a_child_that_somebody_ends_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `kill`, a container that stops, or the system short of memory does."""
-    schemas.check(guide({"type": "array"}), CHAT, {})
+    schemas.check(guide({"type": "array"}), CHAT)
     first = grammars._judge._child
     assert first is not None
     ends = [threading.Thread(target=end_soon, args=(first.pid, signal.SIGTERM))]
@@ -146,14 +196,14 @@ def test_a_child_that_somebody_ends_is_no_verdict(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(grammars._Judge, "_start", start_and_end)
     ends[0].start()
-    schemas.check(guide(ENDLESS), CHAT, {})  # Unjudged: both children were ended from outside
+    schemas.check(guide(ENDLESS), CHAT)  # Unjudged: both children were ended from outside
     for end in ends:
         end.join()
     monkeypatch.undo()
 
     assert len(ends) == 2
     with pytest.raises(BadRequest, match="schema_invalid"):
-        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
 
 def end_soon(pid: int, how: signal.Signals) -> None:
@@ -166,10 +216,10 @@ def test_a_guide_that_never_had_its_turn_is_left_to_the_engine(
 ) -> None:
     monkeypatch.setattr(grammars, "_WAIT_SECONDS", 0.01)
     with grammars._judge._lock:
-        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
     with pytest.raises(BadRequest, match="schema_invalid"):
-        schemas.check(guide({"$ref": "#/nowhere"}), CHAT, {})
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
 
 def test_checking_schemas_loads_no_model_library() -> None:

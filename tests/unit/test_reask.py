@@ -1,5 +1,6 @@
 """Asking again: with what was wrong, as often as allowed, with every token counted."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,47 @@ def test_after_the_last_ask_the_job_fails_and_keeps_the_text(
     assert (count, order.problem.code) == (asks, "schema_violation")
     assert (order.problem.values["text"], order.problem.values["asks"]) == (f"no {asks}", asks)
     assert order.problem.values["usage"]["completion_tokens"] == 3 * asks
+
+
+NAMES = [
+    ("/v1/chat/completions", GUIDED, "response_format"),
+    ("/v1/jobs", GUIDED | {"named": "guided_json"}, "guided_json"),
+    ("/v1/responses", GUIDED, "text.format"),
+    ("/v1/responses", {"kind": "json_object", "text": ""}, "text.format"),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "guide", "param"), NAMES)
+@pytest.mark.parametrize("is_held", [True, False])
+def test_the_schema_is_named_as_the_client_named_it(
+    judge: Judge, endpoint: str, guide: dict[str, str], param: str, is_held: bool
+):
+    asked = {"sampling": {"guided": guide}} if is_held else {"sampling": {}, "judged": guide}
+    request = {"messages": [{"role": "user", "content": "a number"}], "max_reasks": 0, **asked}
+    order = judge.prepare(make_job(1, tenant_id="t", request=request, endpoint=endpoint))
+
+    outcome = judge.decide(order, answer(order, "no"), {})
+
+    assert isinstance(outcome, Outcome)
+    assert outcome.problem
+    assert (outcome.problem.code, outcome.problem.param) == ("schema_violation", param)
+    assert (order.request.sampling.guided is not None) == is_held
+
+
+def test_of_several_choices_the_broken_one_is_shown_and_told(judge: Judge):
+    first = make_order(judge, max_reasks=1)
+    right = answer(first, "7")
+
+    second = judge.decide(first, replace(right, others=(right, answer(first, "seven"))), {})
+
+    assert isinstance(second, Order)
+    assert "assistant: seven\nuser: " in bytes(second.request.prompt).decode()
+    outcome = judge.decide(second, replace(right, others=(answer(first, "eight"), right)), {})
+    assert isinstance(outcome, Outcome)
+    assert outcome.problem
+    assert outcome.problem.values
+    assert outcome.problem.values["text"] == "eight"
+    assert outcome.problem.values["usage"]["completion_tokens"] == 18
 
 
 def test_what_does_not_fit_into_the_context_any_more_is_given_up(judge: Judge):

@@ -14,6 +14,13 @@ NAMED = {
     "required": ["name"],
     "additionalProperties": False,
 }
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+STEPS = [{"$schema": DRAFT, "allOf": [{"$ref": f"#/$defs/{n}"}] * 2} for n in range(1, 40)]
+DOUBLING = {
+    "$defs": {str(n): each for n, each in enumerate([*STEPS, {"type": "integer"}])},
+    "$ref": "#/$defs/0",
+}
+"""A schema that asks 2 ** 39 times whether the answer is a number."""
 
 
 @pytest.mark.parametrize(
@@ -48,6 +55,7 @@ def test_an_answer_is_judged_by_its_schema(schema: Any, text: str, is_right: boo
         ({"pattern": "("}, '"x"'),
         ({"$ref": "http://127.0.0.1:1/schema.json"}, "1"),
         ({"$ref": "#"}, "1"),
+        (DOUBLING, "1"),
     ],
 )
 def test_a_schema_that_cannot_be_applied_is_a_fault_and_no_delay(schema: Any, text: str):
@@ -64,6 +72,8 @@ def test_a_schema_that_cannot_be_applied_is_a_fault_and_no_delay(schema: Any, te
         ({"sampling": {"guided": {"kind": "regex", "text": "a"}}}, None),
         ({"sampling": {"guided": {"kind": "json_schema", "text": '{"a": 1}'}}}, {"a": 1}),
         ({"sampling": {"guided": {"kind": "json_object", "text": ""}}}, {"type": "object"}),
+        ({"sampling": {}, "judged": {"kind": "json_schema", "text": '{"a": 1}'}}, {"a": 1}),
+        ({"sampling": {}, "judged": {"kind": "json_object", "text": ""}}, {"type": "object"}),
         ({"stream": True, "sampling": {"guided": {"kind": "json_object", "text": ""}}}, None),
     ],
 )

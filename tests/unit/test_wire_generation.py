@@ -62,6 +62,7 @@ def test_every_sampling_name_is_one_that_the_engine_knows() -> None:
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
+GIVEN = {"kind": "json_schema", "text": json.dumps(SCHEMA)}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,8 @@ NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
             {"response_format": {"type": "json_schema", "json_schema": NAMED}},
             {"kind": "json_schema", "text": json.dumps(SCHEMA)},
         ),
-        ({"guided_json": SCHEMA}, {"kind": "json_schema", "text": json.dumps(SCHEMA)}),
-        ({"guided_json": json.dumps(SCHEMA)}, {"kind": "json_schema", "text": json.dumps(SCHEMA)}),
+        ({"guided_json": SCHEMA}, GIVEN | {"named": "guided_json"}),
+        ({"guided_json": json.dumps(SCHEMA)}, GIVEN | {"named": "guided_json"}),
         ({"guided_regex": "[0-9]+"}, {"kind": "regex", "text": "[0-9]+"}),
         ({"guided_choice": ["是", "b"]}, {"kind": "choice", "text": '["是", "b"]'}),
     ],
@@ -90,6 +91,58 @@ def test_every_way_to_ask_for_a_guide_means_one_thing(
     found = parse({**body, **changes}, endpoint)["sampling"]
 
     assert found == ({"guided": guide} if guide else {})
+
+
+UNGUIDED = [
+    ({"guided_json": SCHEMA}, GIVEN | {"named": "guided_json"}),
+    ({"response_format": {"type": "json_schema", "json_schema": NAMED}}, GIVEN),
+    ({"response_format": {"type": "json_object"}}, {"kind": "json_object", "text": ""}),
+]
+
+
+@pytest.mark.parametrize(("changes", "guide"), UNGUIDED)
+@pytest.mark.parametrize("endpoint", [CHAT, TEXT, NATIVE])
+def test_a_schema_may_hold_for_the_judge_and_not_for_the_engine(
+    changes: dict[str, Any], guide: dict[str, str], endpoint: str
+) -> None:
+    body = message() if endpoint == CHAT else prompt()
+
+    found = parse({**body, **changes, "guided_decoding": False, "max_reasks": 3}, endpoint)
+    held = parse({**body, **changes, "guided_decoding": True}, endpoint)
+
+    assert (found["sampling"], found["judged"], found["max_reasks"]) == ({}, guide, 3)
+    assert (held["sampling"], "judged" in held) == ({"guided": guide}, False)
+
+
+def test_a_response_may_be_unguided_and_asked_for_again_too() -> None:
+    wanted = {"type": "json_schema", **NAMED}
+    body = {"model": "m", "input": "hi", "text": {"format": wanted}, "max_reasks": 1}
+
+    held, found = (parse(body | {"guided_decoding": on}, RESPONSES) for on in (None, False))
+
+    assert held["sampling"] == {"guided": GIVEN}
+    assert (found["sampling"], found["judged"], found["max_reasks"]) == ({}, GIVEN, 1)
+    assert set(found["response"]) == {"store", "text"}
+
+
+STREAMED: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"messages": [{"role": "user", "content": "x"}], "guided_json": {}}),
+    (TEXT, {"prompt": "x", "response_format": {"type": "json_object"}}),
+    (RESPONSES, {"input": "x", "text": {"format": {"type": "json_object"}}}),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "asked"), STREAMED)
+def test_a_streamed_answer_that_nothing_would_hold_to_its_schema_is_refused(
+    endpoint: str, asked: dict[str, Any]
+) -> None:
+    whole = {"model": "m", "stream": True, "guided_decoding": False, **asked}
+    body = generation.SCHEMAS[endpoint].model_validate(whole)
+
+    with pytest.raises(BadRequest, match="unguided_unjudged") as caught:
+        generation.extract(body, Limits())
+
+    assert caught.value.param == "guided_decoding"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +183,9 @@ def message(**changes: Any) -> dict[str, Any]:
 
 def prompt(**changes: Any) -> dict[str, Any]:
     return {"model": "m", "prompt": "x", **changes}
+
+
+UNJUDGED = ("unguided_unjudged", "guided_decoding")
 
 
 @pytest.mark.parametrize(
@@ -209,6 +265,9 @@ def prompt(**changes: Any) -> dict[str, Any]:
         (prompt(guided_choice=[""]), "too_short", "guided_choice.0"),
         (prompt(guided_choice=["x"] * 1001), "too_long", "guided_choice"),
         (prompt(guided_choice=["x"], guided_regex="y"), "guides_conflict", "guided_regex"),
+        (prompt(guided_choice=["x"], guided_decoding=False), *UNJUDGED),
+        (prompt(guided_regex="x", guided_decoding=False), *UNJUDGED),
+        (prompt(guided_decoding="no"), "invalid_type", "guided_decoding"),
         ({"model": "m", "messages": []}, "empty_messages", "messages"),
         ({"model": "m", "messages": "x"}, "invalid_type", "messages"),
         ({"model": "m", "messages": ["x"]}, "invalid_type", "messages.0"),
