@@ -18,7 +18,7 @@ from app.wire.rows import Job
 Check = Callable[..., Iterator[Any] | None]
 
 _PATTERN_SECONDS = 0.2
-_ANSWER_SECONDS = 2.0  # of CPU time
+_ANSWER_SECONDS = 1.0  # of CPU time
 _LONGEST_REASON = 300
 
 

@@ -59,10 +59,10 @@ def test_an_answer_is_judged_by_its_schema(schema: Any, text: str, is_right: boo
     ],
 )
 def test_a_schema_that_cannot_be_applied_is_a_fault_and_no_delay(schema: Any, text: str):
-    began = time.monotonic()
+    began = time.thread_time()
 
     assert schemas.find_fault(schema, text)
-    assert time.monotonic() - began < 30
+    assert time.thread_time() - began < 30
 
 
 @pytest.mark.parametrize(
