@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from click.testing import CliRunner
 from openai import OpenAI
 from openai.types import Batch
 
+from app import cli
 from tests.acceptance.stack import Stack
 from tests.integration.workplace import wait_for
 
@@ -352,6 +354,35 @@ def test_every_bad_line_is_named_in_openais_words(client: OpenAI) -> None:
         (code, param, message, number)
         for number, (_, code, param, message) in enumerate(BAD_LINES, start=2)
     ]
+
+
+def test_the_files_of_a_batch_are_those_that_its_manifest_names(
+    client: OpenAI, service: Stack, tmp_path: Path
+) -> None:
+    """As they are downloaded, input included; one byte more is another file."""
+    batch = wait(client, submit(client, [line("1"), line("2", temperature=9)]))
+    body = service.http.get(f"/v1/batches/{batch.id}/manifest")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_bytes(body.content)
+    ids = (batch.input_file_id, batch.output_file_id, batch.error_file_id)
+
+    told = []
+    for number, file_id in enumerate(ids):
+        path = tmp_path / f"{number}.jsonl"
+        client.files.content(file_id or "").write_to_file(path)
+        told.append(verify(path, manifest))
+    with (tmp_path / "0.jsonl").open("ab") as file:
+        file.write(b"\n")
+
+    assert [each["role"] for each in told] == ["input", "output", "errors"]
+    assert {each["batch_id"] for each in told} == {batch.id}
+    assert not verify(tmp_path / "0.jsonl", manifest)["verified"]
+
+
+def verify(path: Path, manifest: Path) -> dict[str, Any]:
+    arguments = ["batches", "verify", str(path), str(manifest), "--json"]
+    found: dict[str, Any] = json.loads(CliRunner().invoke(cli.main, arguments).stdout)
+    return found
 
 
 def test_a_file_that_is_not_there_fails_its_batch_later(client: OpenAI) -> None:

@@ -305,6 +305,38 @@ def test_values_that_change_nothing_are_accepted(client: OpenAI) -> None:
     assert answer.choices[0].message.tool_calls is None
 
 
+def test_reasoning_text_is_part_of_the_content_whole_and_streamed(client: OpenAI) -> None:
+    """Nothing is split off and nothing is counted apart: the fake model says its prompt again."""
+    said = "<think>it adds</think>4"
+    asked: Any = {"model": "fake", "max_tokens": 40}
+    asked["messages"] = [{"role": "user", "content": f"{said} [[echo]]"}]
+
+    whole = client.chat.completions.create(**asked)
+    deltas = [
+        chunk.choices[0].delta for chunk in client.chat.completions.create(**asked, stream=True)
+    ]
+
+    message = whole.choices[0].message
+    assert said in (message.content or "")
+    assert "".join(delta.content or "" for delta in deltas) == message.content
+    assert not any("reasoning" in name for each in (message, *deltas) for name in each.to_dict())
+    assert whole.usage
+    assert whole.usage.completion_tokens_details is None
+
+
+def test_models_are_listed_and_retrieved(client: OpenAI) -> None:
+    page = client.models.list()
+    found = client.models.retrieve("fake")
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("none")
+
+    assert [model.id for model in page] == ["fake"]
+    assert page.data == [found]
+    assert (found.object, found.owned_by) == ("model", "open-autoglm")
+    assert abs(found.created - time.time()) < 3600
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
 def test_an_idempotency_key_gives_the_first_answer_again(client: OpenAI) -> None:
     asked: Any = {"model": "fake", "messages": HELLO, "max_tokens": 3}
     headers = {"Idempotency-Key": f"chat-{time.time()}"}

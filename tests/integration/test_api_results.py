@@ -203,8 +203,10 @@ def test_a_stream_tells_once_that_the_window_will_be_missed(api: Api, holder: Ho
     stream = open_stream(api, batch)
 
     early = [next(stream), next(stream)]
+    end_lines(api, holder, 1)
+    later = next(stream)
     end_all(api, holder, batch)
-    rest = list(stream)
+    rest = [later, *stream]
 
     assert [event["event"] for event in early] == ["line", "at_risk"]
     warning = early[1]
