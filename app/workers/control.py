@@ -35,6 +35,13 @@ app = queue.make_app(
 messages.harden(app)
 
 
+class _Worker(app.Worker):  # type: ignore[name-defined]  # a class made by the app
+    def on_start(self) -> None:
+        """SIGQUIT stops as SIGTERM does: Celery's own way wants to kill tasks, which threads cannot."""
+        super().on_start()
+        signal.signal(signal.SIGQUIT, signal.getsignal(signal.SIGTERM))
+
+
 @cache
 def get_context() -> Context:
     """The one context of this process."""
@@ -98,10 +105,11 @@ def _set_up_logging(**_kwargs: Any) -> None:
 
 
 def serve() -> int:
-    """Runs until SIGTERM or Ctrl-C. The sweeper starts first: it works while Redis is away."""
+    """Runs until SIGTERM, SIGQUIT or Ctrl-C. The sweeper starts first: it works while Redis is away."""
     log.configure(options.log_level)
     logging.captureWarnings(True)
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, _leave)
     migrate.require_current(get_context().db)
     helpers = [
         threading.Thread(target=each.run, args=(get_context().stopping,), name=name, daemon=True)
@@ -128,14 +136,14 @@ def _end(helpers: Sequence[threading.Thread]) -> None:
 
 
 def _leave(*_: object) -> None:
-    """SIGTERM until Celery puts its own handler in place."""
+    """SIGTERM and SIGQUIT until Celery puts its own handler in place."""
     raise SystemExit(0)
 
 
 def _consume() -> int:
     """Celery in this thread: it installs its own signal handlers."""
     host = options.worker.host or socket.gethostname()
-    worker = app.Worker(
+    worker = _Worker(
         hostname=f"control@{host}",
         pool="threads",
         concurrency=_THREADS,

@@ -32,6 +32,7 @@ from tests.integration.workplace import (
 )
 
 pytestmark = pytest.mark.integration
+STOP_SECONDS = 20.0  # far less than a shift or a load here; a busy machine needs seconds for a stop
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
 
     started = time.monotonic()
     worker.stop_by(way)
-    worker.wait(10)
+    worker.wait(STOP_SECONDS)
     took = time.monotonic() - started
 
     ended = [stops.get(job) for job in made]
@@ -66,7 +67,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
     assert {job.crashes for job in ended} == {0}
     assert stops.count("SELECT count(*) FROM attempts WHERE outcome = 'crashed'") == 0
     assert sum(stops.count_attempts(job, "released") for job in made) >= 1
-    assert took < 8
+    assert took < STOP_SECONDS
     assert worker.process.returncode == 0
     assert (last := stops.row()) is not None
     assert (last.epoch, last.state) == (row.epoch, "stopped")
@@ -94,7 +95,7 @@ def test_an_idle_worker_stops_at_once(stops: Workplace):
 
     os.kill(row.parent_pid, signal.SIGTERM)
 
-    wait_for(lambda: not is_running(row.parent_pid), "the end", 5)
+    wait_for(lambda: not is_running(row.parent_pid), "the end", STOP_SECONDS)
     assert (last := stops.row()) is not None
     assert last.state == "stopped"
 
@@ -120,12 +121,12 @@ def test_a_worker_that_is_still_loading_stops_with_all_its_processes(
 
         started = time.monotonic()
         worker.stop_by(way)
-        assert worker.wait(10) == 0
+        assert worker.wait(STOP_SECONDS) == 0
 
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < STOP_SECONDS
         assert row.pid in {process.pid for process in family}
-        wait_for(lambda: not any(is_running(each.pid) for each in family), "their end", 2)
-        wait_for(lambda: not _find_session(worker.pid), "the end of late ones", 2)
+        wait_for(lambda: not any(is_running(each.pid) for each in family), "their end", 10)
+        wait_for(lambda: not _find_session(worker.pid), "the end of late ones", 10)
 
 
 def test_a_loading_child_does_not_keep_a_broken_worker_alive(
