@@ -12,7 +12,7 @@ from app.inference import checkpoint, local, places, randoms
 from app.inference.engine import FinishReason, Output, Request, Sampling
 from app.settings import schema
 
-ROOMY, TIGHT = 8192, 320
+ROOMY, TIGHT, TIGHTER = 8192, 320, 240
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,11 +42,9 @@ def other(request, tmp_path_factory):
     return randoms.write(tmp_path_factory.mktemp("other"), request.param, **sizes)
 
 
-def _build(path, *, cache_tokens=ROOMY, token_budget=128, dtype="float32", **options):
-    model = schema.Model(
-        name="m", path=str(path), dtype=dtype, cache_tokens=cache_tokens, **options
-    )
-    return local.build(model, device="cpu", token_budget=token_budget)
+def _build(path, *, cache_tokens=ROOMY, token_budget=128, dtype="float32", is_sharing=True):
+    model = schema.Model(name="m", path=str(path), dtype=dtype, cache_tokens=cache_tokens)
+    return local.build(model, device="cpu", token_budget=token_budget, share_prefixes=is_sharing)
 
 
 def _requests(count=50, **sampling):
@@ -58,6 +56,23 @@ def _requests(count=50, **sampling):
             sampling=Sampling(max_tokens=rng.randint(1, 90), **{"temperature": 0.0} | sampling),
         )
         for number in range(count)
+    ]
+
+
+def _kindred():
+    """Twenty prompts that begin with 40 to 80 tokens of one text and go on each in its own way."""
+    rng = random.Random(5)
+    beginning = tuple(rng.randrange(256) for _ in range(80))
+    return [
+        Request(
+            id=str(number),
+            prompt=(
+                *beginning[: rng.randint(40, 80)],
+                *(rng.randrange(256) for _ in range(rng.randint(1, 60))),
+            ),
+            sampling=Sampling(max_tokens=rng.randint(40, 90), temperature=0.0),
+        )
+        for number in range(20)
     ]
 
 
@@ -75,10 +90,10 @@ def _run(subject, requests):
 
 
 @functools.cache
-def _oracle(path):
-    """What generate answers to each of _requests(), by id, and whether it ended with EOS."""
+def _oracle(path, make=_requests):
+    """What generate answers to each of make(), by id, and whether it ended with EOS."""
     model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    return {request.id: _generate(model, request) for request in _requests()}
+    return {request.id: _generate(model, request) for request in make()}
 
 
 def _generate(model, request):
@@ -93,8 +108,8 @@ def _generate(model, request):
     return tuple(answer[:-1] if is_stopped else answer), is_stopped
 
 
-def _agree(outputs, path):
-    oracle = _oracle(path)
+def _agree(outputs, path, make=_requests):
+    oracle = _oracle(path, make)
     for name, output in outputs.items():
         tokens, is_stopped = oracle[name]
         assert output.tokens == tokens, name
@@ -166,6 +181,50 @@ def test_overlapping_steps_match_generate_through_preemption_and_cancellation(pa
     _agree(kept, path)
     assert subject.stats.preemptions > 0
     assert subject.stats.blocks_free == subject.stats.blocks_total
+
+
+@pytest.mark.parametrize(
+    ("token_budget", "cache_tokens"),
+    [(128, ROOMY), (24, ROOMY), (50, TIGHTER)],
+    ids=["together", "in small chunks", "pre-empted"],
+)
+@pytest.mark.parametrize("is_overlapping", [False, True], ids=["in turn", "overlapping"])
+def test_a_shared_beginning_gives_what_generate_and_an_engine_without_sharing_give(
+    path, token_budget, cache_tokens, is_overlapping, monkeypatch
+):
+    monkeypatch.setattr(places, "works_beside", lambda device: is_overlapping)
+    sharing, apart = (
+        _build(path, token_budget=token_budget, cache_tokens=cache_tokens, is_sharing=is_sharing)
+        for is_sharing in (True, False)
+    )
+
+    shared, separate = (_run(subject, _kindred()) for subject in (sharing, apart))
+
+    assert len(shared) == 20
+    _agree(shared, path, _kindred)
+    _agree(separate, path, _kindred)
+    assert {name: output.cached_tokens for name, output in separate.items()} == dict.fromkeys(
+        shared, 0
+    )
+    first, *others = (shared[request.id].cached_tokens for request in _kindred())
+    assert first == 0
+    assert min(others) >= 32  # the whole blocks of the shortest common beginning
+    for subject in (sharing, apart):
+        assert subject.stats.blocks_free == subject.stats.blocks_total
+        assert (subject.stats.preemptions > 0) is (cache_tokens == TIGHTER)
+
+
+def test_what_earlier_requests_left_in_the_cache_gives_what_generate_gives(path):
+    subject = _build(path)
+    first = _run(subject, _kindred())
+
+    again = _run(subject, _kindred())
+
+    _agree(again, path, _kindred)
+    for request in _kindred():
+        tokens = len(request.prompt) - 1  # the last one is always computed
+        assert again[request.id].cached_tokens == tokens // 16 * 16, request.id
+    assert first["0"].cached_tokens == 0
 
 
 def test_seeded_text_is_the_same_alone_among_others_and_after_pre_emption(path):

@@ -74,17 +74,6 @@ def _fails_alone(outputs, expected, name, code):
     }
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_numbers_that_are_none_end_their_request_alone(loaded, bad):
-    expected = _run(_engine(loaded), _requests())
-    with torch.no_grad():
-        loaded.model.model.embed_tokens.weight[POISON] = bad
-
-    outputs = _run(_engine(loaded), _requests(3))
-
-    _fails_alone(outputs, expected, "3", "numerical")
-
-
 def test_blocks_that_held_bad_numbers_are_clean_for_the_next(loaded):
     expected = _run(_engine(loaded), _requests())
     with torch.no_grad():

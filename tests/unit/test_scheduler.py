@@ -1,11 +1,7 @@
 """The scheduler: who runs, in which order, and who gives way."""
 
-import random
-
-import pytest
-
 from app.inference import blocks, decoding, engine, scheduler
-from app.inference.sequences import Chunk, Sequence
+from app.inference.sequences import Sequence
 from app.inference.transcripts import Transcript
 
 
@@ -233,54 +229,3 @@ def test_a_pre_empted_sequence_finds_its_own_blocks_again():
 
     assert _show(subject.plan()) == [(1, 32, 9)]
     assert low.cached == 0
-
-
-class _Contents:
-    """What a forward pass would leave in each block: the tokens before and in each position."""
-
-    def __init__(self) -> None:
-        self.slots: dict[int, tuple[int, ...]] = {}
-
-    def write(self, chunk: Chunk) -> None:
-        for at, slot in zip(range(chunk.start, chunk.end), chunk.slots(), strict=True):
-            self.slots[slot] = tuple(chunk.sequence.tokens[: at + 1])
-
-    def check(self, sequence: Sequence) -> None:
-        """Each computed position of a running sequence holds just what it would compute alone."""
-        for chunk in [Chunk(sequence, 0, sequence.computed)]:
-            for at, slot in enumerate(chunk.slots()):
-                assert self.slots[slot] == tuple(sequence.tokens[: at + 1])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_random_arrivals_and_departures_never_leak_double_or_mix_up_a_block(seed):
-    rng = random.Random(seed)
-    subject = _scheduler(num_blocks=24, max_sequences=6, token_budget=40)
-    contents = _Contents()
-    live: list[Sequence] = []
-    shared = 0
-
-    for order in range(2000):
-        if rng.random() < 0.5:
-            prompt = (*PREFIX[: rng.randint(0, 40)], *rng.choices(range(3), k=rng.randint(1, 110)))
-            live.append(_sequence(order, 0, prompt=prompt, priority=rng.randint(-1, 2)))
-            subject.add(live[-1])
-        if live and rng.random() < 0.1:
-            subject.drop(live.pop(rng.randrange(len(live))))
-        chunks = subject.plan()
-        assert sum(chunk.length for chunk in chunks) <= 40
-        assert chunks or not live
-        for chunk in chunks:
-            contents.check(chunk.sequence)
-            contents.write(chunk)
-        _advance(subject, chunks)
-        for chunk in chunks:
-            if chunk.sequence.num_generated >= chunk.sequence.request.sampling.max_tokens:
-                live.remove(chunk.sequence)
-                subject.drop(chunk.sequence)
-        shared = max(shared, *(each.cached for each in live), 0)
-        held = {block for sequence in live for block in sequence.blocks}
-        assert len(held) == 24 - subject.pool.num_free
-
-    assert subject.preemptions > 0
-    assert shared > 0

@@ -43,7 +43,8 @@ def decode(request, tokenizer):
 
 def _list_ends(decode, tokens):
     """How many characters the text has after each token."""
-    transcript, ends = Transcript(decode(), ()), []
+    transcript = Transcript(decode(), ())
+    ends: list[int] = []
     for token in tokens:
         transcript.read([token])
         ends.append((ends[-1] if ends else 0) + len(transcript.take()))
