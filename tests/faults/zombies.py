@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from app.wire.rows import Worker
 from tests.faults import deaths
 from tests.faults.injections import MIN_IN_FLIGHT, Inject, Injection, Scene
 from tests.faults.stage import LOOK_SECONDS, Stage
@@ -29,13 +30,18 @@ def freeze_worker(device: str) -> Inject:
             before, parent = _count_refused(program), psutil.Process(program.pid)
             try:
                 made = deaths.strike(stage, "F05", victim, lambda: _suspend(stage, parent))
-                is_zombie = _is_standing(victim.pid) and is_running(victim.pid)
+                is_zombie = _is_zombie(victim, made)
             finally:
                 _resume(parent)
             refused = _wait_refused(program, victim.pid, before) if is_zombie else 0
         return replace(made, evidence=refused)
 
     return inject
+
+
+def _is_zombie(victim: Worker, made: Injection) -> bool:
+    """Whether jobs were taken from it while it stood; they may have ended just before."""
+    return made.evidence > 0 and _is_standing(victim.pid) and is_running(victim.pid)
 
 
 def _suspend(stage: Stage, parent: psutil.Process) -> float:
