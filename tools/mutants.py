@@ -139,6 +139,7 @@ MUTANTS = (
             ),
         ),
         expected=("I13",),
+        databases=_BOTH,
     ),
     Mutant(
         "session order ignored",
@@ -213,6 +214,7 @@ MUTANTS = (
             ),
         ),
         expected=("I10",),
+        databases=_BOTH,
     ),
     Mutant(
         "nobody takes the place of a failed line",
