@@ -72,6 +72,7 @@ MUTANTS = (
             ),
         ),
         expected=("I3",),
+        databases=_BOTH,
     ),
     Mutant(
         "publish before commit",
@@ -128,6 +129,7 @@ MUTANTS = (
             ),
         ),
         expected=("I12", "I2"),
+        databases=_BOTH,
     ),
     Mutant(
         "cancel not checked at commit",
@@ -190,6 +192,7 @@ MUTANTS = (
             ),
         ),
         expected=("I6",),
+        databases=_BOTH,
     ),
     Mutant(
         "a job of any tenant may be cancelled",
