@@ -20,6 +20,7 @@ POISON = 300  # a token of the model that the byte tokenizer never makes
 BEGINNING = tuple(range(40, 60))  # of all prompts: they share a block
 ROOMY, TIGHT = 1024, 176  # tokens in the cache
 MOMENTS = [(0, ROOMY), (1, TIGHT), (4, ROOMY), (9, TIGHT)]
+POISONED = (*BEGINNING, *[7] * 60, POISON, *[8] * 20)  # a full block has it
 GREEDY = Sampling(max_tokens=12, temperature=0.0, ignore_eos=True)
 WARM = replace(GREEDY, temperature=0.9, top_p=0.95, seed=3)
 SAYING_POISON: dict[str, Any] = {"logit_bias": ((POISON, 100.0),)}
@@ -75,7 +76,7 @@ class Scene:
 
     def add_poisoned(self) -> None:
         """Adds the victim with POISON in its second chunk: the first may be shared by then."""
-        self.add(prompt=(*BEGINNING, *[7] * 60, POISON, 8))
+        self.add(prompt=POISONED)
 
     def add_stopped(self) -> None:
         """Adds the victim with a stop string from its own answer."""
@@ -280,6 +281,21 @@ def _check_victim(output, scene, trouble):
     assert output.tokens in (said, (POISON,))
     if scene.text is not None:
         assert output.text == scene.text
+
+
+@pytest.mark.parametrize(("at", "cache_tokens"), [(0, ROOMY)])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_failed_is_not_in_the_cache_when_it_is_asked_again(scene, number):
+    request = replace(_victim(), prompt=POISONED)
+    expected = _run(_engine(scene.loaded), [request])
+    scene.spoil(number)
+    assert _run(scene.subject, [request])[VICTIM].error_code == "numerical"
+    scene.undo.close()
+
+    again = _run(scene.subject, [request])
+
+    assert _show(again) == _show(expected)
+    assert again[VICTIM].cached_tokens == 0
 
 
 def test_the_last_neighbour_makes_others_give_way_in_the_tight_cache(loaded, expected):
