@@ -21,6 +21,11 @@ ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those where neighbours c
 LIBRARIES = " ".join(  # whose versions may change an answer
     f"{library.__name__}/{library.__version__}" for library in (torch, transformers, tokenizers)
 )
+# Of files that are wrong, of classes that do not fit together, of libraries that a class lacks.
+_LOAD_ERRORS = (
+    *(OSError, ValueError, KeyError, RuntimeError, SafetensorError),
+    *(AttributeError, TypeError, ImportError),
+)
 SMALL_BYTES = 100_000_000  # checkpoints below this stay float32 on a CPU
 
 
@@ -36,6 +41,12 @@ class Checkpoint:
     def config(self) -> Any:
         """The transformers configuration."""
         return self.model.config
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether its class is one of ARCHITECTURES. Others may look at their tensors on the way
+        (experts do), which no recording of a device's work allows."""
+        return type(self.model).__name__ in ARCHITECTURES
 
     @cached_property
     def spelling(self) -> spelling.Spelling:
@@ -59,7 +70,7 @@ def load(model: schema.Model, device: torch.device) -> Checkpoint:
     transformers.utils.logging.disable_progress_bar()
     try:
         return _load(Path(model.path or ""), model.dtype, device)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except _LOAD_ERRORS as error:
         raise WeightsError("load_failed", name=model.name, reason=str(error)) from error
 
 

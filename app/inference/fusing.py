@@ -6,6 +6,7 @@ only where it answers as the original does, so an unknown model just stays as it
 """
 
 import inspect
+import logging
 import types
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ import torch
 from torch import nn
 
 from app.inference import kernels
+
+logger = logging.getLogger(__name__)
 
 _ROTARY = "apply_rotary_pos_emb"  # the name in every modeling file of transformers
 _ROWS = 3  # of random input for a trial
@@ -31,7 +34,8 @@ def fuse(model: nn.Module) -> None:
 
 def _replace_children(parent: nn.Module, dtype: torch.dtype) -> None:
     for name, child in list(parent.named_children()):
-        if (made := _replace(child)) is not None and _agrees(child, made, dtype):
+        made = _replace(child)
+        if made is not None and _holds(lambda child=child, made=made: _agrees(child, made, dtype)):
             setattr(parent, name, made)
         else:
             _replace_children(child, dtype)
@@ -45,6 +49,15 @@ def _replace(child: nn.Module) -> nn.Module | None:
     if isinstance(getattr(child, "down_proj", None), nn.Linear):
         return Gated(child) if _has_gates(child) else None
     return None
+
+
+def _holds(trial: Callable[[], bool]) -> bool:
+    """Whether the trial succeeds; a module that cannot be called like that stays as it is."""
+    try:
+        return trial()
+    except Exception as error:
+        logger.info("a module stays as it is", exc_info=error)
+        return False
 
 
 def _agrees(original: nn.Module, made: nn.Module, dtype: torch.dtype) -> bool:
@@ -122,8 +135,12 @@ def _rebind_rotary(module: Any, dtype: torch.dtype) -> None:
     original = getattr(forward, "__globals__", {}).get(_ROTARY)
     if original is None or not hasattr(module, "head_dim"):
         return
-    ours = next((each for each in _ROTARIES if _turns_alike(original, each, module, dtype)), None)
-    if ours is None:
+    fitting = (
+        each
+        for each in _ROTARIES
+        if _holds(lambda each=each: _turns_alike(original, each, module, dtype))
+    )
+    if (ours := next(fitting, None)) is None:
         return
     scope = forward.__globals__ | {_ROTARY: ours}
     bound = types.FunctionType(

@@ -29,6 +29,7 @@ from app.settings import schema
 logger = logging.getLogger(__name__)
 
 NAP_SECONDS = 0.005  # while nothing can run but grammars are compiled
+_ANSWERED = (FinishReason.STOP, FinishReason.LENGTH)
 TOKEN_BUDGETS = {"cpu": 512, "cuda": 8192}  # tokens in one step
 
 
@@ -82,7 +83,8 @@ class Local:
         self._loaded = loaded
         self._limits = limits
         cache = attention.build_cache(shape, num_blocks)
-        self._runner = runner.Runner(loaded.model, cache, records=model.cuda_graphs)
+        records = model.cuda_graphs and loaded.is_proven
+        self._runner = runner.Runner(loaded.model, cache, records=records)
         pool = blocks.Pool(num_blocks)
         self._scheduler = scheduler.Scheduler(pool, limits, is_sharing=share_prefixes)
         self._overlaps = model.overlap_steps and places.works_beside(shape.device)
@@ -278,7 +280,8 @@ class Local:
         del self._live[request.id]
         self._cached_tokens += sequence.cached
         tokens = tuple(sequence.tokens[len(request.prompt) : sequence.num_known])
-        if not self._tell(sequence, tokens) or reason is FinishReason.ERROR:
+        is_told = self._tell(sequence, tokens)
+        if reason is FinishReason.ERROR or (not is_told and reason in _ANSWERED):
             reason, code = FinishReason.ERROR, code or "engine_failed"
         return engine.Output(
             id=request.id,

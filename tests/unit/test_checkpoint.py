@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.errors import WeightsError
-from app.inference import attention, capacity, checkpoint, local, randoms
+from app.inference import attention, capacity, checkpoint, fusing, graphs, local, randoms
 from app.settings import schema
 
 CPU = torch.device("cpu")
@@ -79,6 +79,32 @@ def test_a_model_that_answers_in_the_engine_as_by_itself_is_served(
 
     assert type(model).__name__ == architecture
     assert model.config._attn_implementation == attention.NAME
+
+
+@pytest.mark.parametrize(
+    ("architecture", "records"), [("LlamaForCausalLM", True), ("Qwen2ForCausalLM", False)]
+)
+def test_steps_are_recorded_of_classes_that_the_tests_hold_only(
+    tmp_path, monkeypatch, architecture, records
+):
+    asked = []
+    monkeypatch.setattr(graphs, "build", lambda model, cache: asked.append(model))
+    path = randoms.write(tmp_path, architecture)
+
+    local.build(schema.Model(name="m", path=str(path), cache_tokens=64), device="cpu")
+
+    assert bool(asked) == records
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, ImportError])
+def test_a_class_that_cannot_be_built_is_refused(path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error("no such thing")
+
+    monkeypatch.setattr(fusing, "fuse", fail)
+
+    with pytest.raises(WeightsError, match="load_failed"):
+        _load(path)
 
 
 @pytest.mark.parametrize(

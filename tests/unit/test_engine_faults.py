@@ -146,6 +146,19 @@ def test_what_breaks_while_a_token_is_taken_costs_its_request_alone(
     assert subject.stats.blocks_free == subject.stats.blocks_total
 
 
+def test_a_request_that_was_cancelled_stays_so_whatever_its_text(loaded, monkeypatch):
+    subject = _engine(loaded)
+    subject.add(_requests()[0])
+    subject.step()
+    monkeypatch.setattr(type(subject._live["0"].transcript), "finish", _stumble)
+    subject.cancel("0")
+
+    [output] = subject.step()
+
+    assert output.finish_reason is FinishReason.CANCELLED
+    assert output.error_code is None
+
+
 def test_what_does_not_fit_together_runs_in_parts(loaded):
     expected = _run(_engine(loaded), _requests())
     sizes: list[int] = []

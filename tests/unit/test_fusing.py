@@ -77,6 +77,22 @@ class OddRMSNorm(torch.nn.Module):  # type: ignore[misc]  # torch is skipped
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon) + 1
 
 
+class GatedRMSNorm(OddRMSNorm):
+    """Looks like a norm, and wants a gate."""
+
+    def forward(self, x, gate):
+        return x * gate
+
+
+def test_a_module_that_wants_more_is_left_alone():
+    model = torch.nn.Sequential(GatedRMSNorm())
+    model.dtype, model.device = torch.float32, torch.device("cpu")
+
+    fusing.fuse(model)
+
+    assert type(model[0]) is GatedRMSNorm
+
+
 def test_a_module_that_answers_otherwise_is_left_alone():
     model = _build("LlamaForCausalLM")
     model.model.norm = OddRMSNorm()
