@@ -53,7 +53,7 @@ def resume(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
 @routes.post(f"{batches.PATH}/<batch_id>/retry", responses={"200": answers.BatchObject})
 def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     """Make a new batch of the lines that failed, expired or were cancelled. Answers that they follow
-    on are kept. The body is not read."""
+    on are kept. It keeps metadata and webhook. The body is not read."""
     current, caller = context.current(), context.caller()
     origin = batch_store.get(current.db, caller.tenant_id, path.batch_id)
     if origin.status not in ENDED:

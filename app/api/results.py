@@ -27,7 +27,7 @@ routes = APIBlueprint(
 @routes.get(f"{batches.PATH}/<batch_id>/results", responses={"200": answers.ResultList})
 def read_results(path: schemas.BatchPath, query: schemas.ResultPage) -> flask.Response:
     """Lines that have ended, in the order they did: a page, or with `Accept: text/event-stream` a
-    stream that ends when the batch has."""
+    stream that says `at_risk`, once if at all, and ends with `batch` when the batch has."""
     batch = batch_store.get(context.current().db, context.caller().tenant_id, path.batch_id)
     if _wants_events():
         last = flask.request.headers.get("Last-Event-ID") or query.after

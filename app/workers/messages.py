@@ -2,8 +2,8 @@
 
 Whoever can write into Redis can put anything into a queue. Messages are hints, the rows are the
 truth: one that is dropped is missed by nobody. Written for kombu's Redis transport 5.7, which
-parses a message (`_brpop_read`), gives it to the channel's Message (`_deliver`), notes it as
-unacknowledged, and only then asks Celery's consumer.
+parses a message (`_brpop_read`; `_receive_one`, if it was broadcast), gives it to the channel's
+Message (`_deliver`), notes it as unacknowledged, and only then asks Celery's consumer.
 """
 
 import logging

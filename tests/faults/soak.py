@@ -6,9 +6,10 @@ python -m tests.faults.soak --plot-only       draws and judges the last run agai
 Looked at are the processes that do the work: the API's (gunicorn's child), both control processes,
 of each worker the parent and the child that holds the engine; SQLite's journal; Redis. What grows
 is judged within lives (tests/faults/samples.py), and only a process that lives shows growth. So no
-fault here ends Redis, the API, a control process or a whole worker, as F01, F09, F13 and F14 do in
-the campaigns: F13 alone, Redis without memory, makes Celery end every worker. Children of three
-workers are killed and frozen all the time, the fourth's (cpu:3) never; it runs the same jobs.
+fault here ends Redis, the API, a control process or a whole worker, as F01, F06, F09, F10, F13, F14,
+F15, F21 and F34 do in the campaigns: F13 alone, Redis without memory, makes Celery end every worker.
+Children of three workers are killed and frozen all the time, the fourth's (cpu:3) never; it runs the
+same jobs.
 """
 
 import contextlib
