@@ -50,9 +50,9 @@ class _Judge:
     _child: "subprocess.Popen[bytes] | None" = None
 
     def ask(self, guide: Mapping[str, str]) -> str:
+        line = orjson.dumps({**guide}) + b"\n"
         if not self._lock.acquire(timeout=_WAIT_SECONDS):
             raise Unjudged
-        line = orjson.dumps({**guide}) + b"\n"
         try:
             told = self._exchange(line) or self._exchange(line)
         finally:

@@ -1,10 +1,12 @@
 """The values by which a client steers how tokens are chosen, and what guides a whole text."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from app.errors import BadRequest
+from app.wire import document
 
 MAX_STOPS = 4
 MAX_CHOICES = 128
@@ -20,12 +22,13 @@ def _read_token(name: Any) -> Any:
 
 
 def _parse_schema(schema: Any) -> Any:
-    """vLLM's clients send a schema as an object or as its JSON text."""
+    """vLLM's clients send a schema as an object or as its JSON text, which is read as strictly as
+    the body around it."""
     if not isinstance(schema, str):
         return schema
     try:
-        return json.loads(schema)
-    except (ValueError, RecursionError) as error:
+        return document.loads(schema.encode())
+    except (BadRequest, UnicodeEncodeError) as error:
         raise PydanticCustomError("invalid_schema", "not JSON") from error
 
 

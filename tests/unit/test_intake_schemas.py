@@ -222,6 +222,13 @@ def test_a_guide_that_never_had_its_turn_is_left_to_the_engine(
         schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
 
+def test_a_guide_that_nobody_can_send_leaves_the_turn_to_others() -> None:
+    with pytest.raises(TypeError):
+        schemas.check(guide("\ud800", "regex"), CHAT)
+
+    assert not grammars._judge._lock.locked()
+
+
 def test_checking_schemas_loads_no_model_library() -> None:
     """The API process imports this."""
     script = "import sys, app.intake.schemas; print('torch' in sys.modules, 'transformers' in sys.modules)"
