@@ -3,6 +3,7 @@
 llguidance (https://github.com/guidance-ai/llguidance) has limits of its own, yet some guides keep it
 busy without end, and a thread in native code cannot be stopped. The child ends itself when a guide
 takes more than LIMIT_SECONDS of CPU time or MAX_BYTES of memory; the next guide gets another child.
+Where the system has less memory than that, it is the system that kills the child, twice.
 """
 
 import atexit
@@ -24,7 +25,7 @@ MAX_BYTES = 2 * 1024**3
 _WAIT_SECONDS = 10.0  # for the guides of others
 _MAX_REASON = 300
 _END_SECONDS = 1.0
-_NOT_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM)  # how no guide ends its child
+_NOT_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM)  # how a guide need not have ended its child
 
 
 class Overrun(Exception):
@@ -54,16 +55,23 @@ class _Judge:
         if not self._lock.acquire(timeout=_WAIT_SECONDS):
             raise Unjudged
         try:
-            told = self._exchange(line) or self._exchange(line)
+            told = self._exchange(line)
+            if isinstance(told, int):
+                told = self._ask_again(line, ended=told)
         finally:
             self._lock.release()
-        if not told:
-            raise Unjudged
         fault: str = orjson.loads(told)
         return fault
 
-    def _exchange(self, line: bytes) -> bytes:
-        """The child's answer; nothing if somebody else ended it."""
+    def _ask_again(self, line: bytes, *, ended: int) -> bytes:
+        """The same of another child. Two that were killed alike: the system has not the memory."""
+        told = self._exchange(line)
+        if isinstance(told, bytes):
+            return told
+        raise Overrun if ended == told == -signal.SIGKILL else Unjudged
+
+    def _exchange(self, line: bytes) -> bytes | int:
+        """The child's answer; the status with which it ended if somebody else may have ended it."""
         if self._child is None or self._child.poll() is not None:
             self._child = self._start()
         child = self._child
@@ -77,9 +85,10 @@ class _Judge:
             told = b""
         if told.endswith(b"\n"):
             return told
-        if self._learn_end() not in _NOT_ITS_OWN:
+        status = self._learn_end()
+        if status not in _NOT_ITS_OWN:
             raise Overrun
-        return b""
+        return status
 
     def _start(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

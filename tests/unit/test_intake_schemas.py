@@ -1,12 +1,12 @@
 """Schemas that lines name: usable or not, without loading a model."""
 
+import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -180,35 +180,49 @@ def test_a_schema_that_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     assert took >= grammars.LIMIT_SECONDS
 
 
-def test_a_child_that_somebody_ends_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `kill`, a container that stops, or the system short of memory does."""
-    schemas.check(guide({"type": "array"}), CHAT)
-    first = grammars._judge._child
-    assert first is not None
-    ends = [threading.Thread(target=end_soon, args=(first.pid, signal.SIGTERM))]
-    start = grammars._Judge._start
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
-    def start_and_end(judge: Any) -> Any:
-        child = start(judge)
-        ends.append(threading.Thread(target=end_soon, args=(child.pid, signal.SIGKILL)))
-        ends[-1].start()
-        return child
 
-    monkeypatch.setattr(grammars._Judge, "_start", start_and_end)
-    ends[0].start()
-    schemas.check(guide(ENDLESS), CHAT)  # Unjudged: both children were ended from outside
-    for end in ends:
-        end.join()
-    monkeypatch.undo()
+@pytest.mark.parametrize("signals", [[TERM, TERM], [TERM, KILL], [KILL, TERM]])
+def test_children_that_somebody_ends_are_no_verdict(
+    signals: list[signal.Signals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `kill` and a container that stops do."""
+    with children_that_end(monkeypatch, signals):
+        schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
-    assert len(ends) == 2
     with pytest.raises(BadRequest, match="schema_invalid"):
         schemas.check(guide({"$ref": "#/nowhere"}), CHAT)
 
 
-def end_soon(pid: int, how: signal.Signals) -> None:
-    time.sleep(1.0)
-    os.kill(pid, how)
+def test_a_guide_whose_children_are_killed_twice_takes_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the system does where there is less memory than a child may have."""
+    with children_that_end(monkeypatch, [KILL, KILL]), pytest.raises(BadRequest):
+        schemas.check(guide({"type": "array"}), CHAT)
+
+    with pytest.raises(BadRequest, match="grammar_timeout"):
+        schemas.check(guide({"type": "array"}), CHAT)
+
+
+@contextlib.contextmanager
+def children_that_end(
+    monkeypatch: pytest.MonkeyPatch, signals: list[signal.Signals]
+) -> Iterator[None]:
+    """Each child ends by its signal before it can answer; none is left, nor started in vain."""
+    grammars._judge.stop()
+    start, left = grammars._Judge._start, iter(signals)
+
+    def start_ending(judge: Any) -> Any:
+        child = start(judge)
+        child.send_signal(next(left))
+        return child
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grammars._Judge, "_start", start_ending)
+        yield
+    assert next(left, None) is None
 
 
 def test_a_guide_that_never_had_its_turn_is_left_to_the_engine(
