@@ -75,8 +75,8 @@ eval-demo: $(READY)
 faults: $(READY) postgres
 	rm -f var/faults/report.json
 	@status=0; \
-	$(BIN)/python -m tests.faults.campaign --database sqlite || status=1; \
-	$(BIN)/python -m tests.faults.campaign --database postgresql || status=1; \
+	$(BIN)/python -m tests.faults.campaign --database sqlite --calm-rounds 6 || status=1; \
+	$(BIN)/python -m tests.faults.campaign --database postgresql --calm-rounds 6 || status=1; \
 	$(BIN)/python -m tests.faults.campaign --database sqlite --engine demo --rounds 2 --seconds 240 || status=1; \
 	$(BIN)/pytest -m "long or not long" tests/faults/test_hosts.py tests/faults/test_rollout.py \
 		tests/faults/test_restart_of_all.py tests/integration/test_worker_kills.py \

@@ -34,6 +34,7 @@ from tests.integration.workplace import wait_for
 from tests.postgres import running_postgres
 
 _DRAIN_SECONDS = 600
+_CALM_SECONDS = 240
 _BACKLOG = 120
 _LOOK_SECONDS = 20.0
 _logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class Campaign:
         self.timeline: list[Injection] = []
         self.missing: Counter[str] = Counter()  # planned, but there was no time
 
-    def run(self, planned: Mapping[str, list[str]], seconds: float) -> None:
+    def run(self, phases: Sequence[Mapping[str, list[str]]], seconds: float) -> None:
+        """One phase after the other under one load; `seconds` are those of the first."""
         started = time.monotonic()
         self._until = started + seconds
         crowd = load.Load(
@@ -70,7 +72,9 @@ class Campaign:
         watch = Watch(self._stage, crowd)
         crowd.start()
         try:
-            self._strike(planned, Scene(self._stage, crowd, self._dice), watch)
+            for planned in (each for each in phases if any(each.values())):
+                self._strike(planned, Scene(self._stage, crowd, self._dice), watch)
+                self._until = time.monotonic() + _CALM_SECONDS
         finally:
             crowd.stop()
         self._drain()
@@ -81,6 +85,7 @@ class Campaign:
 
     def _strike(self, planned: Mapping[str, list[str]], scene: Scene, watch: Watch) -> None:
         """All strands at once; the first failure ends them all."""
+        self._over.clear()
         watching = threading.Thread(target=self._guarded, args=(self._look, watch), daemon=True)
         watching.start()
         threads = [
@@ -164,6 +169,7 @@ def run(
     *,
     kinds: Sequence[str] = (),
     rounds: int = 1,
+    calm_rounds: int = 0,
     seconds: float = 3600,
     pause_seconds: float = 0.0,
     has_small_disk: bool = False,
@@ -174,7 +180,8 @@ def run(
     and where the logs are stand in the error's notes."""
     ground = strands.Ground("sqlite" if made.db.is_sqlite else "postgresql", has_small_disk)
     woven, record.left_out = strands.weave(ground), strands.list_missing(ground)
-    planned = strands.plan(woven, rounds, kinds, random.Random(record.seed))
+    dice = random.Random(record.seed)
+    phases = [strands.plan(woven, rounds, kinds, dice), strands.plan_calm(woven, calm_rounds, dice)]
     stage = Stage(made)
     campaign = Campaign(stage, record, woven)
     campaign.foresee = foresee
@@ -182,8 +189,8 @@ def run(
     try:
         stage.start()
         on_start(stage)
-        campaign.run(planned, seconds)
-        record.count_short(planned, rounds)
+        campaign.run(phases, seconds)
+        record.count_short(phases[0], rounds)
     except BaseException as error:
         lines = [str(each) for each in campaign.timeline]
         error.add_note("\n".join([f"seed {record.seed}, logs in {made.folder}", *lines]))
@@ -197,6 +204,7 @@ def run(
 @click.option("--database", "kind", type=click.Choice(["sqlite", "postgresql"]), required=True)
 @click.option("--seed", type=int, default=1)
 @click.option("--rounds", type=int, default=10, help="how often each fault must strike")
+@click.option("--calm-rounds", type=int, default=0, help="deaths of each kind afterwards, alone")
 @click.option("--seconds", type=float, default=840, help="no fault begins after this time")
 @click.option(
     "--lease", type=float, default=LEASE_SECONDS, help="seconds; longer on a slow machine"

@@ -16,7 +16,7 @@ from tests.faults import (
     uploads,
     zombies,
 )
-from tests.faults.injections import Inject, Scene
+from tests.faults.injections import DEATHS, Inject, Scene
 from tests.faults.stage import STRUCK
 
 Strand = dict[str, Inject]
@@ -122,6 +122,22 @@ def plan(
         planned[name] = [kind for kind in chosen for _ in range(times[kind])]
         dice.shuffle(planned[name])
     return planned
+
+
+def plan_calm(
+    strands: Mapping[str, Strand], rounds: int, dice: random.Random
+) -> dict[str, list[str]]:
+    """Deaths alone, each `rounds` times in all, when every other strand is over: what a recovery
+    takes while nothing hinders those who recover."""
+    calm = (
+        {
+            name: {kind: make for kind, make in strands[name].items() if kind in DEATHS}
+            for name in STRUCK
+        }
+        if rounds
+        else {}
+    )
+    return plan(calm, rounds, (), dice)
 
 
 def _share(strands: Mapping[str, Strand], strand: Strand, kind: str, rounds: int) -> int:
