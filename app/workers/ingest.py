@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from app import locales, queue
 from app.errors import AutoglmError, NotFound
 from app.intake import kinds, lines, links, places, schemas, twins
@@ -156,8 +158,7 @@ def _pieces(path: Path, batch: Batch, context: Context) -> Iterator[tuple[list[L
             context.require_running()
             line = _make_line(raw, batch, settings, index)
             index.add(line.custom_id, raw.number)
-            if settings.batches.reuse_answers:
-                line = replace(line, twin_no=alike.find(line))
+            line = _place_line(line, batch, settings, alike)
             if raw.number <= batch.lines_ingested:
                 continue  # an earlier run stored it; later lines may name it
             piece.append(line)
@@ -199,9 +200,23 @@ def _make_line(raw: lines.Raw, batch: Batch, settings: Settings, index: links.In
         request,
         problem,
         kind=asked.kind,
-        place_key=places.make_key(request) if settings.batches.group_prefixes else "",
         **vars(named),
     )
+
+
+def _place_line(line: Line, batch: Batch, settings: Settings, alike: twins.Index) -> Line:
+    """The line with its place and the line it repeats. One that cannot be stored ends: its batch
+    would break off at it, run after run."""
+    options = settings.batches
+    try:
+        orjson.dumps((line.request, line.problem and line.problem.as_json()))  # as the store will
+        place_key = places.make_key(line.request) if options.group_prefixes else ""
+        twin_no = alike.find(line) if options.reuse_answers else None
+    except Exception:
+        where = {"action": "ingest", "batch_id": batch.id}
+        _logger.exception("line %d", line.line_no, extra=where)
+        return replace(line, request={}, problem=Problem("internal_error"))
+    return replace(line, place_key=place_key, twin_no=twin_no)
 
 
 def _make_problem(error: AutoglmError, locale: str) -> Problem:
