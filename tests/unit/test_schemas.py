@@ -1,5 +1,6 @@
 """Answers against JSON schemas: what fits, what does not, and what must not cost anything."""
 
+import json
 import time
 from typing import Any
 
@@ -21,6 +22,17 @@ DOUBLING = {
     "$ref": "#/$defs/0",
 }
 """A schema that asks 2 ** 39 times whether the answer is a number."""
+FORKS = [
+    {"$ref": f"#/$defs/{n}", "if": True, "then": {"$ref": f"#/$defs/{n}"}} for n in range(1, 40)
+]
+BRANCHING = {"$defs": {str(n): each for n, each in enumerate([*FORKS, {}])}, "$ref": "#/$defs/0"}
+"""The same for whoever finds out what was evaluated."""
+RUNAWAY = "^(a|a)*$"
+NAMELESS = json.dumps({"a" * 200 + "b": 1})
+LETTERS = {
+    "patternProperties": {"^\\p{L}+$": {}},
+    "additionalProperties": False,
+}  # no `re` knows it
 
 
 @pytest.mark.parametrize(
@@ -42,6 +54,15 @@ DOUBLING = {
         ({"type": "object"}, "[]", False),
         (True, "1", True),
         (False, "1", False),
+        (LETTERS, '{"é": 1}', True),
+        (LETTERS, '{"é1": 1}', False),
+        (
+            {"unevaluatedProperties": False, "$ref": "#/$defs/l", "$defs": {"l": LETTERS}},
+            '{"é": 1}',
+            True,
+        ),
+        ({"uniqueItems": True}, '[1, true, [1], [true], {"a": 1}, {"a": true}]', True),
+        ({"uniqueItems": True}, '[{"a": [1]}, 2, {"a": [1.0]}]', False),
     ],
 )
 def test_an_answer_is_judged_by_its_schema(schema: Any, text: str, is_right: bool):
@@ -56,6 +77,24 @@ def test_an_answer_is_judged_by_its_schema(schema: Any, text: str, is_right: boo
         ({"$ref": "http://127.0.0.1:1/schema.json"}, "1"),
         ({"$ref": "#"}, "1"),
         (DOUBLING, "1"),
+        ({"additionalProperties": False, "patternProperties": {RUNAWAY: {}}}, NAMELESS),
+        ({"unevaluatedProperties": False, "patternProperties": {RUNAWAY: {}}}, NAMELESS),
+        (
+            {
+                "unevaluatedProperties": False,
+                "$ref": "#/$defs/n",
+                "$defs": {"n": {"patternProperties": {RUNAWAY: {}}}},
+            },
+            NAMELESS,
+        ),
+        ({"unevaluatedProperties": False} | BRANCHING, '{"a": 1}'),
+        ({"unevaluatedItems": False} | BRANCHING, "[1]"),
+        ({"$ref": "#/required/name", "required": ["name"]}, "1"),
+        ({"$ref": "#/minimum/x", "minimum": 3}, "1"),
+        ({"$ref": "http://[#a"}, "1"),
+        ({"$ref": "#/const", "const": {"type": "strin"}}, "1"),
+        ({"$ref": "#/const", "const": {"properties": 7}}, "{}"),
+        ({"$ref": "#/const", "const": ["a"]}, "1"),
     ],
 )
 def test_a_schema_that_cannot_be_applied_is_a_fault_and_no_delay(schema: Any, text: str):
