@@ -104,12 +104,17 @@ def _check_schema(schema: Any) -> str:
 
 
 def _find_dangling(schema: Any) -> str:
-    """A reference that leads out of the schema or to nothing; "" for none. No answer could be
-    judged by it."""
+    """A reference that leads out of the schema, to nothing or to what is no schema, or a base that
+    is no URL; "" for none. No answer could be judged by it."""
     root = referencing.Resource.from_contents(schema, default_specification=DRAFT202012)
-    whole: Any = referencing.Registry().with_resource("", root)
-    found = _iterate_references(whole.resolver_with_root(root), root)
-    return next((f"$ref: {name}"[:300] for name in found), "")
+    uri = root.id() or ""
+    whole: Any = referencing.Registry().with_resource(uri, root)
+    try:
+        resolver = whole.crawl().resolver(uri)  # once: each look at an anchor would crawl it all
+        found = _iterate_references(resolver, root)
+        return next((f"$ref: {name}"[:300] for name in found), "")
+    except ValueError as error:
+        return f"$id: {error}"[:300]
 
 
 def _iterate_references(resolver: Any, resource: Any) -> Iterator[str]:
@@ -117,9 +122,15 @@ def _iterate_references(resolver: Any, resource: Any) -> Iterator[str]:
     contents = resource.contents if isinstance(resource.contents, dict) else {}
     named = (contents.get("$ref"), contents.get("$dynamicRef"))
     for name in (each for each in named if isinstance(each, str)):
-        try:
-            resolver.lookup(name)
-        except referencing.exceptions.Unresolvable:
+        if not _leads_somewhere(resolver, name):
             yield name
     for inner in resource.subresources():
         yield from _iterate_references(resolver.in_subresource(inner), inner)
+
+
+def _leads_somewhere(resolver: Any, name: str) -> bool:
+    """Whether a reference can be followed to what may be a schema."""
+    try:
+        return isinstance(resolver.lookup(name).contents, dict | bool)
+    except (referencing.exceptions.Unresolvable, ValueError, TypeError):
+        return False  # of the latter two: no URL, a name inside a list, a step into a number

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import referencing
 
 from app import locales
 from app.errors import BadRequest
@@ -131,6 +132,13 @@ def test_a_schema_that_is_only_judged_needs_no_grammar(schema: Any) -> None:
         {"type": "strin"},
         {"$ref": "#/nowhere"},
         {"items": {"not": {"$ref": "http://127.0.0.1:1/schema.json"}}},
+        {"$ref": "#/required/name", "required": ["name"]},
+        {"$ref": "#/required/0", "required": ["name"]},
+        {"$ref": "#/minimum/x", "minimum": 3},
+        {"$ref": "#/title/x", "title": "x"},
+        {"$ref": "http://[#a"},
+        {"$id": "http://["},
+        {"$id": "http://x/y", "properties": {"a": {"$id": "http://["}}},
     ],
 )
 def test_a_schema_that_is_only_judged_must_be_one_and_whole(schema: Any) -> None:
@@ -140,6 +148,35 @@ def test_a_schema_that_is_only_judged_must_be_one_and_whole(schema: Any) -> None
         schemas.check({"sampling": {}, "judged": judged}, "/v1/responses")
 
     assert refused.value.param == "text.format.schema"
+
+
+@pytest.mark.parametrize("base", ["", "http://x/y", "a.json"])
+@pytest.mark.parametrize("name", ["#a", "b.json", "#/$defs/a", "#"])
+def test_a_schema_may_refer_to_itself(base: str, name: str) -> None:
+    defined = {"a": {"$anchor": "a", "not": {"type": "array"}}, "b": {"$id": "b.json"}}
+    schema = {"$defs": defined, "items": {"$ref": name}} | ({"$id": base} if base else {})
+
+    schemas.check(
+        {"sampling": {}, "judged": {"kind": "json_schema", "text": json.dumps(schema)}}, CHAT
+    )
+
+
+def test_a_schema_is_read_once_however_many_references_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else 100 kB of them would take minutes, in the process that answers everybody."""
+    read: list[Any] = []
+    crawl = referencing.Registry.crawl
+    monkeypatch.setattr(
+        referencing.Registry, "crawl", lambda whole: (read.append(whole), crawl(whole))[1]
+    )
+    defined = {"a": {"$anchor": "a"}, "b": {"$id": "http://x/b"}}
+
+    found = schemas._find_dangling(
+        {"$defs": defined, "allOf": [{"$ref": "#a"}, {"$ref": "http://x/b"}] * 100}
+    )
+
+    assert (found, len(read)) == ("", 1)
 
 
 def test_a_schema_without_end_is_refused() -> None:
