@@ -1,8 +1,10 @@
 """The values by which a client steers how tokens are chosen, and what guides a whole text."""
 
+import functools
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from app.errors import BadRequest
@@ -13,6 +15,7 @@ MAX_CHOICES = 128
 MAX_BIASES = 1000
 MAX_TOP = 20
 _MAX_GRAMMAR = 100_000  # characters
+_LEVELS_AROUND = 16  # in a request, a row and a list of rows, with some to spare
 _INT64 = 2**63
 
 
@@ -32,6 +35,17 @@ def _parse_schema(schema: Any) -> Any:
         raise PydanticCustomError("invalid_schema", "not JSON") from error
 
 
+def _require_storable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Schemas alone hold whatever JSON allows, also what the store does not: integers of more than
+    64 bits, and hundreds of levels."""
+    held = functools.reduce(lambda inner, _: [inner], range(_LEVELS_AROUND), [schema])
+    try:
+        orjson.dumps(held)
+    except TypeError as error:
+        raise PydanticCustomError("schema_invalid", "unstorable", {"reason": str(error)}) from error
+    return schema
+
+
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 TopK = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -46,7 +60,8 @@ Biases = Annotated[dict[TokenId, Bias], Field(max_length=MAX_BIASES)]
 Choices = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Reasks = Annotated[int, Field(ge=0, le=10)]
 NumTop = Annotated[int, Field(ge=0, le=MAX_TOP)]
-Schema = Annotated[dict[str, Any], BeforeValidator(_parse_schema)]
+SchemaObject = Annotated[dict[str, Any], AfterValidator(_require_storable)]
+Schema = Annotated[SchemaObject, BeforeValidator(_parse_schema)]
 Regex = Annotated[str, Field(min_length=1, max_length=_MAX_GRAMMAR)]
 Options = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=10_000)]],
@@ -61,7 +76,7 @@ class NamedSchema(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     description: Annotated[str, Field(max_length=10_000)] | None = None
-    content: Annotated[dict[str, Any], Field(alias="schema")]
+    content: Annotated[SchemaObject, Field(alias="schema")]
     strict: bool | None = None
 
 

@@ -27,7 +27,13 @@ _EXPECTED = {
     "is_instance_of": "file",  # the one class that a form asks for
 }
 _OWN = frozenset(
-    {"unsupported_content", "unsupported_parameter", "invalid_schema", "template_option"}
+    {
+        "unsupported_content",
+        "unsupported_parameter",
+        "invalid_schema",
+        "schema_invalid",
+        "template_option",
+    }
 )  # raised by validators of app.wire.bodies
 _UNSERVED = frozenset(
     {

@@ -59,7 +59,7 @@ class Format(bodies.Strict):
     type: Literal["text", "json_object", "json_schema"]
     name: Annotated[str, Field(max_length=64)] | None = None
     description: str | None = None
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    schema_: dials.SchemaObject | None = Field(None, alias="schema")
     strict: bool | None = None
 
 

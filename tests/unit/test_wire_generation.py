@@ -1,9 +1,11 @@
 """Generation bodies: what becomes a job's request, and what is refused with which code."""
 
+import functools
 import json
 from dataclasses import fields
 from typing import Any
 
+import orjson
 import pytest
 
 from app.errors import BadRequest
@@ -60,6 +62,8 @@ def test_every_sampling_name_is_one_that_the_engine_knows() -> None:
     assert found["guided"] == {"kind": "choice", "text": '["yes", "no"]'}
 
 
+VAST = {"minimum": -(2**63) - 1}
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(300), 1)
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
 GIVEN = {"kind": "json_schema", "text": json.dumps(SCHEMA)}
@@ -258,6 +262,18 @@ UNJUDGED = ("unguided_unjudged", "guided_decoding")
         (prompt(guided_json="{"), "invalid_schema", "guided_json"),
         (prompt(guided_json="[" * 100_000), "invalid_schema", "guided_json"),
         (prompt(guided_json="[]"), "invalid_type", "guided_json"),
+        (prompt(guided_json={"maximum": 2**64}), "schema_invalid", "guided_json"),
+        (prompt(guided_json=json.dumps({"const": DEEP})), "schema_invalid", "guided_json"),
+        (
+            prompt(
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": VAST},
+                }
+            ),
+            "schema_invalid",
+            "response_format.json_schema.schema",
+        ),
         (prompt(guided_json='{"title": "\\ud800"}'), "invalid_schema", "guided_json"),
         (prompt(guided_json='{"title": "\\u0000"}'), "invalid_schema", "guided_json"),
         (prompt(guided_json='{"minimum": NaN}'), "invalid_schema", "guided_json"),
@@ -373,6 +389,21 @@ def test_options_of_a_stream_that_a_response_does_not_have_are_refused_by_name()
     body = {"model": "m", "input": "hi", "stream_options": {"include_obfuscation": False}}
 
     assert refuse(body, RESPONSES) == ("unsupported_parameter", "stream_options")
+
+
+@pytest.mark.parametrize("depth", [10, *range(220, 260)])
+def test_what_is_let_in_can_be_stored(depth: int) -> None:
+    deep = functools.reduce(lambda inner, _: [inner], range(depth), 1)
+    wanted = {"type": "json_schema", "name": "n", "schema": {"const": deep}}
+    body = {"model": "m", "input": "hi", "text": {"format": wanted}}
+
+    try:
+        request = parse(body, RESPONSES)
+    except BadRequest as error:
+        if (error.code, error.param) != ("schema_invalid", "text.format.schema"):
+            raise
+    else:
+        orjson.dumps([{"row": {"request": request}}])
 
 
 @pytest.mark.parametrize("name", ["background", "store"])
