@@ -155,8 +155,10 @@ class Tray:
     # The clerk's side.
 
     def _is_isolating(self) -> bool:
-        """Whether a suspect is here: it must stay alone."""
+        """Whether a suspect is here: it must stay alone until its outcome is committed, or whatever
+        joined it would seem to have died with it."""
         jobs = [*self._unjudged.jobs, *(order.job for order in self._orders.values())]
+        jobs += [job for job, _ in self._outbox]
         return any(job.crashes for job in jobs)
 
     def want(self) -> tuple[int, int, bool]:

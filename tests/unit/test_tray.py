@@ -86,8 +86,12 @@ def test_a_suspect_may_run_only_alone_and_nothing_joins_it():
     tray.drop_ended(tray.ended())
     assert tray.want()[2]
     make_ready(tray, make_job(2, crashes=1))
-
     assert tray.want()[0] == 0
+    tray.take(8)
+    tray.give([make_output(make_job(2))])
+    assert tray.want()[0] == 0, "nothing joins a suspect whose answer is not committed"
+    tray.drop_ended(tray.ended())
+    assert tray.want()[0] > 0
 
 
 def test_the_best_come_first_by_priority_and_then_by_arrival():
