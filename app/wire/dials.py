@@ -1,6 +1,5 @@
 """The values by which a client steers how tokens are chosen, and what guides a whole text."""
 
-import functools
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -38,7 +37,9 @@ def _parse_schema(schema: Any) -> Any:
 def _require_storable(schema: dict[str, Any]) -> dict[str, Any]:
     """Schemas alone hold whatever JSON allows, also what the store does not: integers of more than
     64 bits, and hundreds of levels."""
-    held = functools.reduce(lambda inner, _: [inner], range(_LEVELS_AROUND), [schema])
+    held: Any = schema
+    for _ in range(_LEVELS_AROUND):
+        held = [held]
     try:
         orjson.dumps(held)
     except TypeError as error:

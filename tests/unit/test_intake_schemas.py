@@ -167,9 +167,12 @@ def test_a_schema_is_read_once_however_many_references_it_has(
     """Else 100 kB of them would take minutes, in the process that answers everybody."""
     read: list[Any] = []
     crawl = referencing.Registry.crawl
-    monkeypatch.setattr(
-        referencing.Registry, "crawl", lambda whole: (read.append(whole), crawl(whole))[1]
-    )
+
+    def crawl_counted(whole: Any) -> Any:
+        read.append(whole)
+        return crawl(whole)
+
+    monkeypatch.setattr(referencing.Registry, "crawl", crawl_counted)
     defined = {"a": {"$anchor": "a"}, "b": {"$id": "http://x/b"}}
 
     found = schemas._find_dangling(

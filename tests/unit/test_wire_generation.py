@@ -1,6 +1,5 @@
 """Generation bodies: what becomes a job's request, and what is refused with which code."""
 
-import functools
 import json
 from dataclasses import fields
 from typing import Any
@@ -62,8 +61,14 @@ def test_every_sampling_name_is_one_that_the_engine_knows() -> None:
     assert found["guided"] == {"kind": "choice", "text": '["yes", "no"]'}
 
 
+def nest(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 VAST = {"minimum": -(2**63) - 1}
-DEEP: Any = functools.reduce(lambda inner, _: [inner], range(300), 1)
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
 GIVEN = {"kind": "json_schema", "text": json.dumps(SCHEMA)}
@@ -263,7 +268,7 @@ UNJUDGED = ("unguided_unjudged", "guided_decoding")
         (prompt(guided_json="[" * 100_000), "invalid_schema", "guided_json"),
         (prompt(guided_json="[]"), "invalid_type", "guided_json"),
         (prompt(guided_json={"maximum": 2**64}), "schema_invalid", "guided_json"),
-        (prompt(guided_json=json.dumps({"const": DEEP})), "schema_invalid", "guided_json"),
+        (prompt(guided_json=json.dumps({"const": nest(300)})), "schema_invalid", "guided_json"),
         (
             prompt(
                 response_format={
@@ -393,8 +398,7 @@ def test_options_of_a_stream_that_a_response_does_not_have_are_refused_by_name()
 
 @pytest.mark.parametrize("depth", [10, *range(220, 260)])
 def test_what_is_let_in_can_be_stored(depth: int) -> None:
-    deep = functools.reduce(lambda inner, _: [inner], range(depth), 1)
-    wanted = {"type": "json_schema", "name": "n", "schema": {"const": deep}}
+    wanted = {"type": "json_schema", "name": "n", "schema": {"const": nest(depth)}}
     body = {"model": "m", "input": "hi", "text": {"format": wanted}}
 
     try:
