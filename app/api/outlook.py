@@ -15,12 +15,12 @@ _FRESH_SECONDS = 1.0  # of a pace, which is that of 500 lines
 
 
 class Outlook:
-    """Shows batches. Measuring a pace reads 500 lines, so it is done once a second for each batch,
-    however many poll it; everything else is as it is now."""
+    """Shows batches. Measuring a pace reads 500 lines, so it is done once a second for each batch
+    that has ended any, however many poll or follow it; everything else is as it is now."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._paces: dict[str, tuple[float, forecast.Pace]] = {}
+        self._paces: dict[str, tuple[float, forecast.Pace | None]] = {}
 
     def show(self, batch: Batch) -> dict[str, Any]:
         """The batch object with its extra fields."""
@@ -43,19 +43,19 @@ class Outlook:
         return self._foresee(batch).at_risk
 
     def _foresee(self, batch: Batch) -> forecast.Forecast:
+        has_ended = batch.completed + batch.failed > 0  # a line; without any there is no pace
         is_running = batch.status == BatchState.IN_PROGRESS
-        measured = self._find_pace(batch.id) if is_running else None
+        measured = self._find_pace(batch.id) if is_running and has_ended else None
         return forecast.foresee(batch, measured, now=time.time())
 
     def _find_pace(self, batch_id: str) -> forecast.Pace | None:
         now = time.monotonic()
-        measured_at, known = self._paces.get(batch_id, (-_FRESH_SECONDS, None))
-        if known is not None and now - measured_at < _FRESH_SECONDS:
+        measured_at, known = self._paces.get(batch_id, (now - _FRESH_SECONDS, None))
+        if now - measured_at < _FRESH_SECONDS:
             return known
         measured = pace.measure(self._db, batch_id)
-        if measured is not None:
-            fresh = {
-                name: it for name, it in self._paces.copy().items() if now - it[0] < _FRESH_SECONDS
-            }
-            self._paces = fresh | {batch_id: (now, measured)}
+        fresh = {
+            name: it for name, it in self._paces.copy().items() if now - it[0] < _FRESH_SECONDS
+        }
+        self._paces = fresh | {batch_id: (now, measured)}
         return measured

@@ -1,6 +1,8 @@
 """Pause, resume, retry, explain and lines over HTTP, with strict OpenAI objects all along."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire import responses
-from app.wire.rows import Batch
+from app.wire.rows import Batch, Line, Problem
 from app.workers import finalize, ingest
 from app.workers.context import Context
 from tests.integration import inputs, makers
@@ -340,24 +342,52 @@ def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
     assert api.client.get("/v1/batches").json["data"][0]["remaining_tokens"] == 24
 
 
-def test_many_polls_measure_the_pace_of_a_batch_once_a_second(api: Api) -> None:
-    batch = makers.add_batch(api.db, 10)
-    held = makers.take(api.db, makers.add_worker(api.db), limit=4)
-    claims.settle(api.db, [makers.succeed(job) for job in held[:2]])
-    path, measured = f"/v1/batches/{batch.id}", []
+@contextlib.contextmanager
+def counting_paces() -> Iterator[list[str]]:
+    """What was measured of any batch meanwhile."""
+    measured: list[str] = []
 
     def count(*event: object) -> None:
         measured.extend(["a pace"] * (str(event[2]).startswith("SELECT anon_1.started_at")))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    for _ in range(5):
-        api.client.get(path)
-    claims.settle(api.db, [makers.succeed(job) for job in held[2:]])
-    shown = api.client.get(path).json
+    yield measured
     sa.event.remove(sa.Engine, "before_cursor_execute", count)
+
+
+def test_many_polls_measure_the_pace_of_a_batch_once_a_second(api: Api) -> None:
+    batch = makers.add_batch(api.db, 10)
+    held = makers.take(api.db, makers.add_worker(api.db), limit=4)
+    claims.settle(api.db, [makers.succeed(job) for job in held[:2]])
+    path = f"/v1/batches/{batch.id}"
+
+    with counting_paces() as measured:
+        for _ in range(5):
+            api.client.get(path)
+        claims.settle(api.db, [makers.succeed(job) for job in held[2:]])
+        shown = api.client.get(path).json
 
     assert len(measured) == 1
     assert shown["request_counts"]["completed"] == 4  # this is as it is now
+
+
+def test_many_polls_of_a_batch_without_a_pace_ask_for_it_once_a_second_at_most(
+    api: Api,
+) -> None:
+    """As streams do, four times a second each. Of lines that failed at ingest there is none."""
+    fresh, failed = makers.add_batch(api.db, 10), makers.add_batch(api.db)
+    batches.accept(api.db, failed.id, model=makers.MODEL, total=2)
+    bad = Line(1, "c1", makers.MODEL, {}, Problem("out_of_range"))
+    batches.add_lines(api.db, failed, [bad, *makers.make_lines([2])], last_line=2)
+
+    with counting_paces() as measured:
+        for _ in range(5):
+            api.client.get(f"/v1/batches/{fresh.id}")
+        assert measured == []
+        shown = [api.client.get(f"/v1/batches/{failed.id}").json for _ in range(5)]
+
+    assert len(measured) == 1
+    assert {(each["request_counts"]["failed"], each["eta_at"]) for each in shown} == {(1, None)}
 
 
 def test_nobody_is_told_to_stop_the_batches_of_others(api: Api) -> None:

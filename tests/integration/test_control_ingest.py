@@ -18,6 +18,7 @@ from app.intake import lines
 from app.models import batches, files, jobs, keys
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.wire import generation
 from app.wire.rows import Batch, Job
 from app.workers import ingest
 from app.workers.context import Context
@@ -446,6 +447,29 @@ def test_a_line_that_was_changed_after_the_check_fails_alone(context: Context) -
     one, two = read_lines(context, batch)
     assert one.error is not None
     assert (one.error["code"], two.state) == ("internal_error", "queued")
+
+
+@pytest.mark.parametrize("changes", [{}, {"body_temperature": 0}])
+def test_a_line_that_cannot_be_stored_fails_alone(
+    context: Context, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Whatever the checks of a body overlook; here they add half a surrogate pair."""
+    parse = generation.parse
+
+    def parse_badly(body: Any, **options: Any) -> dict[str, Any]:
+        return parse(body, **options) | ({"user": "\ud800"} if "hi 2" in str(body) else {})
+
+    monkeypatch.setattr(generation, "parse", parse_badly)
+    content = b"".join(make_line(n, **changes) for n in (1, 2, 3))
+    batch = inputs.submit(context, content)
+
+    ingest.run(context, batch.id)
+
+    one, two, three = read_lines(context, batch)
+    assert (one.state, two.state, three.state) == ("queued", "failed", "queued")
+    assert two.error is not None
+    assert (two.error["code"], two.custom_id, two.request) == ("internal_error", "c2", {})
+    assert makers.reload(context.db, batch).lines_ingested == 3
 
 
 def test_every_kind_of_bad_line_has_a_text_in_every_language() -> None:
