@@ -115,6 +115,7 @@ def _make_batch(origin: Batch, file: File) -> NewBatch:
         tries=idempotency.count_tries(),
         metadata=origin.metadata,
         output_expires_seconds=origin.output_expires_seconds,
+        # checked when it is told, as every URL is, by the list of that time: see workers.outlet
         webhook=deliveries.find_url(context.current().db, origin.id),
         trace_id=flask.g.trace_id,
         retried_from=origin.id,

@@ -293,6 +293,18 @@ def test_a_host_with_a_private_address_is_not_called(address: str):
         outlet.Outlet(options, lambda *_, **__: names).post("https://hooks.test/", b"", {})
 
 
+def test_a_url_that_the_list_no_longer_has_is_not_called() -> None:
+    """It was accepted under another list, or taken over by a batch that is run again."""
+    options = settings.Webhooks(secret=SECRET, allow=("hooks.test",))
+
+    with pytest.raises(BadRequest, match="webhook_not_allowed"):
+        outlet.Outlet(options, refuse_to_resolve).post("https://left.test/", b"", {})
+
+
+def refuse_to_resolve(*_: Any, **__: Any) -> Any:
+    raise AssertionError
+
+
 def answer(address: str) -> Any:
     return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))
 
