@@ -98,6 +98,30 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
     assert (found["valid"], found["lines"], found["errors"]) == (False, 14, 11)
 
 
+SCHEMAS = [
+    {"$ref": "#/required/name", "required": ["name"]},
+    {"$ref": "#/minimum/x", "minimum": 3},
+    {"$ref": "http://[#a"},
+    {"$id": "http://["},
+    {"maximum": 10**30},
+]
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_no_schema_breaks_the_answer_off(api: Api, context: Context, is_held: bool) -> None:
+    texts = [*map(json.dumps, SCHEMAS), '{"title": "\\ud800"}']
+    said = [{"body_guided_json": text, "body_guided_decoding": is_held} for text in texts]
+
+    found = validate(
+        api, context, [*(good(n, **each) for n, each in enumerate(said, 1)), good("last")]
+    )
+
+    codes = ["schema_invalid"] * len(SCHEMAS) + ["invalid_schema"]
+    assert told(found) == [(n, "line", code) for n, code in enumerate(codes, 1)]
+    assert {each["param"] for each in found["data"]} == {"guided_json"}
+    assert found["lines"] == len(texts) + 1
+
+
 def test_a_session_that_is_not_there_is_told(api: Api, context: Context) -> None:
     own = sessions.create(api.db, DEFAULT_TENANT, None).id
     add_tenant(api.db)
