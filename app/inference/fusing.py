@@ -9,6 +9,7 @@ import inspect
 import logging
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def fuse(model: nn.Module) -> None:
 def _replace_children(parent: nn.Module, dtype: torch.dtype) -> None:
     for name, child in list(parent.named_children()):
         made = _replace(child)
-        if made is not None and _holds(lambda child=child, made=made: _agrees(child, made, dtype)):
+        if made is not None and _holds(partial(_agrees, child, made, dtype)):
             setattr(parent, name, made)
         else:
             _replace_children(child, dtype)
@@ -136,9 +137,7 @@ def _rebind_rotary(module: Any, dtype: torch.dtype) -> None:
     if original is None or not hasattr(module, "head_dim"):
         return
     fitting = (
-        each
-        for each in _ROTARIES
-        if _holds(lambda each=each: _turns_alike(original, each, module, dtype))
+        each for each in _ROTARIES if _holds(partial(_turns_alike, original, each, module, dtype))
     )
     if (ours := next(fitting, None)) is None:
         return

@@ -80,7 +80,8 @@ class OddRMSNorm(torch.nn.Module):  # type: ignore[misc]  # torch is skipped
 class GatedRMSNorm(OddRMSNorm):
     """Looks like a norm, and wants a gate."""
 
-    def forward(self, x, gate):
+    def forward(self, *given):
+        x, gate = given
         return x * gate
 
 
