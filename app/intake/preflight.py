@@ -5,11 +5,10 @@ One pass in bounded memory: of each line two 8-byte hashes are kept, and one of 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
-
-import orjson
 
 from app import locales
 from app.errors import AutoglmError, BadRequest, NotFound
@@ -136,7 +135,7 @@ class Preflight:
 
     def _compare(self, number: int, body: dict[str, Any]) -> Finding | None:
         """A warning for a request that an earlier line makes too."""
-        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        canonical = json.dumps(body, sort_keys=True).encode()  # of integers of any size
         key = int.from_bytes(hashlib.blake2b(canonical, digest_size=8).digest(), "big")
         first = self._requests.setdefault(key, number)
         if first == number:

@@ -169,10 +169,15 @@ _RESERVED = frozenset(
 )  # names that a chat template has a meaning for already
 
 
+def _is_storable(value: Any) -> bool:
+    """Whether it is an integer that JSON libraries can write, 64 bits at most."""
+    return isinstance(value, int) and -(2**63) <= value < 2**64
+
+
 def _check_options(options: dict[str, Any]) -> dict[str, Any]:
     """Plain values only: a text of any kind could write a special token into the prompt."""
     for name, value in options.items():
-        is_plain = value is None or isinstance(value, bool | int | float)
+        is_plain = value is None or isinstance(value, bool | float) or _is_storable(value)
         is_word = isinstance(value, str) and _WORD.fullmatch(value)
         is_name = _NAME.fullmatch(name) and name not in _RESERVED
         if not is_name or not (is_plain or is_word):

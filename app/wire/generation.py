@@ -150,5 +150,6 @@ def _read_max_tokens(body: bodies.Sampling, limit: int) -> int | None:
         raise BadRequest("max_tokens_twice", param="max_tokens")
     value, name = (old, "max_tokens") if new is None else (new, "max_completion_tokens")
     if value is not None and value > limit:
-        raise BadRequest("out_of_range", param=name, value=value, allowed=f"<= {limit}")
+        shown = flaws.show(value)
+        raise BadRequest("out_of_range", param=name, value=shown, allowed=f"<= {limit}")
     return value

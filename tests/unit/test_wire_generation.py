@@ -447,6 +447,19 @@ def test_options_of_the_template_are_plain_values(options: dict[str, Any]) -> No
     assert parse(message() | {"chat_template_kwargs": plain}, CHAT)["template"] == plain
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**39])
+def test_an_integer_that_cannot_be_written_again_is_refused_by_name(number: int) -> None:
+    kwargs = {"chat_template_kwargs": {"a": number}}
+    assert refuse(message() | kwargs, CHAT)[0] == "template_option"
+
+    with pytest.raises(BadRequest) as caught:
+        parse(message() | {"max_tokens": abs(number)}, CHAT)
+
+    assert caught.value.code == "out_of_range"
+    assert orjson.dumps(caught.value.values)
+    assert parse(message() | {"chat_template_kwargs": {"a": 2**64 - 1}}, CHAT)["template"]
+
+
 def test_a_field_is_read_as_set_and_is_none_where_its_kind_of_body_has_none() -> None:
     body = bodies.Completion(model="m", prompt="hi", logprobs=2)
 
