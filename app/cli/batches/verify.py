@@ -74,8 +74,9 @@ def _read(path: Path) -> dict[str, Any]:
         body = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError("manifest_broken", file=str(path)) from error
-    is_ours = isinstance(body, dict) and body.get("object") == "batch.manifest"
-    if not is_ours or not isinstance(body.get("batch_id"), str):
+    if not isinstance(body, dict) or body.get("object") != "batch.manifest":
+        raise InputError("manifest_broken", file=str(path))
+    if not isinstance(body.get("batch_id"), str):
         raise InputError("manifest_broken", file=str(path))
     return body
 
