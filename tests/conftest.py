@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -17,6 +18,8 @@ from app.models import migrate
 from app.models.database import Database
 from tests.postgres import running_postgres
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it does not wait for
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 _START_SECONDS = 10.0
