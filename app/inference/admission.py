@@ -8,7 +8,8 @@ from app.inference import engine
 
 def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
     """Raises EngineError unless prompt and max_tokens fit `context` tokens, all ids lie below
-    `vocabulary`, and the sampling parameters are in range."""
+    `vocabulary`, and the sampling parameters are in range and of their types."""
+    _check_types(request)
     _check_sampling(request.sampling)
     for token, _ in request.sampling.logit_bias:
         if not 0 <= token < vocabulary:
@@ -19,6 +20,37 @@ def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
     if min(request.prompt) < 0 or max(request.prompt) >= vocabulary:
         bad = next(token for token in request.prompt if not 0 <= token < vocabulary)
         raise EngineError("bad_token", param="prompt", token=bad, vocabulary=vocabulary)
+
+
+def _check_types(request: engine.Request) -> None:
+    """A value of another type would stop the step of all, later."""
+    sampling = request.sampling
+    limits = (
+        sampling.max_tokens,
+        sampling.top_k,
+        sampling.seed,
+        sampling.n,
+        sampling.logprobs or 0,
+    )
+    allowed = {
+        "id": isinstance(request.id, str),
+        "prompt": all(isinstance(token, int) for token in request.prompt),
+        "priority": isinstance(request.priority, int),
+        "deadline": request.deadline is None or isinstance(request.deadline, int | float),
+        "cache_salt": _is_text(request.cache_salt),
+        "sampling": all(isinstance(each, int) for each in limits),
+    }
+    for name, is_allowed in allowed.items():
+        if not is_allowed:
+            value = getattr(request, name)
+            raise EngineError("bad_sampling", param=name, name=name, value=repr(value)[:80])
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_length(prompt: int, max_tokens: int, context: int) -> None:

@@ -12,6 +12,7 @@ from app.errors import EngineError
 from app.inference.engine import Delta, Engine, FinishReason, Output, Request, Stats
 
 MAX_CHOICES = 128
+_MARK = "\0"  # between a request's id and the number of a choice
 _FINE = (FinishReason.STOP, FinishReason.LENGTH)
 
 
@@ -47,13 +48,19 @@ class Choices:
         self._inner = inner
         self._groups: dict[str, _Group] = {}
         self._owners: dict[str, _Group] = {}  # by the ids of the inner engine
+        self._plain: set[str] = set()  # ids of requests with one choice
 
     def add(self, request: Request) -> None:
         """See engine.Engine.add."""
-        if request.id in self._groups:
+        if request.id in self._groups or request.id in self._plain:
             raise EngineError("duplicate_id", id=request.id)
+        if (
+            not isinstance(request.id, str) or _MARK in request.id
+        ):  # it would be taken for a choice of another
+            raise EngineError("bad_sampling", param="id", name="id", value=repr(request.id)[:80])
         if not 1 < request.sampling.n <= MAX_CHOICES:
             self._inner.add(request)  # refuses what is not 1
+            self._plain.add(request.id)
             return
         singles = [_single(request, choice) for choice in range(request.sampling.n)]
         for single in singles:  # they differ in id and seed only: all are let in, or none
@@ -101,6 +108,7 @@ class Choices:
     def _collect(self, output: Output) -> Output | None:
         group = self._owners.pop(output.id, None)
         if group is None:
+            self._plain.discard(output.id)
             return output
         group.ended[group.live.pop(output.id)] = output
         if output.finish_reason not in _FINE:
@@ -117,9 +125,9 @@ class Choices:
 
 def _single(request: Request, choice: int) -> Request:
     sampling = replace(request.sampling, n=1, seed=derive_seed(request.sampling.seed, choice))
-    return replace(request, id=f"{request.id}\0{choice}", sampling=sampling)
+    return replace(request, id=f"{request.id}{_MARK}{choice}", sampling=sampling)
 
 
 def _split(name: str) -> tuple[str, int] | None:
-    owner, mark, number = name.rpartition("\0")
+    owner, mark, number = name.rpartition(_MARK)
     return (owner, int(number)) if mark else None

@@ -11,6 +11,7 @@ from app.errors import InputError
 from app.models.database import Database
 
 NAME = "autoglm.db"
+_JOURNALS = ("-wal", "-shm", "-journal")
 _FILES = "files"
 _PAGES = 1000  # copied at a time, so that writers get their turn
 _BUSY_SECONDS = 30.0
@@ -39,7 +40,9 @@ def restore(db: Database, files: Path, source: Path) -> None:
     target = _locate(db)
     if not (source / NAME).is_file():
         raise InputError("backup_missing", path=str(source / NAME))
-    for occupied in (target, files):
+    # A journal left of another database would be played into this one.
+    journals = (target.with_name(f"{target.name}{ending}") for ending in _JOURNALS)
+    for occupied in (target, files, *journals):
         if occupied.exists():
             raise InputError("backup_exists", path=str(occupied))
     _check(source / NAME)

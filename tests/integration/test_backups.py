@@ -89,6 +89,23 @@ def test_nothing_is_overwritten_and_a_damaged_backup_is_refused(
     elsewhere.close()
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_a_journal_that_another_database_left_is_not_played_into_the_restored_one(
+    database: Database, tmp_path: Path, ending: str
+) -> None:
+    backups.save(database, tmp_path / "files", tmp_path / "backup")
+    left = tmp_path / f"new.db{ending}"
+    left.write_bytes(b"left by a killed program")
+    new = Database(f"sqlite:///{tmp_path}/new.db")
+
+    with pytest.raises(InputError, match="backup_exists") as refused:
+        backups.restore(new, tmp_path / "new-files", tmp_path / "backup")
+
+    assert refused.value.values["path"] == str(left)
+    assert not (tmp_path / "new.db").exists()
+    new.close()
+
+
 def _damage(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
