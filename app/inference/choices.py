@@ -54,9 +54,7 @@ class Choices:
         """See engine.Engine.add."""
         if request.id in self._groups or request.id in self._plain:
             raise EngineError("duplicate_id", id=request.id)
-        if (
-            not isinstance(request.id, str) or _MARK in request.id
-        ):  # it would be taken for a choice of another
+        if _MARK in str(request.id):  # it would be taken for a choice of another
             raise EngineError("bad_sampling", param="id", name="id", value=repr(request.id)[:80])
         if not 1 < request.sampling.n <= MAX_CHOICES:
             self._inner.add(request)  # refuses what is not 1
