@@ -19,7 +19,8 @@ from app.errors import EngineError
 from app.inference.engine import Guide, GuideKind
 from app.inference.spelling import Spelling
 
-LIMIT_SECONDS = 10.0  # from the request's arrival to its compiled grammar
+LIMIT_SECONDS = 10.0  # from the beginning of its compilation to the compiled grammar
+_PATIENCE = 6  # times the limit, for a grammar that waits behind those that nobody wants any more
 MAX_THREADS = 4  # a thread in native code cannot be ended, so there must be a bound
 _MAX_CACHED = 64
 _MAX_REASON = 300
@@ -109,7 +110,7 @@ class Compiler:
     def start(self, name: str, guide: Guide) -> None:
         """Begins to compile."""
         with self._lock:
-            self._asked[name] = guide, time.monotonic() + self._limit_seconds
+            self._asked[name] = guide, time.monotonic() + _PATIENCE * self._limit_seconds
             self._queue[name] = guide
             if self._num_threads < MAX_THREADS:
                 self._num_threads += 1
@@ -157,7 +158,9 @@ class Compiler:
     def _next(self) -> tuple[str, Guide] | None:
         with self._lock:
             if self._queue:
-                return self._queue.popitem(last=False)
+                name, guide = self._queue.popitem(last=False)
+                self._asked[name] = guide, time.monotonic() + self._limit_seconds
+                return name, guide
             self._num_threads -= 1
             return None
 

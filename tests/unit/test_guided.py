@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from dataclasses import replace
 
 import jsonschema
@@ -260,3 +261,32 @@ def test_a_known_guide_is_not_compiled_again(plain):
         assert isinstance(found[0][1], guided.Matcher)
 
     assert len(compiler._known) == 1
+
+
+def test_a_guide_does_not_expire_behind_those_that_nobody_wants_any_more(plain, monkeypatch):
+    compiler = guided.Compiler(plain.spelling, vocabulary=400, eos=[EOS], limit_seconds=1.0)
+    is_over = threading.Event()
+    right = compiler._compile
+
+    def compile_slowly(guide):
+        if guide is HUGE:
+            assert is_over.wait(60)
+        return right(REGEX if guide is HUGE else guide)
+
+    monkeypatch.setattr(compiler, "_compile", compile_slowly)
+    for number in range(guided.MAX_THREADS):
+        compiler.start(str(number), HUGE)
+    wait = threading.Event()
+    while compiler._queue:
+        wait.wait(0.01)
+    assert all(compiler.drop(str(number)) for number in range(guided.MAX_THREADS))
+    compiler.start("mine", REGEX)
+    wait.wait(1.5)  # longer than a compilation may take
+    assert compiler.take() == []
+
+    is_over.set()
+    compiler.wait(60)
+
+    [(name, found)] = compiler.take()
+    assert name == "mine"
+    assert isinstance(found, guided.Matcher)
