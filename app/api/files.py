@@ -133,11 +133,12 @@ def send_stored(found: File) -> flask.Response:
 
 def _check_range(size: int) -> None:
     """A Range that says nothing sensible (bytes=9-2), or asks for several parts at once, is answered
-    with the whole. https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
+    with the whole, as are the last bytes of a file that has fewer. https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
     asked = flask.request.range
     if flask.request.headers.get("Range", "").replace(" ", "").rstrip("0") == "bytes=-":
         raise RequestedRangeNotSatisfiable(length=size)  # the last no bytes
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+    is_other = asked is None or asked.units != "bytes" or len(asked.ranges) != 1
+    if is_other or (asked and asked.ranges[0][0] < -size):
         flask.request.environ.pop("HTTP_RANGE", None)
 
 

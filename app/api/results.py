@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import flask
-import orjson
 from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, batches, context, events, schemas
@@ -81,5 +80,5 @@ def _render(db: Database, batch: Batch, belongs: Callable[[Job], bool]) -> Itera
     while page := jobs.list_ended(db, batch.id, after_line=last, limit=_PAGE_LINES):
         for job in filter(belongs, page):
             line = render.output_line(job, events.explainer(batch))
-            yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+            yield render.pack_line(line)
         last = page[-1].line_no or 0

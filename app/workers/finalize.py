@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
-
 from app import locales
 from app.models import batches, bulk, files, jobs
 from app.models.states import BatchState, JobState
@@ -122,7 +120,7 @@ class _Writer:
         return self._digest.hexdigest()
 
     def write(self, line: Mapping[str, Any]) -> None:
-        content = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        content = render.pack_line(line)
         self._file.write(content)
         self._digest.update(content)
         self.bytes += len(content)

@@ -97,6 +97,7 @@ def test_a_file_name_is_kept_without_folders(api: Api, sent: str, shown: str) ->
         ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
+        ("bytes=-11", 200, b"0123456789", None),
         ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=9-2", 200, b"0123456789", None),

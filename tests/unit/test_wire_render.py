@@ -1,5 +1,6 @@
 """Lines of output and error files, and the objects clients see."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -170,3 +171,13 @@ def test_a_batch_has_every_field_that_clients_read() -> None:
     assert shown["request_counts"] == {"total": 3, "completed": 1, "failed": 2}
     assert shown["usage"]["total_tokens"] == 9
     assert shown["created_at"] == 1
+
+
+def test_a_packed_line_is_one_line_for_every_reader() -> None:
+    line = {"custom_id": "a\u2028b", "text": "c\x85d\u2029e\n\u00c2"}
+
+    packed = render.pack_line(line)
+
+    assert len(packed.decode().splitlines()) == 1
+    assert packed.endswith(b"\n")
+    assert json.loads(packed) == line
