@@ -23,7 +23,7 @@ def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
 
 
 def _check_types(request: engine.Request) -> None:
-    """A value of another type would stop the step of all, later."""
+    """Values that would be let in by their comparisons and stop the step of all, later."""
     sampling = request.sampling
     limits = (
         sampling.max_tokens,
@@ -47,8 +47,9 @@ def _check_types(request: engine.Request) -> None:
 
 
 def _is_text(value: object) -> bool:
+    """Whether it is a string that has bytes: a lone surrogate has none."""
     try:
-        return isinstance(value, str) and bool(value.encode() or True)
+        return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
 
