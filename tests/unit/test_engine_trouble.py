@@ -86,16 +86,18 @@ class Scene:
 
     def add_stalled(self) -> None:
         """Adds the victim with a grammar that is not compiled before the test ends."""
-        gate, patch = threading.Event(), pytest.MonkeyPatch()
+        gate, begun, patch = threading.Event(), threading.Event(), pytest.MonkeyPatch()
         self.undo.callback(patch.undo)
         self.undo.callback(gate.set)
 
         def write(guide):
+            begun.set()
             gate.wait()
             raise EngineError("grammar_failed", reason="nobody waits for it any more")
 
         patch.setattr(guided, "write_grammar", write)
         self.add(guided=SLOW_GRAMMAR)
+        assert begun.wait(60)  # its time begins with its compilation
 
     def cancel(self) -> None:
         self.subject.cancel(VICTIM)
