@@ -31,6 +31,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class OpenAI(Strict):
+    """A body of OpenAI's. Its clients send null for parameters that were not given, also for those
+    that are not served here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unserved(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or flaws.UNSERVED.isdisjoint(given):
+            return given
+        absent = flaws.UNSERVED - cls.model_fields.keys()
+        return {n: value for n, value in given.items() if value is not None or n not in absent}
+
+
 def read(body: Strict, name: str) -> Any:
     """The field of this name; None where this kind of body has none. `getattr` with a default costs
     twenty times as much on a field that is not there, since pydantic looks for it in vain."""
@@ -129,12 +142,6 @@ class Webhook(Strict):
     url: Annotated[str, Field(min_length=1, max_length=2048)]
 
 
-class StreamOptions(Strict):
-    """What a stream tells beside its text."""
-
-    include_usage: bool | None = None
-
-
 def only(*idle: Any) -> AfterValidator:
     """For a parameter of which null and these values change nothing, and no other can be served.
     Types are told apart: 0 is not false."""
@@ -145,6 +152,13 @@ def only(*idle: Any) -> AfterValidator:
         raise PydanticCustomError("unsupported_parameter", "unsupported")
 
     return AfterValidator(refuse)
+
+
+class StreamOptions(Strict):
+    """What a stream tells beside its text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: Annotated[Any, only(False)] = None  # ours are never padded
 
 
 NoList = Annotated[Any, only([])]
@@ -188,7 +202,7 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
 TemplateOptions = Annotated[dict[str, Any], Field(max_length=16), AfterValidator(_check_options)]
 
 
-class _OpenAI(Sampling):
+class _Common(OpenAI, Sampling):
     """Fields that OpenAI's clients send along; of some only the values that change nothing are
     served. Labels are accepted and have no effect here."""
 
@@ -203,7 +217,7 @@ class _OpenAI(Sampling):
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
-class Chat(_OpenAI):
+class Chat(_Common):
     """The body of /v1/chat/completions."""
 
     messages: Messages
@@ -219,7 +233,7 @@ class Chat(_OpenAI):
     chat_template_kwargs: TemplateOptions | None = None
 
 
-class Completion(_OpenAI):
+class Completion(_Common):
     """The body of /v1/completions."""
 
     prompt: str

@@ -35,17 +35,23 @@ _OWN = frozenset(
         "template_option",
     }
 )  # raised by validators of app.wire.bodies
-_UNSERVED = frozenset(
+UNSERVED = frozenset(
     {
+        "access_programs",
         "audio",
+        "background_options",
         "best_of",
+        "context_management",
         "conversation",
         "echo",
+        "image",
         "include",
         "max_tool_calls",
         "moderation",
         "prediction",
         "prompt",
+        "prompt_cache_options",
+        "prompt_cache_retention",
         "reasoning",
         "stream_options",
         "suffix",
@@ -53,7 +59,8 @@ _UNSERVED = frozenset(
         "web_search_options",
     }
 )
-"""Parameters of OpenAI's that no endpoint here has: said so, where another name is a mistake."""
+"""Parameters of OpenAI's that an endpoint here may lack: said so, where another name is a mistake,
+and null counts as absent."""
 _BOUNDS = {
     "greater_than": (">", "gt"),
     "greater_than_equal": (">=", "ge"),
@@ -114,7 +121,7 @@ def _missing(flaw: Flaw, param: str | None) -> BadRequest:
 
 
 def _unknown(flaw: Flaw, param: str | None) -> BadRequest:
-    code = "unsupported_parameter" if param in _UNSERVED else "unknown_parameter"
+    code = "unsupported_parameter" if param in UNSERVED else "unknown_parameter"
     return BadRequest(code, param=param)
 
 

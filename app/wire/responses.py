@@ -78,7 +78,7 @@ Input = Annotated[
 ]
 
 
-class Body(bodies.Strict):
+class Body(bodies.OpenAI):
     """The body of /v1/responses. Of some fields only the value that changes nothing is served."""
 
     model: bodies.ModelName

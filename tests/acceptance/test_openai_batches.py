@@ -222,11 +222,14 @@ def test_output_and_error_files_are_marked_and_expire_as_asked(client: OpenAI, d
 
 
 def test_the_other_endpoints_take_batches(client: OpenAI) -> None:
-    texts = submit(client, [line("1", url="/v1/completions", max_tokens=2)], "/v1/completions")
+    unset: Any = {"suffix": None, "best_of": None, "reasoning": None, "conversation": None}
+    texts = submit(
+        client, [line("1", url="/v1/completions", max_tokens=2, **unset)], "/v1/completions"
+    )
     replies = submit(
         client,
         [
-            line("1", url="/v1/responses", max_output_tokens=2, metadata={"a": "b"}),
+            line("1", url="/v1/responses", max_output_tokens=2, metadata={"a": "b"}, **unset),
             line("2", url="/v1/responses", previous_response_id="resp_1"),
             line("3", url="/v1/responses", background=True),
         ],

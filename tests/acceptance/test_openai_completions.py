@@ -298,8 +298,9 @@ def test_what_is_wrong_or_not_served_is_refused_by_name(
 
 def test_values_that_change_nothing_are_accepted(client: OpenAI) -> None:
     idle: Any = {"tools": [], "tool_choice": "auto", "store": False, "service_tier": "auto"}
+    unset: Any = dict.fromkeys(("audio", "prediction", "verbosity", "modalities", "stream_options"))
     answer = client.chat.completions.create(
-        model="fake", messages=HELLO, max_tokens=1, parallel_tool_calls=True, **idle
+        model="fake", messages=HELLO, max_tokens=1, parallel_tool_calls=True, **idle, **unset
     )
 
     assert answer.choices[0].message.tool_calls is None

@@ -6,11 +6,15 @@ from typing import Any
 
 import orjson
 import pytest
+from openai.types import completion_create_params as text_params
+from openai.types.chat import completion_create_params as chat_params
+from openai.types.responses import response_create_params as response_params
+from pydantic import ValidationError
 
 from app.errors import BadRequest
 from app.inference.engine import Sampling
 from app.settings import Limits
-from app.wire import bodies, generation
+from app.wire import bodies, flaws, generation
 
 CHAT, TEXT, NATIVE = "/v1/chat/completions", "/v1/completions", "/v1/jobs"
 RESPONSES = "/v1/responses"
@@ -381,6 +385,55 @@ def is_taken(body: dict[str, Any], endpoint: str, name: str) -> bool:
             raise
         return False
     return True
+
+
+MINIMAL: dict[str, dict[str, Any]] = {
+    CHAT: {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    TEXT: {"model": "m", "prompt": "hi"},
+    RESPONSES: {"model": "m", "input": "hi"},
+}
+NAMES: dict[str, set[str]] = {
+    CHAT: set(chat_params.CompletionCreateParamsNonStreaming.__annotations__),
+    TEXT: set(text_params.CompletionCreateParamsNonStreaming.__annotations__),
+    RESPONSES: set(response_params.ResponseCreateParamsNonStreaming.__annotations__),
+}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [(each, name) for each in NAMES for name in sorted(NAMES[each] - MINIMAL[each].keys())],
+)
+def test_null_means_not_given_for_each_parameter_of_openais(endpoint: str, name: str) -> None:
+    body = MINIMAL[endpoint]
+
+    assert parse({**body, name: None}, endpoint) == parse(body, endpoint)
+
+
+@pytest.mark.parametrize("endpoint", MINIMAL)
+def test_what_is_not_served_is_refused_unless_it_is_null(endpoint: str) -> None:
+    absent = flaws.UNSERVED - generation.SCHEMAS[endpoint].model_fields.keys()
+
+    assert absent
+    for name in absent:
+        changed = {**MINIMAL[endpoint], name: {}}
+        assert refuse(changed, endpoint) == ("unsupported_parameter", name)
+
+
+def test_null_does_not_make_a_mistake_a_parameter() -> None:
+    assert refuse({**MINIMAL[CHAT], "temprature": None}, CHAT) == (
+        "unknown_parameter",
+        "temprature",
+    )
+    assert refuse({"model": "m", "prompt": None}, TEXT) == ("invalid_type", "prompt")
+
+
+def test_streams_are_not_padded() -> None:
+    body = bodies.Chat.model_validate
+    options = {"include_usage": True, "include_obfuscation": False}
+
+    assert body({**MINIMAL[CHAT], "stream_options": options}).stream_options is not None
+    with pytest.raises(ValidationError, match=r"stream_options\.include_obfuscation"):
+        body({**MINIMAL[CHAT], "stream_options": {"include_obfuscation": True}})
 
 
 def test_the_verbosity_of_a_response_is_the_usual_one() -> None:
