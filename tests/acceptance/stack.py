@@ -18,7 +18,7 @@ from app.models.database import Database
 from app.stack import ports
 from tests.integration.workplace import is_running, read_lines, wait_for
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 ENGLISH = {"Accept-Language": "en"}
 
 
@@ -36,7 +36,7 @@ class Stack:
         self._config = folder / "config.json"
         self._config.write_text(json.dumps(config))
         self._options = options
-        self.http = httpx.Client(base_url=self.url, headers=ENGLISH, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, headers=ENGLISH, timeout=100, trust_env=False)
 
     def start(self, **environ: str) -> None:
         """Starts it where it may leave nothing: home, temporary files and working directory are
@@ -106,7 +106,7 @@ class Stack:
     def database(self) -> Database:
         return Database(f"sqlite:///{self.data_dir / 'autoglm.db'}")
 
-    def interrupt(self, seconds: float = 40.0) -> int:
+    def interrupt(self, seconds: float = 120.0) -> int:
         """Ctrl-C; asserts that nothing is left running. The exit status."""
         before = self.list_pids()
         self.process.send_signal(signal.SIGINT)
@@ -142,10 +142,10 @@ def try_launch(log: Path, arguments: Sequence[str], **environ: str) -> int | Non
     """The exit status of an `autoglm up` that should refuse; None, and it is ended, if it runs."""
     process = launch(log, arguments, **environ)
     try:
-        return process.wait(30)
+        return process.wait(120)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(120)
         return None
 
 
@@ -161,7 +161,7 @@ def running(folder: Path, config: dict[str, Any], *options: str, **environ: str)
 
 def fake_config(*, worker: dict[str, Any] | None = None, **fake: Any) -> dict[str, Any]:
     """A configuration with one fake model and quick pulses."""
-    quick = {"pulse_seconds": 0.3, "lease_seconds": 5, "sweep_seconds": 0.5, "shift_seconds": 5}
+    quick = {"pulse_seconds": 0.3, "lease_seconds": 10, "sweep_seconds": 0.5, "shift_seconds": 5}
     return {
         "models": {"fake": {"backend": "fake", "max_sequences": 8, "fake": fake}},
         "worker": quick | (worker or {}),

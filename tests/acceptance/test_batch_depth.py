@@ -54,7 +54,7 @@ def finish(stack: Stack, batch: dict[str, Any]) -> dict[str, Any]:
         over = ("completed", "failed", "expired", "cancelled")
         return dict(found) if found["status"] in over else None
 
-    return wait_for(look, "the end of the batch", 90)
+    return wait_for(look, "the end of the batch", 300)
 
 
 def read(stack: Stack, file_id: str | None) -> list[dict[str, Any]]:

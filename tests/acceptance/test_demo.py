@@ -28,7 +28,7 @@ def test_the_demo_answers_its_examples_in_order_shows_sessions_and_leaves_nothin
         env=settings.child_environ(LANG="en_US.UTF-8", LC_ALL="en_US.UTF-8"),
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
 
@@ -53,7 +53,7 @@ def test_the_demo_says_where_the_logs_are_when_the_service_cannot_start(tmp_path
         env=settings.child_environ(LANG="en_US.UTF-8", AUTOGLM_SERVER__THREADS="none"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -48,7 +48,7 @@ def submit(client: OpenAI, lines: Sequence[Any], endpoint: Any = CHAT, **given: 
 
 
 def wait(client: OpenAI, batch: Batch, states: Sequence[str] = ENDED) -> Batch:
-    until = time.monotonic() + 40
+    until = time.monotonic() + 120
     while batch.status not in states:
         assert time.monotonic() < until, batch
         time.sleep(0.1)
@@ -449,7 +449,7 @@ def test_a_file_of_another_purpose_is_refused(client: OpenAI) -> None:
 def test_a_cancelled_batch_keeps_what_is_done_and_all_is_counted(client: OpenAI) -> None:
     lines = [line("quick", max_tokens=1), *(line(f"{n}", "[[slow:60]]") for n in range(3))]
     batch = submit(client, lines)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not (batch.request_counts and batch.request_counts.completed):
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -485,7 +485,7 @@ def test_a_batch_whose_window_passes_keeps_what_is_done_and_names_the_rest(
         return len(service.http.get("/v1/jobs", params=asked).json()["data"])
 
     wait_for(lambda: count_stored() == len(lines), "the lines")
-    shorten_window(service, batch, seconds=6)
+    shorten_window(service, batch, seconds=12)
     service.post(f"/v1/batches/{batch.id}/resume", {}).raise_for_status()
 
     ended = wait(client, batch)
@@ -522,12 +522,11 @@ def test_cancelling_an_ended_batch_is_409_and_not_tried_again(
 ) -> None:
     batch = done[0]
     eager = client.with_options(max_retries=5)
-    started = time.monotonic()
 
     with pytest.raises(openai.ConflictError) as caught:
         eager.batches.cancel(batch.id)
 
-    assert time.monotonic() - started < 0.5  # the first retry alone would wait about as long
+    assert caught.value.response.request.headers["x-stainless-retry-count"] == "0"
     assert caught.value.body == {
         "message": "Cannot cancel a batch with status 'completed'.",
         "type": "invalid_request_error",

@@ -19,7 +19,7 @@ def ask(client: OpenAI, text: str = "hello", **given: Any) -> Response:
     return found
 
 
-def poll(client: OpenAI, response: Response, seconds: float = 20) -> Response:
+def poll(client: OpenAI, response: Response, seconds: float = 120) -> Response:
     """As OpenAI's guide says to."""
     until = time.monotonic() + seconds
     while response.status in ("queued", "in_progress"):

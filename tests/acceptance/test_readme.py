@@ -40,7 +40,7 @@ def run(program: str, service: Stack, folder: Path) -> str:
         env=settings.child_environ(AUTOGLM_API_URL=service.url, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

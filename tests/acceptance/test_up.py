@@ -36,12 +36,13 @@ AUTH = ("reader", "secret")
 def stack(
     tmp_path_factory: pytest.TempPathFactory, answers: list[httpx.Response]
 ) -> Iterator[Stack]:
-    """Two workers whose first load fails after two seconds."""
+    """Two workers whose first load fails after six seconds, so that Flower and the API are there to
+    see it."""
     config = fake_config(
         step_seconds=0.01,
-        load_seconds=2,
+        load_seconds=6,
         load_failures=1,
-        worker={"load_backoff_seconds": 3, "host": "here"},
+        worker={"load_backoff_seconds": 4, "host": "here"},
     )
     folder = tmp_path_factory.mktemp("up") / "a"
     with running(folder, config, "--workers", "2", FLOWER_BASIC_AUTH=":".join(AUTH)) as made:
@@ -53,15 +54,15 @@ def stack(
                 answers.append(answer)
             return answer is not None and answer.status_code == 200
 
-        wait_for(look, "/health 200", 90)
-        wait_for(lambda: _count_ready(made) == 2, "both workers", 30)
+        wait_for(look, "/health 200", 180)
+        wait_for(lambda: _count_ready(made) == 2, "both workers")
         yield made
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[Stack]:
     """Another service beside the first, without Flower."""
-    config = fake_config(step_seconds=0.02, tokens_per_job=50)
+    config = fake_config(step_seconds=0.02, tokens_per_job=200)
     with running(tmp_path_factory.mktemp("up") / "b", config, "--no-flower") as made:
         made.wait_healthy()
         yield made
@@ -76,7 +77,7 @@ def _count_ready(stack: Stack) -> int:
 
 
 def ask_flower(stack: Stack, path: str) -> Any:
-    answer = httpx.get(f"{stack.flower_url}{path}", timeout=20, trust_env=False, auth=AUTH)
+    answer = httpx.get(f"{stack.flower_url}{path}", timeout=100, trust_env=False, auth=AUTH)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -103,14 +104,14 @@ def test_flower_shows_the_failed_loads_and_the_good_ones(stack: Stack):
         states = [task["state"] for task in list_tasks(stack, "autoglm.load")]
         return states.count("FAILURE") == 2 and states.count("SUCCESS") == 2
 
-    wait_for(look, "four loads in Flower", 20)
+    wait_for(look, "four loads in Flower")
     failed = [task for task in list_tasks(stack, "autoglm.load") if task["state"] == "FAILURE"]
     assert all("load_fail" in task["exception"] for task in failed)
 
 
 def test_both_workers_take_work_and_flower_shows_readable_shifts(stack: Stack):
-    made = [stack.submit(prompt=f"both {n}", max_tokens=8) for n in range(60)]
-    ended = [stack.read_job(job_id, wait=20) for job_id in made]
+    made = [stack.submit(prompt=f"both {n}", max_tokens=100) for n in range(60)]
+    ended = [stack.read_job(job_id, wait=55) for job_id in made]
 
     assert {job["status"] for job in ended} == {"succeeded"}
     devices = {job["provenance"]["device"] for job in ended}
@@ -120,7 +121,7 @@ def test_both_workers_take_work_and_flower_shows_readable_shifts(stack: Stack):
         shown = [task["result"] or "" for task in list_tasks(stack, "autoglm.shift")]
         return [text for text in shown if "'succeeded': " in text and "'succeeded': 0" not in text]
 
-    text = wait_for(look, "a shift in Flower", 20)[0]
+    text = wait_for(look, "a shift in Flower")[0]
     for word in ("claimed", "failed", "tokens", "tokens_per_second"):
         assert f"'{word}'" in text
 
@@ -133,7 +134,7 @@ def test_a_small_batch_uses_both_devices(stack: Stack):
             "custom_id": str(n),
             "method": "POST",
             "url": "/v1/completions",
-            "body": {"model": "fake", "prompt": f"small {n} [[slow:0.2]]", "max_tokens": 8},
+            "body": {"model": "fake", "prompt": f"small {n} [[slow:2]]", "max_tokens": 8},
         }
         for n in range(12)
     ]
@@ -147,7 +148,7 @@ def test_a_small_batch_uses_both_devices(stack: Stack):
         ended = stack.http.get(f"/v1/batches/{batch['id']}").json()
         return bool(ended["request_counts"]["completed"] == len(lines))
 
-    wait_for(look, "the batch", 20)
+    wait_for(look, "the batch")
     query = {"batch_id": batch["id"], "limit": 100}
     done = stack.http.get("/v1/jobs", params=query).json()["data"]
     assert {job["provenance"]["device"] for job in done} == {"cpu:0", "cpu:1"}
@@ -161,7 +162,7 @@ def test_flower_shows_all_three_nodes(stack: Stack):
             "control@here",
         }
 
-    wait_for(look, "three nodes", 20)
+    wait_for(look, "three nodes")
 
 
 def test_flower_shows_the_tasks_of_a_batch(stack: Stack):
@@ -181,9 +182,9 @@ def test_flower_shows_the_tasks_of_a_batch(stack: Stack):
     def look() -> bool:
         return bool(stack.http.get(f"/v1/batches/{batch['id']}").json()["status"] == "completed")
 
-    wait_for(look, "the batch", 30)
+    wait_for(look, "the batch")
     for name in ("autoglm.ingest", "autoglm.finalize"):
-        states = wait_for(lambda n=name: _states(stack, n), name, 20)  # type: ignore[misc]
+        states = wait_for(lambda n=name: _states(stack, n), name)  # type: ignore[misc]
         assert "FAILURE" not in states
 
 
@@ -197,7 +198,7 @@ def test_a_trace_id_is_in_the_job_and_in_the_lines_of_the_api_and_the_worker(sta
     answer = stack.post("/v1/jobs", {"model": "fake", "prompt": "trace me"}, **header)
     job_id = answer.json()["id"]
 
-    assert stack.read_job(job_id, wait=20)["trace_id"] == trace
+    assert stack.read_job(job_id, wait=55)["trace_id"] == trace
     assert any(trace in line for line in stack.read_log("api").splitlines())
     said = stack.read_log("worker-cpu-0") + stack.read_log("worker-cpu-1")
     lines = [json.loads(line) for line in said.splitlines() if trace in line]
@@ -215,8 +216,8 @@ def test_jobs_are_accepted_while_redis_is_gone_and_done_when_it_is_back(stack: S
     finally:
         frozen.kill()
 
-    assert took < 3
-    ended = [stack.read_job(job_id, wait=40) for job_id in made]
+    assert took < 9
+    ended = [stack.read_job(job_id, wait=55) for job_id in made]
     assert {job["status"] for job in ended} == {"succeeded"}
     assert stack.find_pid("redis") != pid
 
@@ -232,8 +233,8 @@ def _freeze(pid: int) -> Any:
 def test_two_services_run_side_by_side_and_know_nothing_of_each_other(stack: Stack, second: Stack):
     mine, other = stack.submit(), second.submit()
 
-    assert stack.read_job(mine, wait=20)["status"] == "succeeded"
-    assert second.read_job(other, wait=20)["status"] == "succeeded"
+    assert stack.read_job(mine, wait=55)["status"] == "succeeded"
+    assert second.read_job(other, wait=55)["status"] == "succeeded"
     assert "error" in stack.read_job(other)
     assert "error" in second.read_job(mine)
 
@@ -278,8 +279,8 @@ def test_without_any_redis_program_the_message_tells_how_to_install_one(tmp_path
 
 def test_ctrl_c_leaves_no_process_and_loses_no_job(second: Stack):
     """Started again over the same directory, it does what was left."""
-    made = [second.submit(prompt=f"left {n}", max_tokens=50) for n in range(30)]
-    wait_for(lambda: _count_running(second), "running jobs", 20)
+    made = [second.submit(prompt=f"left {n}", max_tokens=200) for n in range(12)]
+    wait_for(lambda: _count_running(second), "running jobs")
 
     assert second.interrupt() == 0
     db = second.database()
@@ -293,7 +294,7 @@ def test_ctrl_c_leaves_no_process_and_loses_no_job(second: Stack):
 
     second.start()
     second.wait_healthy()
-    ended = [second.read_job(job_id, wait=30) for job_id in made]
+    ended = [second.read_job(job_id, wait=55) for job_id in made]
     assert {job["status"] for job in ended} == {"succeeded"}
 
 
@@ -315,7 +316,7 @@ def test_a_killed_supervisor_leaves_nothing_running(second: Stack):
 
     second.process.send_signal(signal.SIGKILL)
 
-    wait_for(lambda: not [pid for pid in pids if is_running(pid)], "their end", 25)
+    wait_for(lambda: not [pid for pid in pids if is_running(pid)], "their end")
 
 
 def test_ctrl_c_stops_a_service_with_two_workers_and_flower(stack: Stack):
@@ -357,14 +358,16 @@ def test_without_a_password_flower_shows_pages_and_controls_nothing(second: Stac
             stderr=out,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False
+        ) as client:
 
             def look() -> bool:
                 with contextlib.suppress(httpx.HTTPError):
                     return client.get("/workers").status_code == 200
                 return False
 
-            wait_for(look, "Flower's page", 30)
+            wait_for(look, "Flower's page")
             stranger = {"Origin": "http://elsewhere.example"}
             answer = client.post("/api/worker/shutdown/cpu-0@here", headers=stranger)
             assert answer.status_code == 401

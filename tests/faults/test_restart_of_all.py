@@ -14,7 +14,7 @@ from tests.integration.test_docker_stop import is_answering
 from tests.integration.workplace import Workplace, fake_model, opened, wait_for
 
 pytestmark = pytest.mark.integration
-_STEP_SECONDS = 30.0  # nobody looks for cancellations meanwhile
+_STEP_SECONDS = 60.0  # nobody looks for cancellations meanwhile
 
 
 @pytest.mark.databases(long=True)
@@ -22,7 +22,7 @@ def test_an_acknowledged_cancellation_survives_a_restart_of_everything(
     database: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "redis").mkdir()
-    slow = {"models": (fake_model(step_seconds=_STEP_SECONDS),), "step_timeout_seconds": 60.0}
+    slow = {"models": (fake_model(step_seconds=_STEP_SECONDS),), "step_timeout_seconds": 120.0}
     own = settings.Server(port=find_port())
     with (
         running_redis(tmp_path / "redis") as server,
@@ -61,13 +61,13 @@ def start_all(place: Workplace) -> None:
 
 def post(place: Workplace, path: str, body: object = None) -> str:
     """The id of what was acknowledged."""
-    answer = httpx.post(_url(place, path), json=body, trust_env=False, timeout=30)
+    answer = httpx.post(_url(place, path), json=body, trust_env=False, timeout=100)
     assert answer.is_success, answer.text
     return str(answer.json()["id"])
 
 
 def read(place: Workplace, job_id: str) -> dict[str, object]:
-    answer = httpx.get(_url(place, f"/v1/jobs/{job_id}"), trust_env=False, timeout=30)
+    answer = httpx.get(_url(place, f"/v1/jobs/{job_id}"), trust_env=False, timeout=100)
     return dict(answer.raise_for_status().json())
 
 

@@ -70,7 +70,7 @@ class Tree:
         assert self.process.stdout.readline() == "kept\n"
 
     def end(self) -> None:
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
 
 
 @pytest.fixture
@@ -199,6 +199,7 @@ def test_the_parts_of_real_programs_are_those_that_do_the_work(
         arbiter = parts["api"].ppid()
         worker.process.send_signal(signal.SIGSTOP)  # it starts no other child
         os.kill(row.pid, signal.SIGKILL)
+        workplace.wait_for(lambda: not workplace.is_running(row.pid), "the child's end")
         left = samples.measure("cpu:0", worker.pid)
 
     assert found["cpu:0 parent"] == worker.pid

@@ -68,7 +68,7 @@ class Api:
         claims.settle(self.db, [outcome])
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 5.0) -> bool:
+def wait_until(is_true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it becomes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

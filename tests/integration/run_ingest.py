@@ -1,8 +1,9 @@
-"""Ingests one batch in a process of its own: DATABASE_URL DATA_DIR BATCH [PIECES_UNTIL_SIGKILL]."""
+"""Ingests one batch in a process of its own: DATABASE_URL DATA_DIR BATCH [PIECES_UNTIL_SIGKILL | slowly]."""
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,20 @@ def die_after(pieces: int) -> None:
     setattr(batches, "add_lines", add_or_die)  # noqa: B010  a fault, not a binding
 
 
+def slow_down() -> None:
+    """Each piece takes a second: whoever looks can end the process between two."""
+    add_lines = batches.add_lines
+
+    def add_late(*args: Any, **options: Any) -> bool:
+        time.sleep(1.0)
+        return add_lines(*args, **options)
+
+    setattr(batches, "add_lines", add_late)  # noqa: B010  a fault, not a binding
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 4:
+    if sys.argv[4:] == ["slowly"]:
+        slow_down()
+    elif len(sys.argv) > 4:
         die_after(int(sys.argv[4]))
     ingest.run(inputs.make_context(Database(sys.argv[1]), Path(sys.argv[2])), sys.argv[3])

@@ -1,4 +1,4 @@
-"""Supervises the shell commands given as NAME=COMMAND below a data directory."""
+"""Supervises shell commands: DATA_DIR GRACE_SECONDS NAME=COMMAND..."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,10 @@ from app.stack.supervisor import Supervisor
 
 def main() -> None:
     log.configure("INFO")
-    pairs = [text.partition("=") for text in sys.argv[2:]]
+    pairs = [text.partition("=") for text in sys.argv[3:]]
+    grace = float(sys.argv[2])
     specs = [
-        Process(name, ("/bin/sh", "-c", command), grace_seconds=1.0) for name, _, command in pairs
+        Process(name, ("/bin/sh", "-c", command), grace_seconds=grace) for name, _, command in pairs
     ]
     Supervisor(specs, Path(sys.argv[1])).run()
 

@@ -19,7 +19,7 @@ def show(*arguments: str) -> tuple[int, str]:
     )
     os.close(terminal)
     shown = _read(master)
-    return process.wait(30), shown
+    return process.wait(120), shown
 
 
 def _read(master: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from openai.types import Batch as OpenAIBatch
 
-from app.api import answers
+from app.api import answers, outlook
 from app.models import (
     batches,
     beats,
@@ -355,7 +355,10 @@ def counting_paces() -> Iterator[list[str]]:
     sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
-def test_many_polls_measure_the_pace_of_a_batch_once_a_second(api: Api) -> None:
+def test_many_polls_measure_the_pace_of_a_batch_once_a_second(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlook, "_FRESH_SECONDS", 3600.0)  # a second that lasts
     batch = makers.add_batch(api.db, 10)
     held = makers.take(api.db, makers.add_worker(api.db), limit=4)
     claims.settle(api.db, [makers.succeed(job) for job in held[:2]])
@@ -372,9 +375,10 @@ def test_many_polls_measure_the_pace_of_a_batch_once_a_second(api: Api) -> None:
 
 
 def test_many_polls_of_a_batch_without_a_pace_ask_for_it_once_a_second_at_most(
-    api: Api,
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As streams do, four times a second each. Of lines that failed at ingest there is none."""
+    monkeypatch.setattr(outlook, "_FRESH_SECONDS", 3600.0)
     fresh, failed = makers.add_batch(api.db, 10), makers.add_batch(api.db)
     batches.accept(api.db, failed.id, model=makers.MODEL, total=2)
     bad = Line(1, "c1", makers.MODEL, {}, Problem("out_of_range"))

@@ -20,8 +20,8 @@ def test_waiting_goes_on_after_a_question_that_could_not_be_asked(database: Data
     fault.start()
 
     started = time.monotonic()
-    notifier.wait(job.id, 10)
+    notifier.wait(job.id, 100)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     fault.join()
     assert notifier.num_waiting == 0

@@ -22,7 +22,7 @@ def served(place: broker.Broker) -> Iterator[subprocess.Popen[bytes]]:
     assert place.command is not None
     server = subprocess.Popen(place.command, stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: _answers(place.url), "redis", 10)
+        wait_for(lambda: _answers(place.url), "redis")
         yield server
     finally:
         server.kill()

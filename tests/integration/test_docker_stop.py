@@ -75,7 +75,7 @@ def test_a_worker_in_the_middle_of_a_step_ends_in_time_and_gives_its_jobs_back(
     """[[spin]] is a step that never ends, in native code: the worst moment for a stop."""
     spare = find_grace("worker") - settings_of("worker").worker.step_timeout_seconds
     models = (fake_model(step_seconds=STEP_SECONDS),)
-    timeout = 2 * STEP_SECONDS
+    timeout = 2.0 if prompt == "[[spin]]" else 30.0  # a step that is only slow is not cut
     changes = {"step_timeout_seconds": timeout, "shift_seconds": 300.0}
     with opened(database, redis_url, tmp_path / "w", models=models, **changes) as place:
         worker = place.start_worker()

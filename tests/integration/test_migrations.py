@@ -156,7 +156,7 @@ def test_two_programs_that_upgrade_at_once_wait_for_each_other(postgres: running
 
     both = [subprocess.Popen(command) for _ in range(2)]
 
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(150) for process in both] == [0, 0]
     migrate.require_current(db)
     db.close()
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,23 @@ def start(server: Standin, path: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=150)
     return process.returncode, out, err
 
 
 def submit(server: Standin, path: Path, *options: str) -> tuple[int, str, str]:
     return finish(start(server, path, *options))
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What it says on standard error, up to the line with these words."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def read_ids(path: Path) -> list[str]:
@@ -79,7 +89,7 @@ class Gate:
 
     def __call__(self) -> bool:
         self.reached.set()
-        self._release.wait(30)
+        self._release.wait(150)
         return True
 
     def release(self) -> None:
@@ -130,7 +140,7 @@ def test_after_kill_9_at_any_step_no_line_runs_twice(
     ids = write_input(tmp_path / "in.jsonl", 20)
     gate = server.misbehave[step] = Gate()
     process = start(server, tmp_path / "in.jsonl")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
 
     process.send_signal(signal.SIGKILL)
     killed, _, _ = finish(process)
@@ -157,7 +167,7 @@ def test_killed_over_and_over_it_still_submits_each_part_once(
     for step in ["create", "upload", "create", "upload", "create", "poll", "download"]:
         gate = server.misbehave[step] = Gate()
         process = start(server, tmp_path / "in.jsonl", "--batch-lines", "10")
-        assert gate.reached.wait(30), step
+        assert gate.reached.wait(150), step
         process.kill()
         kills += finish(process)[0] == -signal.SIGKILL
         gate.release()
@@ -203,18 +213,17 @@ def test_a_restart_of_the_server_is_waited_out(server: Standin, tmp_path: Path) 
     server.lines_per_poll = 5
     gate = server.misbehave["poll"] = Gate()
     process = start(server, tmp_path / "in.jsonl")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
 
     server.stop()
     server.misbehave["poll"] = lambda: False
     gate.release()
-    time.sleep(1)
+    told = read_until(process, f"Waiting for {server.url}")
     del server.misbehave["poll"]
     server.start()
     status, _, err = finish(process)
 
-    assert status == 0, err
-    assert f"Waiting for {server.url}" in err
+    assert status == 0, told + err
     assert len(server.batches) == 1
     assert read_ids(tmp_path / "in.results.jsonl") == ids
 
@@ -223,7 +232,7 @@ def test_ctrl_c_says_how_to_resume_and_exits_130(server: Standin, tmp_path: Path
     ids = write_input(tmp_path / "in.jsonl", 20)
     gate = server.misbehave["poll"] = Gate()
     process = start(server, tmp_path / "in.jsonl")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
 
     process.send_signal(signal.SIGINT)
     status, out, err = finish(process)
@@ -265,7 +274,7 @@ def test_an_input_changed_while_it_is_followed_is_refused(
     original = path.read_text()
     gate = server.misbehave["poll"] = Gate()
     process = start(server, path)
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
 
     path.write_text(content)
     gate.release()
@@ -306,7 +315,7 @@ def test_a_batch_the_server_lost_is_named_with_the_remedy(server: Standin, tmp_p
 def interrupt(server: Standin, path: Path) -> None:
     gate = server.misbehave["poll"] = Gate()
     process = start(server, path)
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
     process.kill()
     finish(process)
     gate.release()
@@ -319,7 +328,7 @@ def test_only_one_process_at_a_time_writes_the_same_results(
     write_input(tmp_path / "in.jsonl", 5)
     gate = server.misbehave["upload"] = Gate()
     process = start(server, tmp_path / "in.jsonl")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(150)
 
     status, _, err = submit(server, tmp_path / "in.jsonl")
     gate.release()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app import settings
-from tests.integration.workplace import is_running, read_lines, wait_for
+from tests.integration.workplace import WAIT_SECONDS, is_running, read_lines, wait_for
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -23,11 +23,12 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def launch(*commands: str) -> subprocess.Popen[bytes]:
+    def launch(*commands: str, grace_seconds: float = 60.0) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("run_supervisor.py")
+        given = (str(tmp_path / "data"), str(grace_seconds))
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, str(script), str(tmp_path / "data"), *commands],
+                [sys.executable, str(script), *given, *commands],
                 env=settings.child_environ(PYTHONPATH=str(script.parents[2])),
                 stderr=log,
             )
@@ -51,7 +52,7 @@ def deaths(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def wait_pid(path: Path) -> int:
-    wait_for(lambda: path.exists() and path.read_text().strip(), f"{path.name}", 10)
+    wait_for(lambda: path.exists() and path.read_text().strip(), path.name)
     return int(path.read_text())
 
 
@@ -61,7 +62,7 @@ def test_a_process_that_keeps_dying_is_started_again_with_growing_pauses(
     started_at = tmp_path / "starts"
     start(f"dies=date +%s.%N >> {started_at}; exit 3", "lives=sleep 100")
 
-    wait_for(lambda: len(starts(tmp_path, "dies")) >= 4, "the fourth start", 15)
+    wait_for(lambda: len(starts(tmp_path, "dies")) >= 4, "the fourth start")
 
     moments = [float(line) for line in started_at.read_text().split()]
     pauses = [later - earlier for earlier, later in pairwise(moments)]
@@ -76,11 +77,11 @@ def test_a_dead_process_takes_its_own_children_with_it(start: Start, tmp_path: P
     note = tmp_path / "grandchild"
     start(f"family=sleep 100 & echo $! > {note}; wait")
     grandchild = wait_pid(note)
-    parent = starts(tmp_path, "family")[0]["pid"]
+    parent = wait_for(lambda: starts(tmp_path, "family"), "its line")[0]["pid"]
 
     os.kill(parent, signal.SIGKILL)
 
-    wait_for(lambda: not is_running(grandchild), "the grandchild's end", 5)
+    wait_for(lambda: not is_running(grandchild), "the grandchild's end", 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -89,12 +90,12 @@ def test_a_signal_stops_all_and_redis_last(start: Start, tmp_path: Path, number:
     note = f"trap 'echo $NAME >> {order}; exit 0' TERM; echo up >> {order}; sleep 100 & wait"
     commands = [f"{name}=NAME={name}; {note}" for name in ("redis", "worker", "api")]
     supervisor = start(*commands)
-    wait_for(lambda: order.exists() and order.read_text().count("up") == 3, "all three", 10)
+    wait_for(lambda: order.exists() and order.read_text().count("up") == 3, "all three")
     pids = [line["pid"] for line in read_lines(tmp_path / "log", "start_process")]
 
     supervisor.send_signal(number)
 
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(WAIT_SECONDS) == 0
     said = order.read_text().split()
     assert sorted(said[3:5]) == ["api", "worker"]
     assert said[5:] == ["redis"]
@@ -103,12 +104,13 @@ def test_a_signal_stops_all_and_redis_last(start: Start, tmp_path: Path, number:
 
 def test_a_process_that_will_not_stop_is_killed_after_its_grace(start: Start, tmp_path: Path):
     ready = tmp_path / "ready"
-    supervisor = start(f"stubborn=trap '' TERM; echo up > {ready}; while :; do sleep 1; done")
-    wait_for(ready.exists, "the start", 10)
+    stubborn = f"stubborn=trap '' TERM; echo up > {ready}; while :; do sleep 1; done"
+    supervisor = start(stubborn, grace_seconds=1.0)
+    wait_for(ready.exists, "the start")
 
     started = time.monotonic()
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(WAIT_SECONDS) == 0
 
     assert time.monotonic() - started >= 1.0
     assert read_lines(tmp_path / "log", "kill_process")
@@ -118,32 +120,33 @@ def test_a_process_that_will_not_stop_is_killed_after_its_grace(start: Start, tm
 def test_processes_that_will_not_stop_share_one_grace(start: Start, tmp_path: Path):
     names = ("one", "two", "three", "four")
     stubborn = "trap '' TERM; echo up > {}; while :; do sleep 1; done"
-    supervisor = start(*(f"{name}={stubborn.format(tmp_path / name)}" for name in names))
-    wait_for(lambda: all((tmp_path / name).exists() for name in names), "the start", 10)
+    commands = [f"{name}={stubborn.format(tmp_path / name)}" for name in names]
+    supervisor = start(*commands, grace_seconds=4.0)
+    wait_for(lambda: all((tmp_path / name).exists() for name in names), "the start")
 
     started = time.monotonic()
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(WAIT_SECONDS) == 0
 
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 4.0 * len(names)
     assert len(read_lines(tmp_path / "log", "kill_process")) == len(names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_killed_supervisor_leaves_nothing_running(start: Start, tmp_path: Path):
     supervisor = start("one=exec sleep 100", "two=exec sleep 100")
-    wait_for(lambda: starts(tmp_path, "two"), "both", 10)
+    wait_for(lambda: starts(tmp_path, "two"), "both")
     pids = [line["pid"] for line in read_lines(tmp_path / "log", "start_process")]
 
     supervisor.kill()
     supervisor.wait()
 
-    wait_for(lambda: not any(is_running(pid) for pid in pids), "their end", 5)
+    wait_for(lambda: not any(is_running(pid) for pid in pids), "their end", 60)
 
 
 def test_a_process_s_output_is_in_a_private_log_of_its_own(start: Start, tmp_path: Path):
     start("talker=echo said; sleep 100")
     log = tmp_path / "data" / "logs" / "talker.log"
 
-    wait_for(lambda: log.exists() and log.read_text() == "said\n", "the line", 10)
+    wait_for(lambda: log.exists() and log.read_text() == "said\n", "the line")
     assert log.parent.stat().st_mode & 0o077 == 0

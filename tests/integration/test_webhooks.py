@@ -337,7 +337,7 @@ def test_an_answer_that_drips_is_cut_off(receiver: Receiver):
         dripping.start()
         with pytest.raises((OSError, http.client.HTTPException)):
             outlet.Outlet(options).post(f"http://{host}/", b"", {})
-        dripping.join(5)
+        dripping.join(60)
     assert not dripping.is_alive()
 
 
@@ -345,7 +345,7 @@ def _drip(server: socket.socket) -> None:
     """One byte of a header now and then, for longer than any test waits."""
     peer, _ = server.accept()
     with peer:
-        for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 500:
+        for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 5000:
             try:
                 peer.sendall(bytes([letter]))
             except OSError:

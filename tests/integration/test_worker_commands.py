@@ -46,14 +46,14 @@ def place(
         made.start_worker()
         made.start_control()
         made.wait_ready()
-        wait_for(lambda: set(ask(made, "ping")) == {WORKER, CONTROL}, "both to answer")
+        wait_for(lambda: set(ask(made, "ping", seconds=2)) == {WORKER, CONTROL}, "both to answer")
         yield made
 
 
-def ask(place: Workplace, command: str, **arguments: Any) -> dict[str, Any]:
+def ask(place: Workplace, command: str, seconds: float = 60.0, **arguments: Any) -> dict[str, Any]:
     """What each node answers."""
     answers = place.app.control.broadcast(
-        command, arguments=arguments, reply=True, timeout=5, limit=2
+        command, arguments=arguments, reply=True, timeout=seconds, limit=2
     )
     return {node: said for answer in answers for node, said in answer.items()}
 

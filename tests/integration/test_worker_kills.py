@@ -32,7 +32,7 @@ from tests.integration.workplace import (
 )
 
 pytestmark = pytest.mark.integration
-STOP_SECONDS = 20.0  # far less than a shift or a load here; a busy machine needs seconds for a stop
+STOP_SECONDS = 60.0  # far less than a shift or a load here; a busy machine needs seconds for a stop
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def stops(
     folder = tmp_path_factory.mktemp("stops")
     models = (fake_model(step_seconds=0.02),)
     url = f"{redis_server}?virtual_host=4"
-    with opened(module_database, url, folder, models=models, shift_seconds=60.0) as place:
+    with opened(module_database, url, folder, models=models, shift_seconds=600.0) as place:
         yield place
 
 
@@ -101,7 +101,7 @@ def test_an_idle_worker_stops_at_once(stops: Workplace):
 
 
 LOADS: dict[str, Any] = {
-    "slow": {"load_seconds": 60.0},
+    "slow": {"load_seconds": 600.0},
     "failing": {"load_failures": 100_000, "load_seconds": 0.2},
 }
 
@@ -125,23 +125,23 @@ def test_a_worker_that_is_still_loading_stops_with_all_its_processes(
 
         assert time.monotonic() - started < STOP_SECONDS
         assert row.pid in {process.pid for process in family}
-        wait_for(lambda: not any(is_running(each.pid) for each in family), "their end", 10)
-        wait_for(lambda: not _find_session(worker.pid), "the end of late ones", 10)
+        wait_for(lambda: not any(is_running(each.pid) for each in family), "their end")
+        wait_for(lambda: not _find_session(worker.pid), "the end of late ones")
 
 
 def test_a_loading_child_does_not_keep_a_broken_worker_alive(
     database: Database, redis_url: str, tmp_path: Path
 ):
-    models = (fake_model(load_seconds=60.0),)
+    models = (fake_model(load_seconds=600.0),)
     with opened(database, redis_url, tmp_path / "w", models=models) as place:
         worker = start_fragile(place)
         place.wait_row()
         with place.app.connection_for_write() as connection:
             connection.default_channel.client.lpush(queue.model_queue(MODEL), b"garbage")
 
-        assert worker.wait(20) == 1
+        assert worker.wait() == 1
 
-        wait_for(lambda: not _find_session(worker.pid), "the child's end", 2)
+        wait_for(lambda: not _find_session(worker.pid), "the child's end")
 
 
 def start_fragile(place: Workplace) -> Program:
@@ -160,14 +160,14 @@ def test_a_worker_whose_pool_was_emptied_ends_as_a_failure_and_loses_nothing(
         worker = place.start("worker", "--device", "cpu:0", script=script, PYTHONPATH=path)
         row = place.wait_idle()
 
-        place.app.control.broadcast("pool_shrink", arguments={"n": 1}, reply=True, timeout=5)
-        wait_for(lambda: not is_running(row.pid), "the child's end", 10)
+        place.app.control.broadcast("pool_shrink", arguments={"n": 1}, reply=True, limit=1)
+        wait_for(lambda: not is_running(row.pid), "the child's end")
         job = place.add()
         place.hint([job])
 
-        assert worker.wait(30) == 70
+        assert worker.wait() == 70
         assert worker.lines("childless")
-        wait_for(lambda: not _find_session(worker.pid), "the end of all", 2)
+        wait_for(lambda: not _find_session(worker.pid), "the end of all")
         place.start_worker()
         ended = place.wait_ended(job)[0]
         assert (ended.state, ended.crashes) == ("succeeded", 0)
@@ -187,7 +187,7 @@ def _find_session(leader: int) -> list[int]:
 def poisons(
     module_database: Database, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Workplace]:
-    """A place whose worker gives a job two attempts and a step two seconds."""
+    """A place whose worker gives a job two attempts and a step four seconds."""
     folder = tmp_path_factory.mktemp("poisons")
     with opened(
         module_database,
@@ -196,7 +196,7 @@ def poisons(
         host="poisoned",
         models=(fake_model("poisoned", step_seconds=0.02),),
         max_attempts=2,
-        step_timeout_seconds=2.0,
+        step_timeout_seconds=4.0,
     ) as place:
         place.model = "poisoned"
         place.start_worker()
@@ -301,7 +301,7 @@ def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
         assert (still := place.row()) is not None
         assert still.epoch == row.epoch
 
-        again = place.add("taken over", max_tokens=100)
+        again = place.add("taken over", max_tokens=300)
         place.hint([again])
         place.wait_running(again)
         os.kill(first.pid, signal.SIGKILL)
@@ -329,7 +329,7 @@ def check_takeover(place: Workplace, job: Job, worker: Program, restarted_at: fl
     assert (enrolled["epoch"], enrolled["requeued"]) == (row.epoch, 1)
     assert epoch == row.epoch
     assert restarted_at < row.started_at < claimed_at
-    assert claimed_at - row.started_at < 2 * (row.started_at - restarted_at) + 1
+    assert claimed_at - row.started_at < 2 * (row.started_at - restarted_at) + 60
 
 
 def suspend_outside_writes(pid: int, database: Database) -> psutil.Process:
@@ -339,7 +339,7 @@ def suspend_outside_writes(pid: int, database: Database) -> psutil.Process:
     if not database.is_sqlite:
         process.suspend()
         return process
-    for _ in range(20):
+    for _ in range(200):
         process.suspend()
         with contextlib.closing(sqlite3.connect(str(database.url.database), timeout=0.2)) as probe:
             try:
@@ -357,11 +357,11 @@ def test_a_child_that_slept_past_its_lease_loses_its_jobs_but_not_its_model(
     database: Database, redis_url: str, tmp_path: Path
 ):
     models = (fake_model(step_seconds=0.02),)
-    with opened(database, redis_url, tmp_path / "w", models=models, lease_seconds=1.0) as place:
+    with opened(database, redis_url, tmp_path / "w", models=models, lease_seconds=5.0) as place:
         worker = place.start_worker()
         control = place.start_control()
         before = place.wait_ready()
-        made = [place.add(f"sleeper {number}", max_tokens=60) for number in range(3)]
+        made = [place.add(f"sleeper {number}", max_tokens=400) for number in range(3)]
         place.wait_running(*made)
 
         child = suspend_outside_writes(before.pid, database)
@@ -417,7 +417,7 @@ def test_a_worker_that_breaks_off_says_so_by_its_exit_status(
         with place.app.connection_for_write() as connection:
             connection.default_channel.client.lpush(queue.model_queue(MODEL), b"garbage")
 
-        assert worker.wait(20) == 1
+        assert worker.wait() == 1
 
         assert (row := place.row()) is not None
         assert row.state == "stopped"

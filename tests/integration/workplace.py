@@ -32,7 +32,7 @@ FAST = settings.Worker(
     host=HOST,
     shift_seconds=5.0,
     pulse_seconds=0.2,
-    lease_seconds=3.0,
+    lease_seconds=8.0,  # a busy machine keeps a pulse waiting for seconds
     sweep_seconds=0.3,
     load_backoff_seconds=0.2,
 )
@@ -199,11 +199,13 @@ class Workplace:
         return wait_for(look, f"epoch {epoch}")
 
     def wait_idle(self, device: str = "cpu:0") -> Worker:
-        """The worker's row once nothing runs."""
+        """The worker's row once nothing runs, by a pulse that came after this was asked."""
+        asked = time.time()
 
         def look() -> Worker | None:
             row = self.wait_ready(device)
-            return row if row.in_flight == 0 and not row.in_shift else None
+            is_idle = row.in_flight == 0 and not row.in_shift
+            return row if is_idle and row.pulsed_at > asked else None
 
         return wait_for(look, "an idle worker")
 

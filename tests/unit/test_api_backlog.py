@@ -21,8 +21,9 @@ def test_a_small_cap_is_always_checked_exactly(database: Database) -> None:
 
 
 def test_a_queue_far_below_its_cap_is_not_counted_with_every_submission(
-    database: Database,
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backlog, "COUNT_SECONDS", 3600.0)  # a second that lasts
     found = Backlog(database, 1003)
 
     assert [found.find_cap() for _ in range(4)] == [None, None, 1003, 1003]
@@ -31,6 +32,7 @@ def test_a_queue_far_below_its_cap_is_not_counted_with_every_submission(
 def test_what_others_have_added_is_seen_after_a_second(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backlog, "COUNT_SECONDS", 3600.0)
     found = Backlog(database, 1010)
     assert found.find_cap() is None
 

@@ -67,7 +67,7 @@ def test_a_marked_request_fails_alone(marker, code):
 
 def test_a_slow_request_takes_its_time_and_delays_nobody():
     engine = _build()
-    engine.add(_request("[[slow:0.2]]", "slow"))
+    engine.add(_request("[[slow:2]]", "slow"))
     engine.add(_request("fine", "good"))
 
     started = time.monotonic()
@@ -75,7 +75,7 @@ def test_a_slow_request_takes_its_time_and_delays_nobody():
     while engine.num_unfinished:
         ended |= {output.id: time.monotonic() - started for output in engine.step()}
 
-    assert ended["good"] < 0.2 <= ended["slow"]
+    assert ended["good"] < 2.0 <= ended["slow"]
 
 
 def test_a_slow_request_can_be_cancelled():
@@ -101,7 +101,7 @@ def _step_forever(text):
 def test_crash_kills_the_process_and_hang_never_returns(marker, code):
     child = multiprocessing.get_context("fork").Process(target=_step_forever, args=(marker,))
     child.start()
-    child.join(0.5 if code is None else 20)
+    child.join(0.5 if code is None else 60)
 
     assert child.exitcode == code
 
@@ -151,12 +151,19 @@ def test_markers_are_read_by_the_given_decoder():
 
 
 def test_it_is_never_the_bottleneck():
+    """Measured by what it costs to make its requests, in the same moments: processors differ."""
+    number = 10_000
+    started = os.times().user
+    for each in range(5 * number):
+        Request(str(each), tuple(range(40)))
+    cost = (os.times().user - started) / 5
+
     engine = _build()
     started, added, ended = os.times().user, 0, 0
-    while ended < 10_000:
+    while ended < number:
         for _ in range(engine.room):
             engine.add(Request(str(added), tuple(range(40))))
             added += 1
         ended += len(engine.step())
 
-    assert ended / (os.times().user - started) > 10_000  # 20,000 and more on an idle machine
+    assert os.times().user - started < 20 * cost  # four times on an idle machine

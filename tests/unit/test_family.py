@@ -45,7 +45,7 @@ def start_child() -> billiard.Process:
 
 def end(process: billiard.Process) -> None:
     process.terminate()
-    process.join(5)
+    process.join(60)
 
 
 def look_for(family: Family, clock: Clock, seconds: float) -> int | None:
@@ -107,11 +107,11 @@ def test_a_child_that_comes_after_the_stop_is_told_too(
 ):
     family.stop()
     family.look()
-    child.join(5)
+    child.join(60)
     late = start_child()
 
     family.look()
-    late.join(5)
+    late.join(60)
 
     assert (child.exitcode, late.exitcode) == (-signal.SIGTERM, -signal.SIGTERM)
 
@@ -122,6 +122,6 @@ def test_a_stopping_parent_without_children_ends_soon_with_the_status_it_was_giv
 ):
     family.stop(status)
     family.look()
-    child.join(5)
+    child.join(60)
 
     assert look_for(family, clock, 4) == status

@@ -178,7 +178,7 @@ def test_endless_texts_take_no_endless_time(text: str):
 
     instruction.parse(text)
 
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 40
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Recorder(queue.Publisher):
         self.came = threading.Condition()
 
     def _send_hint(self, model: str) -> None:
-        self.gate.wait(10)
+        self.gate.wait(60)
         with self._lock:
             job_ids = self._hints.pop(model, [])
         fault, self.fault = self.fault, None
@@ -33,7 +33,7 @@ class Recorder(queue.Publisher):
 
     def wait(self, number: int) -> list[tuple[str, list[str]]]:
         with self.came:
-            assert self.came.wait_for(lambda: len(self.sent) >= number, 10)
+            assert self.came.wait_for(lambda: len(self.sent) >= number, 60)
         return self.sent
 
 

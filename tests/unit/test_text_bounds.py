@@ -63,6 +63,15 @@ def test_a_text_that_fits_is_let_through(tokenizer: text.Tokenizer) -> None:
 
 
 def test_tokenizing_lets_other_threads_run(tokenizer: text.Tokenizer) -> None:
+    """In one of a few tries: a busy machine lets a thread wait, too; one that holds the interpreter
+    lock lets it wait in each of them."""
+    shares = [measure_longest_wait(tokenizer) for _ in range(5)]
+
+    assert min(shares) < 0.5, "a call that holds the interpreter lock stalls API and pulse"
+
+
+def measure_longest_wait(tokenizer: text.Tokenizer) -> float:
+    """Of another thread while a huge text is tokenized, as a share of the time that this takes."""
     gaps, done = [0.0], threading.Event()
 
     def tick() -> None:
@@ -81,4 +90,4 @@ def test_tokenizing_lets_other_threads_run(tokenizer: text.Tokenizer) -> None:
     took = time.perf_counter() - started
     done.set()
     thread.join()
-    assert max(gaps) < took / 2, "a call that holds the interpreter lock stalls API and pulse"
+    return max(gaps) / took

@@ -87,7 +87,7 @@ class Bar:
     def show(self, done: int, total: int) -> None:
         self._rate.add(done)
         pace = _pace(done, total, self._rate.per_second)
-        self._progress.update(self._task, completed=done, total=total, pace=pace)
+        self._progress.update(self._task, completed=done, total=total, pace=pace, refresh=True)
 
     def close(self) -> None:
         self._progress.stop()
