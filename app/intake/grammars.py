@@ -8,6 +8,7 @@ Where the system has less memory than that, it is the system that kills the chil
 
 import atexit
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -18,12 +19,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
+import regex  # type: ignore[import-untyped]  # transformers brings it
 from llguidance import LLMatcher
 
 LIMIT_SECONDS = 3.0  # of CPU time, so that a busy machine refuses no more than an idle one
 MAX_BYTES = 2 * 1024**3
 _WAIT_SECONDS = 10.0  # for the guides of others
 _MAX_REASON = 300
+_MAX_SHOWN = 100
 _END_SECONDS = 1.0
 _NOT_ITS_OWN = (-signal.SIGKILL, -signal.SIGTERM)  # how a guide need not have ended its child
 
@@ -39,7 +42,8 @@ class Unjudged(Exception):
 
 def find_fault(guide: Mapping[str, str]) -> str:
     """Why no grammar can be made of a guide (`kind` json_schema or regex, and `text`); "" if one
-    can. May take LIMIT_SECONDS; raises Overrun after that, Unjudged if it never had its turn."""
+    can. Of kind `patterns` (a JSON list) it is why neither a grammar can be made of one of them nor
+    an answer be judged by it. May take LIMIT_SECONDS; raises Overrun after that, Unjudged if it never had its turn."""
     return _judge.ask(guide)
 
 
@@ -125,10 +129,34 @@ atexit.register(_judge.stop)
 os.register_at_fork(after_in_child=_judge.forget)
 
 
-def _write(guide: Mapping[str, str]) -> str:
-    if guide["kind"] == "regex":
-        return LLMatcher.grammar_from_regex(guide["text"])
-    return LLMatcher.grammar_from_json_schema(guide["text"])
+def _judge_patterns(patterns: list[str]) -> str:
+    """What is wrong with the first that neither engine nor judge understands, "" for none."""
+    for pattern in patterns:
+        schema = json.dumps({"type": "string", "pattern": pattern})
+        if not _compile(LLMatcher.grammar_from_json_schema(schema)):
+            continue
+        try:
+            regex.compile(pattern, cache_pattern=False)
+        except regex.error as error:
+            return f"pattern {pattern[:_MAX_SHOWN]!r}: {error}"
+    return ""
+
+
+def _compile(grammar: str) -> str:
+    fault: str = LLMatcher.validate_grammar(grammar)
+    return fault
+
+
+def _find_fault(guide: Mapping[str, str]) -> str:
+    text = guide["text"]
+    try:
+        if guide["kind"] == "patterns":
+            return _judge_patterns(json.loads(text))
+        is_pattern = guide["kind"] == "regex"
+        write = LLMatcher.grammar_from_regex if is_pattern else LLMatcher.grammar_from_json_schema
+        return _compile(write(text))
+    except ValueError as error:
+        return str(error)
 
 
 def _serve() -> None:
@@ -138,10 +166,7 @@ def _serve() -> None:
     for line in sys.stdin.buffer:
         guide = orjson.loads(line)
         signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)  # SIGPROF ends a process
-        try:
-            fault = LLMatcher.validate_grammar(_write(guide))
-        except ValueError as error:
-            fault = str(error)
+        fault = _find_fault(guide)
         signal.setitimer(signal.ITIMER_PROF, 0)
         told = fault.strip()[:_MAX_REASON].encode(errors="replace").decode()
         sys.stdout.buffer.write(orjson.dumps(told) + b"\n")

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
-import referencing
 from jsonschema import validators
-from referencing.jsonschema import DRAFT202012
 
 from app.errors import AutoglmError, BadRequest
-from app.intake import grammars
+from app.intake import grammars, references
 from app.wire import guides
 
 Fault = tuple[str, str | AutoglmError]
@@ -84,53 +82,55 @@ def _judge_schema(text: str, *, is_held: bool) -> str | AutoglmError:
     if reason:
         return reason
     if not is_held:
-        return _find_dangling(schema)
+        return _find_flaw(schema) or _find_endless(schema)
+    endless = _find_endless(schema)
+    if endless:
+        return endless
     reason = grammars.find_fault({"kind": "json_schema", "text": text})
-    if not reason or _find_dangling(schema):
+    if not reason or _find_flaw(schema):
         return reason
     return AutoglmError("schema_ungrammatical", reason=reason)
+
+
+def _find_flaw(schema: Any) -> str:
+    """Why no answer could be judged by a schema either: a reference, or a pattern."""
+    dangling = references.find_dangling(schema)
+    return dangling or _judge_patterns(list(dict.fromkeys(_list_patterns(schema))))
+
+
+def _judge_patterns(patterns: list[str]) -> str:
+    try:
+        text = json.dumps(patterns)
+        return grammars.find_fault({"kind": "patterns", "text": text}) if patterns else ""
+    except grammars.Overrun:
+        return ""  # it counts as not matched, as the documents say
+
+
+def _list_patterns(schema: Any) -> Iterator[str]:
+    for part in references.iterate_used(schema):
+        named = part.get("patternProperties")
+        yield from named if isinstance(named, dict) else ()
+        if isinstance(part.get("pattern"), str):
+            yield part["pattern"]
+
+
+def _find_endless(schema: Any) -> str | AutoglmError:
+    try:
+        name = references.find_endless(schema)
+    except ValueError:  # of a base that is no URL
+        return ""
+    return AutoglmError("schema_endless", name=name) if name else ""
 
 
 def _check_schema(schema: Any) -> str:
     """What the metaschema that the schema names (else 2020-12) has against it, "" for nothing."""
     kind: Any = jsonschema.Draft202012Validator
-    if isinstance(schema, dict) and isinstance(schema.get("$schema"), str):
-        kind = validators.validator_for(schema, default=kind)
     try:
+        if isinstance(schema, dict) and isinstance(schema.get("$schema"), str):
+            kind = validators.validator_for(schema, default=kind)
         kind.check_schema(schema, format_checker=_NO_FORMATS)
     except jsonschema.SchemaError as error:
         return f"{error.json_path}: {error.message}"[:300]
+    except ValueError as error:  # no URL
+        return f"$schema: {error}"[:300]
     return ""
-
-
-def _find_dangling(schema: Any) -> str:
-    """A reference that leads out of the schema, to nothing or to what is no schema, or a base that
-    is no URL; "" for none. No answer could be judged by it."""
-    root = referencing.Resource.from_contents(schema, default_specification=DRAFT202012)
-    uri = root.id() or ""
-    whole: Any = referencing.Registry().with_resource(uri, root)
-    try:
-        resolver = whole.crawl().resolver(uri)  # once: each look at an anchor would crawl it all
-        found = _iterate_references(resolver, root)
-        return next((f"$ref: {name}"[:300] for name in found), "")
-    except ValueError as error:
-        return f"$id: {error}"[:300]
-
-
-def _iterate_references(resolver: Any, resource: Any) -> Iterator[str]:
-    """The references that cannot be followed."""
-    contents = resource.contents if isinstance(resource.contents, dict) else {}
-    named = (contents.get("$ref"), contents.get("$dynamicRef"))
-    for name in (each for each in named if isinstance(each, str)):
-        if not _leads_somewhere(resolver, name):
-            yield name
-    for inner in resource.subresources():
-        yield from _iterate_references(resolver.in_subresource(inner), inner)
-
-
-def _leads_somewhere(resolver: Any, name: str) -> bool:
-    """Whether a reference can be followed to what may be a schema."""
-    try:
-        return isinstance(resolver.lookup(name).contents, dict | bool)
-    except (referencing.exceptions.Unresolvable, ValueError, TypeError):
-        return False  # of the latter two: no URL, a name inside a list, a step into a number

@@ -99,6 +99,7 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
 
 
 SCHEMAS = [
+    {"$ref": "#"},
     {"$ref": "#/required/name", "required": ["name"]},
     {"$ref": "#/minimum/x", "minimum": 3},
     {"$ref": "http://[#a"},

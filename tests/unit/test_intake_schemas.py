@@ -14,7 +14,7 @@ import referencing
 
 from app import locales
 from app.errors import BadRequest
-from app.intake import grammars, schemas
+from app.intake import grammars, references, schemas
 
 CHAT = "/v1/chat/completions"
 ENDLESS = {"allOf": [{"type": "string", "pattern": f"^.*a.{{{n}}}b.*$"} for n in range(40)]}
@@ -28,6 +28,11 @@ def _nothing_is_known() -> None:
 def guide(schema: Any, kind: str = "json_schema") -> dict[str, Any]:
     text = schema if kind == "regex" else json.dumps(schema)
     return {"sampling": {"guided": {"kind": kind, "text": text}}}
+
+
+def judged(schema: Any) -> dict[str, Any]:
+    """The same of a request whose answer is only checked."""
+    return {"sampling": {}, "judged": {"kind": "json_schema", "text": json.dumps(schema)}}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,7 @@ def test_a_usable_schema_passes(schema: Any) -> None:
         ({"type": "object", "properties": []}, "properties"),
         ({"type": "object", "properties": {"a": {"not": {"type": "string"}}}}, "not"),
         ({"$ref": "#/nowhere"}, "nowhere"),
+        ({"$schema": "http://["}, "URL"),
         ("text", "text"),
         (7, "7"),
     ],
@@ -119,11 +125,9 @@ TREE = {
 
 @pytest.mark.parametrize("schema", [NOT, TREE, {"dependentSchemas": {"a": {"required": ["b"]}}}])
 def test_a_schema_that_is_only_judged_needs_no_grammar(schema: Any) -> None:
-    judged = {"kind": "json_schema", "text": json.dumps(schema)}
-
     with pytest.raises(BadRequest, match="schema_invalid"):
         schemas.check(guide(schema), CHAT)
-    schemas.check({"sampling": {}, "judged": judged}, CHAT)
+    schemas.check(judged(schema), CHAT)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +142,13 @@ def test_a_schema_that_is_only_judged_needs_no_grammar(schema: Any) -> None:
         {"$ref": "#/title/x", "title": "x"},
         {"$ref": "http://[#a"},
         {"$id": "http://["},
+        {"$schema": "http://["},
         {"$id": "http://x/y", "properties": {"a": {"$id": "http://["}}},
     ],
 )
 def test_a_schema_that_is_only_judged_must_be_one_and_whole(schema: Any) -> None:
-    judged = {"kind": "json_schema", "text": json.dumps(schema)}
-
     with pytest.raises(BadRequest, match="schema_invalid") as refused:
-        schemas.check({"sampling": {}, "judged": judged}, "/v1/responses")
+        schemas.check(judged(schema), "/v1/responses")
 
     assert refused.value.param == "text.format.schema"
 
@@ -156,9 +159,97 @@ def test_a_schema_may_refer_to_itself(base: str, name: str) -> None:
     defined = {"a": {"$anchor": "a", "not": {"type": "array"}}, "b": {"$id": "b.json"}}
     schema = {"$defs": defined, "items": {"$ref": name}} | ({"$id": base} if base else {})
 
-    schemas.check(
-        {"sampling": {}, "judged": {"kind": "json_schema", "text": json.dumps(schema)}}, CHAT
-    )
+    schemas.check(judged(schema), CHAT)
+
+
+ENDLESS_REFERENCES = [
+    {"$ref": "#"},
+    {"allOf": [{"$ref": "#"}]},
+    {"oneOf": [{"type": "string"}, {"$ref": "#"}]},
+    {"anyOf": [{"$ref": "#"}]},
+    {"not": {"$ref": "#"}},
+    {"$dynamicAnchor": "a", "$dynamicRef": "#a"},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
+    {"$ref": "#a", "$defs": {"a": {"$anchor": "a", "$ref": "#a"}}},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"$ref": "#"}}},
+    {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"$ref": "#/$defs/a"}}},
+    {"$ref": "#/x", "x": {"$ref": "#/x"}},
+    {"$id": "http://x/y", "properties": {"a": {"$id": "b", "$ref": "b"}}},
+]
+
+
+@pytest.mark.parametrize("schema", ENDLESS_REFERENCES)
+@pytest.mark.parametrize("is_held", [True, False])
+def test_references_that_lead_back_to_themselves_are_refused(schema: Any, is_held: bool) -> None:
+    """The engine takes their grammar, and stumbles over it at a token."""
+    with pytest.raises(BadRequest, match="schema_invalid") as refused:
+        schemas.check(guide(schema) if is_held else judged(schema), CHAT)
+
+    for locale in ("en-US", "zh-CN", "ja-JP"):
+        assert "$ref" in locales.explain(refused.value, locale)
+        assert "guided_decoding" not in locales.explain(refused.value, locale)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}},
+        {"type": "array", "items": {"$ref": "#"}},
+        {"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#"}}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}},
+        {"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"items": {"$ref": "#"}}}},
+        {"type": "null", "$defs": {"unused": {"$ref": "#/$defs/unused"}}},
+        {
+            "$ref": "#/$defs/a",
+            "$defs": {
+                "a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}},
+                "b": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}},
+            },
+        },
+        {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"minimum": 1}}},
+    ],
+)
+@pytest.mark.parametrize("is_held", [True, False])
+def test_schemas_that_refer_to_themselves_for_parts_of_an_answer_are_fine(
+    schema: Any, is_held: bool
+) -> None:
+    schemas.check(guide(schema) if is_held else judged(schema), CHAT)
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "("},
+        {"type": "object", "patternProperties": {"[z-a]": {"type": "string"}}},
+        {"properties": {"pattern": {"pattern": "^a$"}, "b": {"items": {"pattern": "x{2,1}"}}}},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"pattern": "*a"}}},
+    ],
+)
+def test_a_pattern_that_nobody_understands_is_refused(schema: Any, is_held: bool) -> None:
+    """It would never be applied, and no answer could fit."""
+    with pytest.raises(BadRequest, match="schema_invalid") as refused:
+        schemas.check(guide(schema) if is_held else judged(schema), CHAT)
+
+    assert "guided_decoding" not in locales.explain(refused.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "(?<=a)b(?!c)"},  # no grammar knows it
+        {"type": "string", "pattern": "\\u{1F600}"},  # only a grammar knows it
+        {"type": "string", "pattern": "^\\p{L}+$"},
+        {"type": "string", "pattern": "((((a?){99}){99}){99}){99}"},  # too large to be applied
+        {"properties": {"pattern": {"type": "string"}}},
+        {"enum": [{"pattern": "("}]},
+        {"$ref": "#/x", "x": {"pattern": 7, "patternProperties": 7, "allOf": 7, "properties": 7}},
+        {"type": "string", "$defs": {"unused": {"pattern": "("}}},
+    ],
+)
+def test_a_pattern_that_somebody_understands_is_fine(schema: Any) -> None:
+    schemas.check(judged(schema), CHAT)
 
 
 def test_a_schema_is_read_once_however_many_references_it_has(
@@ -175,7 +266,7 @@ def test_a_schema_is_read_once_however_many_references_it_has(
     monkeypatch.setattr(referencing.Registry, "crawl", crawl_counted)
     defined = {"a": {"$anchor": "a"}, "b": {"$id": "http://x/b"}}
 
-    found = schemas._find_dangling(
+    found = references.find_dangling(
         {"$defs": defined, "allOf": [{"$ref": "#a"}, {"$ref": "http://x/b"}] * 100}
     )
 
