@@ -28,7 +28,7 @@ def strike(stage: Stage, kind: str, victim: Worker, hit: Callable[[], float]) ->
     in_flight = stage.count_running(victim)
     began = time.monotonic()
     moment = hit()
-    wait_for(lambda: stage.count_running(victim) == 0, f"recovery after {kind}", 120)
+    wait_for(lambda: stage.count_running(victim) == 0, f"recovery after {kind}", 300)
     recovered = staging.seconds_since(moment)
     evidence = stage.ask(_ENDED, o="crashed", s=victim.slot, e=victim.epoch)
     return Injection(kind, began, min(in_flight, evidence), evidence, recovered)
@@ -103,9 +103,9 @@ def terminate_worker(device: str) -> Inject:
         with stage.held_down(device) as program:
             in_flight, moment = stage.count_running(victim), time.monotonic()
             _ask_twice(program.process, scene.dice)
-            program.process.wait(60)
+            program.process.wait(300)
             recovered = staging.seconds_since(moment)
-            wait_for(lambda: stage.count_running(victim) == 0, "the end of the drain", 60)
+            wait_for(lambda: stage.count_running(victim) == 0, "the end of the drain", 300)
         evidence = stage.ask(_ENDED, o="released", s=victim.slot, e=victim.epoch)
         return Injection("F21", moment, in_flight, evidence, recovered)
 
@@ -140,7 +140,7 @@ def starve_child(device: str) -> Inject:
 
             return strike(scene.stage, "F24", victim, hit)
         finally:
-            wait_for(lambda: _remove(group), "an empty control group", 20)
+            wait_for(lambda: _remove(group), "an empty control group")
 
     return inject
 

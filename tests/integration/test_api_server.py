@@ -53,7 +53,7 @@ class Server:
                 time.sleep(0.1)
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=100)
         headers = {"Content-Type": "application/json", "Accept-Language": "en"}
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
@@ -75,7 +75,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 def _program() -> str:
@@ -152,7 +152,7 @@ def wait_for_threads(server: Server, number: int) -> None:
 
 
 def measure_health(server: Server) -> float:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     connection.connect()
     started = time.monotonic()
     connection.request("GET", "/health")
@@ -219,7 +219,7 @@ def test_an_upload_over_the_limit_is_413_also_without_a_length(
         b'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
     )
     body = head + b"x" * 400_000 + b"\r\n--b--\r\n"
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
 
     content = iter([body[:100_000], body[100_000:]]) if is_chunked else body
@@ -277,7 +277,7 @@ def test_what_cannot_be_served_is_refused_before_the_start_with_the_remedy(
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 

@@ -64,4 +64,4 @@ def check(place: Workplace, client: Client, before: set[str]) -> None:
     assert place.count("SELECT count(*) FROM files") == 0
     assert all(each.headers.get("Retry-After") for each in client.refusals)
     url = f"http://127.0.0.1:{place.settings.server.port}/v1/jobs/{min(before)}"
-    assert httpx.get(url, trust_env=False).json()["status"] == "queued"
+    assert httpx.get(url, trust_env=False, timeout=60).json()["status"] == "queued"

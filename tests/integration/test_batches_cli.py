@@ -28,7 +28,7 @@ from tests.integration.workplace import MODEL, Program, Workplace, fake_model, o
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 Run = Callable[..., Result]
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 class Service:

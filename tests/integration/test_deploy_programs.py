@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     found = settings.child_environ(**environ, PATH=f"{BIN}:/usr/bin:/bin")
     return subprocess.run(
-        command, cwd=ROOT, env=found, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=found, capture_output=True, text=True, timeout=400, check=False
     )
 
 

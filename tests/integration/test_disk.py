@@ -50,7 +50,7 @@ def test_a_full_disk_refuses_and_loses_nothing(database_url: str, tmp_path: Path
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
     db = Database(database_url)

@@ -34,7 +34,7 @@ from tests.unit.test_deploy import SERVICES, seconds, settings_of
 pytestmark = pytest.mark.integration
 STEP_SECONDS = 1.0
 LINES = 20_000
-API_GRACE_SECONDS = 3
+API_GRACE_SECONDS = 6
 # So long that it takes seconds on any machine: the signal comes in the middle.
 SLOW = """
 import time
@@ -159,7 +159,7 @@ def test_files_that_are_being_written_at_a_stop_leave_nothing_and_are_written_la
 
 @pytest.fixture
 def api(database: Database, redis_url: str, tmp_path: Path) -> Iterator[tuple[Workplace, Program]]:
-    """An API that gives requests in flight three seconds."""
+    """An API that gives requests in flight six seconds."""
     code = f"from app.api import server; server.GRACE_SECONDS = {API_GRACE_SECONDS}\n"
     script = ("-c", code + MAIN)
     own = settings.Server(port=find_port())
@@ -194,7 +194,7 @@ def test_an_api_answers_whom_it_can_and_cuts_off_what_does_not_end(
     ask(stream, stream=True)
     late, stuck = begin_upload(port), begin_upload(port)
     wait_for(lambda: place.count("SELECT count(*) FROM jobs") == 3, "all requests")
-    time.sleep(0.5)
+    wait_for(lambda: len(list(place.context.files.glob(".*.part"))) == 2, "both uploads")
 
     started = time.monotonic()
     program.process.send_signal(signal.SIGTERM)

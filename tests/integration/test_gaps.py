@@ -47,7 +47,7 @@ def send(place: Workplace, path: str, body: dict[str, Any]) -> httpx.Response:
     """One request under one key, as a client sends it again that saw no answer."""
     url = f"http://127.0.0.1:{place.settings.server.port}{path}"
     headers = {"Idempotency-Key": "the client's own"}
-    return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False)
+    return httpx.post(url, json=body, headers=headers, timeout=100, trust_env=False)
 
 
 def start_api(place: Workplace, **options: Any) -> Program:

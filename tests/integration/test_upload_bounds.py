@@ -61,7 +61,7 @@ def send_endlessly(port: int, start: bytes) -> tuple[int, bytes]:
         b"POST /v1/files HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as connection:
         connection.sendall(head)
         sent = 0
         with contextlib.suppress(ConnectionError):
@@ -95,7 +95,7 @@ def test_a_packed_upload_is_refused_unread(server: Server, options: settings.Set
         f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {packed.tell()}\r\n\r\n"
     )
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=100) as connection:
         connection.sendall(head.encode() + packed.getvalue())
         assert connection.recv(100).startswith(b"HTTP/1.1 415")
 

