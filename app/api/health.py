@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import AutoglmError, Unavailable
-from app.models import migrate, workers
+from app.models import disks, migrate, workers
 from app.models.database import Database
 from app.models.states import WorkerState
 from app.settings import Settings
@@ -70,6 +70,9 @@ class Health:
     def __init__(self, settings: Settings, db: Database, ping: Ping) -> None:
         self._db = db
         self._ping = ping
+        self._folders = {"data_dir": settings.data_dir}
+        if db.path is not None:
+            self._folders["database.url"] = db.path.parent
         self._models = tuple(model.name for model in settings.models)
         self._pulses = Pulses(settings.worker.lease_seconds)
         self._head = migrate.head_revision()
@@ -86,7 +89,7 @@ class Health:
         self._stopping.set()
 
     def explain_not_ready(self) -> list[Reason]:
-        """Why database or Redis cannot be used; empty when they can."""
+        """Why disk, database or Redis cannot be used; empty when they can."""
         return [*self._stale(), *self._report.dependencies]
 
     def explain_unhealthy(self) -> list[Reason]:
@@ -95,7 +98,7 @@ class Health:
 
     def probe(self) -> None:
         """Asks everything once and keeps the report."""
-        dependencies = (*self._check_database(), *self._check_redis())
+        dependencies = (*self._check_disks(), *self._check_database(), *self._check_redis())
         self._report = Report(dependencies, tuple(self._check_workers()), time.monotonic())
 
     def _run(self) -> None:
@@ -109,6 +112,12 @@ class Health:
         age = time.monotonic() - self._report.probed_at
         if age > _STALE_SECONDS:
             yield Reason("api", "probe_stalled", {"seconds": round(age)})
+
+    def _check_disks(self) -> Iterator[Reason]:
+        """A full disk comes first: it may be why Redis takes nothing, too."""
+        full = [name for name, folder in self._folders.items() if disks.is_full(folder)]
+        if full:
+            yield Reason("disk", "disk_full", {"places": full})
 
     def _check_database(self) -> Iterator[Reason]:
         try:

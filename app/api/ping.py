@@ -6,6 +6,7 @@ from app.api.health import Ping
 from app.errors import Unavailable
 
 _SECONDS = 1.0
+_LONGEST_REASON = 100
 _CELERY_SOCKET = "redis+socket://"
 
 
@@ -19,9 +20,18 @@ def make_ping(url: str) -> Ping:
         try:
             client.ping()
         except (redis.RedisError, OSError) as error:
-            raise Unavailable("redis_unavailable", reason=type(error).__name__) from error
+            raise Unavailable("redis_unavailable", reason=_explain(error)) from error
 
     return ping
+
+
+def _explain(error: Exception) -> str:
+    """What Redis answered (MISCONF: its disk is full), or what kind of silence it is: its text
+    would tell addresses."""
+    is_answer = isinstance(error, redis.ResponseError) and not isinstance(
+        error, redis.AuthenticationError
+    )
+    return str(error)[:_LONGEST_REASON] if is_answer else type(error).__name__
 
 
 def _normalize(url: str) -> str:

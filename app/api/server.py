@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from app.api import wsgi
+from app.models import disks
 from app.settings import Settings
 
 GRACE_SECONDS = 20
@@ -20,7 +21,7 @@ _SPARE_CONNECTIONS = 1000  # idle keep-alive connections beside the busy ones
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; ends the process."""
     wsgi.check(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    disks.make_folder(settings.data_dir)
     _Server(settings).run()
 
 

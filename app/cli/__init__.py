@@ -1,5 +1,6 @@
 """The `autoglm` command: finds its subcommands by file, loads only the one that runs."""
 
+import errno
 import importlib
 import json
 import re
@@ -32,6 +33,8 @@ COMMANDS = (
     "doctor",
 )
 INTERRUPTED = 130
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO)
 _AS_JSON = f"{__name__}.as_json"  # in the context that all commands share
 F = TypeVar("F", bound=Callable[..., Any])
 _MESSAGE_KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+")
@@ -69,8 +72,24 @@ class Commands(click.Group):
         except errors.AutoglmError as error:
             click.echo(_tell(error, as_json=ctx.meta.get(_AS_JSON, False)), err=True)
             ctx.exit(exit_status(error))
+        except OSError as error:
+            told = _find_reason(error)
+            if told is None:
+                raise
+            click.echo(_tell(told, as_json=ctx.meta.get(_AS_JSON, False)), err=True)
+            ctx.exit(exit_status(told))
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
+
+
+def _find_reason(error: OSError) -> errors.AutoglmError | None:
+    """What to say of a file that no command expected to refuse; None for what is our own fault."""
+    if error.errno in _NO_SPACE:
+        return errors.Full("file_no_space", path=str(error.filename or "-"))
+    if error.filename is None or error.errno not in _REFUSALS:
+        return None
+    reason = error.strerror or str(error)
+    return errors.InputError("file_refused", path=str(error.filename), reason=reason)
 
 
 def exit_status(error: errors.AutoglmError) -> int:

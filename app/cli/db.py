@@ -58,7 +58,7 @@ def backup(folder: Path, config: str | None) -> None:
 def restore(folder: Path, config: str | None) -> None:
     """Into an empty data directory, while nothing runs."""
     options = settings.load(config)
-    db = database.connect(options)
+    db = database.find(options)
     backups.restore(db, options.data_dir / "files", folder)
     _show(db)
 
@@ -68,6 +68,6 @@ def _connect(config: str | None) -> Database:
 
 
 def _show(db: Database) -> None:
-    found, wanted = migrate.read_revision(db), migrate.head_revision()
+    found, wanted = migrate.find_revision(db), migrate.head_revision()
     db.close()
     click.echo(cli.say("api.db_revision", found=found or "-", wanted=wanted))

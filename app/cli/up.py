@@ -1,5 +1,6 @@
 """`autoglm up`: the whole service on this machine, until Ctrl-C."""
 
+import contextlib
 import dataclasses
 import fcntl
 import logging
@@ -17,7 +18,8 @@ from app.api import auth
 from app.cli import flower as dashboard
 from app.cli import say
 from app.errors import SettingsError
-from app.models import database, migrate
+from app.models import database, disks, migrate
+from app.models.database import Database
 from app.stack import broker, plan, ports
 from app.stack.supervisor import Supervisor
 
@@ -61,29 +63,28 @@ def command(
 def run(options: settings.Settings, *, num_workers: int | None, flower_port: int | None) -> None:
     """Checks what can be checked, migrates the database, and supervises until a signal."""
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
-    held = _lock(_make_folder(options.data_dir))
-    _prepare_database(options)
+    held = _lock(options.data_dir)
+    db = _prepare_database(options)
     _require_ports(options, flower_port)
     place = broker.plan(options)
     options = dataclasses.replace(options, redis=settings.Redis(url=place.url))
     processes = plan.make(options, place, num_workers=num_workers, flower_port=flower_port)
     Supervisor(processes, options.data_dir).run(_announcer(options, flower_port))
+    db.close()
     held.close()
-    click.echo(say("up.stopped"), err=True)
-
-
-def _make_folder(data_dir: Path) -> Path:
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (data_dir / "up.lock").touch(mode=0o600)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingsError("data_dir_unwritable", path=str(data_dir), reason=reason) from error
-    return data_dir
+    _tell("up.stopped")
 
 
 def _lock(data_dir: Path) -> IO[str]:
-    file = (data_dir / "up.lock").open("a+")
+    with disks.writable(data_dir):
+        disks.make_folder(data_dir)
+        (data_dir / "up.lock").touch(mode=0o600)
+        file = (data_dir / "up.lock").open("a+")
+        _hold(file, data_dir)
+    return file
+
+
+def _hold(file: IO[str], data_dir: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -93,7 +94,6 @@ def _lock(data_dir: Path) -> IO[str]:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
-    return file
 
 
 def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
@@ -107,11 +107,13 @@ def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
             raise SettingsError("port_in_use", host=host, port=each)
 
 
-def _prepare_database(options: settings.Settings) -> None:
+def _prepare_database(options: settings.Settings) -> Database:
+    """Stays among the users of the database, though a supervisor asks it nothing."""
     db = database.connect(options)
     migrate.upgrade(db)
     auth.require_safe(options, db)
-    db.close()
+    db.disconnect()
+    return db
 
 
 def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[[], None]:
@@ -128,12 +130,18 @@ def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[
         asked_at[0] = time.monotonic()
         if _is_healthy(client):
             said.append(True)
-            click.echo(say("up.ready", url=url), err=True)
+            _tell("up.ready", url=url)
             if flower_port is not None:
-                flower = f"http://{host}:{flower_port}"
-                click.echo(say("up.flower", url=flower), err=True)
+                _tell("up.flower", url=f"http://{host}:{flower_port}")
 
     return look
+
+
+def _tell(key: str, **values: Any) -> None:
+    """Nobody hears it where the terminal is closed or the disk of standard error full; the service
+    goes on, or ends in order, nevertheless."""
+    with contextlib.suppress(OSError):
+        click.echo(say(key, **values), err=True)
 
 
 def _is_healthy(client: httpx.Client) -> bool:

@@ -6,8 +6,10 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
-from app.errors import InputError
+from app.errors import AutoglmError, Full, InputError
+from app.models import disks, presence
 from app.models.database import Database
 
 NAME = "autoglm.db"
@@ -19,62 +21,111 @@ _BUSY_SECONDS = 30.0
 
 def save(db: Database, files: Path, target: Path) -> None:
     """Copies the database, and then the stored files, into the folder `target`, which must not
-    exist: it appears when it is complete. What is newer among the files does no harm."""
+    exist: it appears when it is complete, and nothing is left otherwise. What is newer among the
+    files does no harm. Raises InputError; Full("backup_full") for the disk of `target`."""
     source = _locate(db)
+    if not source.is_file():
+        raise InputError("database_missing", path=str(source))
     if target.exists():
         raise InputError("backup_exists", path=str(target))
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True, mode=0o700)
-    with _open(source) as origin, _open(part / NAME) as copy:
-        origin.backup(copy, pages=_PAGES)
-    _check(part / NAME)
-    if files.exists():
-        shutil.copytree(files, part / _FILES, ignore=shutil.ignore_patterns("*.part"))
-    os.sync()
-    part.rename(target)
+    with _whole(part):
+        part.mkdir(parents=True, mode=0o700)
+        _copy(source, part / NAME)
+        if files.exists():
+            shutil.copytree(files, part / _FILES, ignore=shutil.ignore_patterns("*.part"))
+        os.sync()
+        part.rename(target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with _open(source) as origin:
+        origin.execute("PRAGMA schema_version").close()  # what is no database is told by its name
+        with _open(target) as copy:
+            origin.backup(copy, pages=_PAGES)
+    _check(target, source)
 
 
 def restore(db: Database, files: Path, source: Path) -> None:
-    """Puts a backup in the place of a database that is not there. Nothing may run meanwhile."""
+    """Puts a backup in the place of a database that is not there, if nothing uses it, and nothing
+    begins to meanwhile: InputError("database_in_use"), Unavailable("database_restoring") there."""
     target = _locate(db)
     if not (source / NAME).is_file():
         raise InputError("backup_missing", path=str(source / NAME))
+    with _whole():
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with presence.excluded(target):
+        _restore(target, files, source)
+
+
+def _restore(target: Path, files: Path, source: Path) -> None:
     # A journal left of another database would be played into this one.
     journals = (target.with_name(f"{target.name}{ending}") for ending in _JOURNALS)
     for occupied in (target, files, *journals):
         if occupied.exists():
             raise InputError("backup_exists", path=str(occupied))
-    _check(source / NAME)
-    if (source / _FILES).exists():
-        shutil.copytree(source / _FILES, files)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check(source / NAME, source / NAME)
     part = target.with_name(f"{target.name}.part")
-    shutil.copy2(source / NAME, part)
-    os.sync()
-    part.rename(target)
+    with _whole(part, files):
+        if (source / _FILES).exists():
+            shutil.copytree(source / _FILES, files)
+        shutil.copy2(source / NAME, part)
+        os.sync()
+        part.rename(target)
 
 
 def _locate(db: Database) -> Path:
-    if not db.is_sqlite or not db.url.database:
+    if db.path is None:
         raise InputError("backup_not_sqlite", backend=db.url.get_backend_name())
-    return Path(db.url.database)
+    return db.path
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+def _whole(*made: Path) -> Iterator[None]:
+    """Removes what was made if it cannot be finished, and says why in our words."""
     try:
-        yield connection
+        yield
+    except BaseException as error:  # noqa: BLE001  it is raised again, whatever it is
+        told = _explain(error) if isinstance(error, OSError) else error
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise told from (error if told is not error else error.__cause__)
+
+
+def _explain(error: OSError) -> AutoglmError:
+    """shutil.Error lists what failed: (from, to, reason)."""
+    path, reason = error.filename, error.strerror
+    if isinstance(error, shutil.Error):
+        _, path, reason = error.args[0][0]
+    if error.errno in disks.NO_SPACE or disks.is_full(_find_folder(Path(str(path)))):
+        return Full("backup_full", path=str(path))
+    return InputError("backup_unwritable", path=str(path), reason=reason or str(error))
+
+
+def _find_folder(path: Path) -> Path:
+    return next((each for each in path.parents if each.exists()), path)
+
+
+@contextlib.contextmanager
+def _open(path: Path, options: str = "") -> Iterator[sqlite3.Connection]:
+    """A connection to the file, with SQLite's own `options`, whose errors name the file."""
+    try:
+        name = f"file:{quote(str(path))}{options}"
+        with contextlib.closing(sqlite3.connect(name, timeout=_BUSY_SECONDS, uri=True)) as opened:
+            yield opened
     except sqlite3.Error as error:
+        if error.sqlite_errorname == "SQLITE_FULL" or disks.is_full(path.parent):
+            raise Full("backup_full", path=str(path)) from error
         raise InputError("backup_broken", path=str(path), reason=str(error)) from error
-    finally:
-        connection.close()
 
 
-def _check(path: Path) -> None:
-    """InputError("backup_broken") unless every page of the copy is sound."""
-    with _open(path) as copy:
+def _check(path: Path, origin: Path) -> None:
+    """InputError("backup_broken"), which names what it is a copy of, unless every page is sound.
+    Nothing is written, so that a backup may lie on a read-only medium."""
+    with _open(path, "?mode=ro&immutable=1") as copy:
         (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
     if verdict != "ok":
-        raise InputError("backup_broken", path=str(path), reason=verdict)
+        raise InputError("backup_broken", path=str(origin), reason=verdict)

@@ -1,34 +1,26 @@
 """Connections: one writer and one reader engine, with transactions that begin as they must."""
 
 import contextlib
-import select
+import os
 import threading
-import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from app import settings
 from app.errors import Contention, Full, Unavailable
-from app.models import retries
+from app.models import disks, engines, presence, retries
+from app.models.anchors import Anchor
 
-_CHECK_MILLISECONDS = 1_000  # how often the server looks whether a statement's program lives
-_CHECKING_VERSION = 140_000  # PostgreSQL 14
-_IDLE_SECONDS = 5.0  # between two statements of one transaction lie a few lines of Python
-_TRUSTED_SECONDS = 1.0  # a connection that was used since is taken to live, if it looks so
-_POSTGRES = {  # libpq's names; what the URL says comes first
-    "application_name": "autoglm",
-    "connect_timeout": 5,  # seconds
-    "keepalives_idle": 15,  # seconds
-    "keepalives_interval": 5,  # seconds
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,  # milliseconds until unanswered bytes end the connection
-    "prepare_threshold": None,  # PgBouncer before 1.21 knows no prepared statements
+_FAULTS = {  # by the beginning of SQLite's name for its error
+    "SQLITE_NOTADB": "database_malformed",
+    "SQLITE_CORRUPT": "database_malformed",
+    "SQLITE_READONLY": "database_unwritable",
+    "SQLITE_PERM": "database_unwritable",
+    "SQLITE_CANTOPEN": "database_unwritable",
 }
 _OUTAGES = (
     sa.exc.OperationalError,
@@ -48,11 +40,17 @@ class Database:
     def __init__(self, url: str, options: settings.Database | None = None) -> None:
         self.url = sa.make_url(url)
         chosen = options or settings.Database()
+        self._anchor = Anchor(self.path) if self.path else None
+        self._presence: weakref.finalize[..., Database] | None = None
         if self.is_sqlite:
-            self._writer = _open_sqlite(self.url, chosen, begin="BEGIN IMMEDIATE")
-            self._looker = self._reader = _open_sqlite(self.url, chosen, begin="BEGIN")
+            self._writer = engines.open_sqlite(
+                self.url, chosen, self._anchor, begin="BEGIN IMMEDIATE"
+            )
+            self._looker = self._reader = engines.open_sqlite(
+                self.url, chosen, self._anchor, begin="BEGIN"
+            )
         else:
-            self._writer = _open_postgres(self.url, chosen)
+            self._writer = engines.open_postgres(self.url, chosen)
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -67,52 +65,106 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def path(self) -> Path | None:
+        """Where SQLite's file is; None for other databases and for one in memory."""
+        name = self.url.database if self.is_sqlite else None
+        return Path(name) if name and name != ":memory:" else None
+
+    def join(self) -> None:
+        """Says beside a SQLite database that it is used, until close(): no restore begins then."""
+        if self.path is not None and self._presence is None:
+            self._presence = weakref.finalize(self, os.close, presence.join(self.path))
+
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that commits at the end; Unavailable("database_unavailable") on failure."""
-        with self._turn, _translated(), self._writer.begin() as tx:
-            yield tx
+        """A transaction that commits at the end; Unavailable("database_unavailable") on failure,
+        and "database_deleted" if it went into files that are not there any more."""
+        with self._turn, self._connected(self._writer) as tx:
+            info = tx.info
+            with tx.begin():
+                yield tx
+            if self._anchor is not None:
+                self._anchor.check(info)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view; nothing written in it is kept."""
-        with _translated(), self._reader.connect() as tx:
+        with self._connected(self._reader) as tx:
             yield tx
 
     @contextlib.contextmanager
     def look(self) -> Iterator[Connection]:
         """For one statement that only reads."""
-        with _translated(), self._looker.connect() as tx:
+        with self._connected(self._looker) as tx:
             yield tx
+
+    @contextlib.contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        with translated(self.path):
+            if self._anchor is not None:
+                self._anchor.check_database()
+            with engine.connect() as tx:
+                if self._anchor is not None:
+                    self._anchor.check(tx.info)
+                yield tx
 
     def hold(self) -> sa.PoolProxiedConnection:
         """The driver's own connection, for the caller to keep, in no transaction."""
-        with _translated():
+        with translated(self.path):
             return self._reader.raw_connection()
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """Closes the connections, and opens new ones when it is used again."""
         self._writer.dispose()
         self._reader.dispose()
 
+    def close(self) -> None:
+        self.disconnect()
+        if self._presence is not None:
+            self._presence()
+            self._presence = None
+
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated(path: Path | None = None) -> Iterator[None]:
+    """Failures of the database, and not of a statement, as our errors; `path` is SQLite's file."""
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         if not _is_outage(error):
             raise
-        if _is_full(error):
+        if _is_full(error, path):
             raise Full("storage_full") from error
+        if path is not None and (code := _name_fault(error)):
+            raise Unavailable(code, path=path.name, reason=_say(error)) from error
         kind = Contention if retries.is_lost(error) else Unavailable
-        raise kind("database_unavailable", reason=str(error.__cause__ or error)) from error
+        raise kind("database_unavailable", reason=_say(error)) from error
 
 
-def _is_full(error: BaseException) -> bool:
-    """Whether the disk takes no more: SQLITE_FULL, a write cut short, PostgreSQL's disk_full."""
-    cause = getattr(error, "orig", None)
-    name = getattr(cause, "sqlite_errorname", None)
-    return name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE") or retries.sqlstate(error) == "53100"
+def _say(error: BaseException) -> str:
+    """What the driver says, without the statement and its values."""
+    return str(error.__cause__ or error).strip()
+
+
+def _is_full(error: BaseException, path: Path | None) -> bool:
+    """Whether the disk takes no more: SQLITE_FULL, a write cut short, PostgreSQL's disk_full.
+    SQLite has many errors for a journal that cannot be made or grow; the disk itself decides."""
+    name = _name_error(error)
+    if name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE") or retries.sqlstate(error) == "53100":
+        return True
+    is_suspect = name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN"))
+    return is_suspect and path is not None and disks.is_full(path.parent)
+
+
+def _name_error(error: BaseException) -> str:
+    return getattr(getattr(error, "orig", None), "sqlite_errorname", None) or ""
+
+
+def _name_fault(error: BaseException) -> str | None:
+    """What is wrong with SQLite's file, where waiting does not help."""
+    name = _name_error(error)
+    return next((code for start, code in _FAULTS.items() if name.startswith(start)), None)
 
 
 def _is_outage(error: sa.exc.SQLAlchemyError) -> bool:
@@ -129,93 +181,15 @@ def locate(options: settings.Database, data_dir: Path) -> str:
 
 
 def connect(options: settings.Settings) -> Database:
-    """The database of this configuration. Opens nothing until it is used."""
+    """The database of this configuration, as one of its users until it is closed. SettingsError if
+    the data directory cannot be made; opens no connection until it is used."""
+    db = find(options)
+    db.join()
+    return db
+
+
+def find(options: settings.Settings) -> Database:
+    """The same for who is no user of it: a restore must be alone."""
     if options.database.url is None:
-        options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        disks.make_folder(options.data_dir)
     return Database(locate(options.database, options.data_dir), options.database)
-
-
-def _open_sqlite(url: sa.URL, options: settings.Database, begin: str) -> Engine:
-    engine = _open(url, options)
-    busy = round(options.statement_timeout_seconds * 1000)
-    event.listen(engine, "connect", lambda made, _record: _prepare_sqlite(made, busy))
-    event.listen(engine, "begin", lambda tx: tx.exec_driver_sql(begin))
-    return engine
-
-
-def _open_postgres(url: sa.URL, options: settings.Database) -> Engine:
-    given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
-    engine = _open(url, options, pool_use_lifo=True, connect_args=given)
-    limit = options.statement_timeout_seconds
-    idle = min(limit, _IDLE_SECONDS)
-
-    def prepare(connection: Any, _record: Any) -> None:
-        """No statement lasts for ever, and the locks of a program that stopped in the middle of a
-        transaction (suspended, cut off, killed while its statement waits) go before its lease.
-        All statements are short ones: none is worth compiling."""
-        connection.execute("SET jit = off")
-        connection.execute(f"SET statement_timeout = {round(limit * 1000)}")
-        if connection.info.server_version >= _CHECKING_VERSION:
-            connection.execute(f"SET client_connection_check_interval = {_CHECK_MILLISECONDS}")
-        connection.execute(f"SET tcp_keepalives_idle = {_POSTGRES['keepalives_idle']}")
-        connection.execute(f"SET tcp_keepalives_interval = {_POSTGRES['keepalives_interval']}")
-        connection.execute(f"SET tcp_keepalives_count = {_POSTGRES['keepalives_count']}")
-        connection.execute(f"SET idle_in_transaction_session_timeout = {round(idle * 1000)}")
-        connection.commit()
-
-    event.listen(engine, "connect", prepare)
-    _test_unused(engine)
-    return engine
-
-
-def _test_unused(engine: Engine) -> None:
-    """Replaces connections that broke in the pool before anybody gets them. One that was closed by
-    the server can be read from; only one that was not used for a while is asked, since that takes as long as
-    a short statement."""
-
-    def test(connection: Any, record: Any, _fairy: Any) -> None:
-        used_at = record.info.get("used_at")
-        if used_at is None:
-            return  # it is new
-        if time.monotonic() - used_at > _TRUSTED_SECONDS or _can_be_read(connection):
-            try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.Error as error:
-                raise sa.exc.InvalidatePoolError from error
-
-    def remember(_connection: Any, record: Any) -> None:
-        record.info["used_at"] = time.monotonic()
-
-    event.listen(engine, "checkout", test)
-    event.listen(engine, "checkin", remember)
-
-
-def _can_be_read(connection: Any) -> bool:
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _open(url: sa.URL, options: settings.Database, **changes: Any) -> Engine:
-    return sa.create_engine(
-        url,
-        pool_size=options.pool_size,
-        max_overflow=options.max_overflow,
-        pool_recycle=options.pool_recycle_seconds,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
-        json_deserializer=orjson.loads,
-        **changes,
-    )
-
-
-def _prepare_sqlite(connection: Any, busy_milliseconds: int) -> None:
-    """WAL + FULL: readers never wait for a writer, and a commit survives a power cut."""
-    connection.isolation_level = None  # the begin event starts transactions, not the driver
-    for pragma in (
-        f"busy_timeout={busy_milliseconds}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,13 +1,17 @@
 """Schema versions: upgrade, downgrade, and whether the database is current."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command, script
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 
 import app.migrations
-from app.errors import Unavailable
+from app.errors import InputError, Unavailable
+from app.models import database
 from app.models.database import Database
 
 
@@ -23,13 +27,42 @@ def _url(db: Database) -> str:
 
 
 def upgrade(db: Database, revision: str = "head") -> None:
-    """Brings the schema to `revision`; doing it twice changes nothing."""
-    command.upgrade(_config(_url(db)), revision)
+    """Brings the schema to `revision`; doing it twice changes nothing, and a newer schema than the
+    newest known stays as it is. Raises Unavailable("database_unusable" or "database_unreachable")."""
+    with _named(db):
+        if revision == "head" and is_usable(read_revision(db), head_revision()):
+            return
+        with database.translated(db.path):
+            command.upgrade(_config(_url(db)), revision)
 
 
 def downgrade(db: Database, revision: str) -> None:
-    """Takes the schema back to `revision` ("base" empties it)."""
-    command.downgrade(_config(_url(db)), revision)
+    """Takes the schema back to `revision` ("base" empties it); InputError("revision_unknown")."""
+    with _named(db), database.translated(db.path):
+        try:
+            command.downgrade(_config(_url(db)), revision)
+        except CommandError as error:
+            found = read_revision(db) or "-"
+            raise InputError("revision_unknown", revision=revision, found=found) from error
+
+
+@contextlib.contextmanager
+def _named(db: Database) -> Iterator[None]:
+    """For whoever starts a program: which database it is that fails, and how."""
+    try:
+        yield
+    except Unavailable as error:
+        if db.path is not None and error.code != "database_unavailable":
+            raise Unavailable("database_unusable", database=str(db.path), reason=error) from error
+        where = str(db.path or db.url.render_as_string(hide_password=True))
+        reason = str(error.values.get("reason", error)).split("\n")[0]
+        raise Unavailable("database_unreachable", database=where, reason=reason) from error
+
+
+def find_revision(db: Database) -> str | None:
+    """As read_revision, for whoever starts a program: its Unavailable names the database."""
+    with _named(db):
+        return read_revision(db)
 
 
 def read_revision(db: Database) -> str | None:
@@ -51,6 +84,6 @@ def is_usable(found: str | None, wanted: str | None) -> bool:
 
 def require_current(db: Database) -> None:
     """Raises Unavailable("database_not_migrated") unless the schema is the newest known, or newer."""
-    found, wanted = read_revision(db), head_revision()
+    found, wanted = find_revision(db), head_revision()
     if not is_usable(found, wanted):
         raise Unavailable("database_not_migrated", found=found or "empty", wanted=wanted)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app import settings
 from app.errors import SettingsError
+from app.models import disks
 from app.stack import ports
 
 _PROGRAMS = ("redis-server", "valkey-server")
@@ -36,8 +37,9 @@ def plan(options: settings.Settings) -> Broker:
     if program is None:
         raise SettingsError("redis_not_found", param="redis.url")
     folder = options.data_dir.absolute() / "redis"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _embed(program, folder)
+    with disks.writable(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _embed(program, folder)
 
 
 def find_program() -> str | None:

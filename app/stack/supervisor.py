@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app import settings
+from app.models import disks
 from app.stack.plan import Process
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -18,6 +19,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 30.0  # a process that lived this long starts afresh with the shortest pause
 _LOOK_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 _logger = logging.getLogger(__name__)
 
@@ -119,15 +121,18 @@ class Supervisor:
 
     def __init__(self, specs: Sequence[Process], data_dir: Path) -> None:
         self._logs = data_dir / "logs"
-        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with disks.writable(self._logs):
+            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.processes = [Supervised(spec, self._logs) for spec in specs]
         self._is_stopping = False
 
     def run(self, tick: Callable[[], None] = lambda: None) -> None:
-        """Starts all and watches them; `tick` is called at every look. Returns after SIGINT or
-        SIGTERM, when everything has stopped."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        """Starts all and watches them; `tick` is called at every look. Returns after SIGINT, SIGTERM,
+        SIGQUIT or the end of its terminal (SIGHUP, unless nohup ignores it), when everything has
+        stopped."""
+        for number in _STOPPING:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
         try:
             self._start_all()
             while not self._is_stopping:

@@ -17,7 +17,7 @@ from celery import signals
 
 from app import log, queue, settings
 from app.errors import Stopped
-from app.models import database, migrate
+from app.models import database, disks, migrate
 from app.workers import finalize, ingest, messages, sweeper, webhooks
 from app.workers.context import Context
 
@@ -110,6 +110,7 @@ def serve() -> int:
     logging.captureWarnings(True)
     for number in (signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, _leave)
+    disks.make_folder(options.data_dir)
     migrate.require_current(get_context().db)
     helpers = [
         threading.Thread(target=each.run, args=(get_context().stopping,), name=name, daemon=True)

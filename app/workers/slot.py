@@ -12,7 +12,7 @@ from typing import IO
 
 from app import settings
 from app.errors import SettingsError, SlotTaken
-from app.models import workers
+from app.models import disks, workers
 from app.models.database import Database
 from app.workers.remains import Remains
 
@@ -95,8 +95,14 @@ def remains(slot: Slot, data_dir: Path) -> Remains:
 def lock(slot: Slot, folder: Path) -> IO[str]:
     """Holds the slot on this machine until the returned file is closed or the process ends.
     Raises SlotTaken("slot_taken") naming the process that has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / re.sub(r"[^\w.-]", "_", slot.name)).open("a+")
+    with disks.writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / re.sub(r"[^\w.-]", "_", slot.name)).open("a+")
+        _hold(file, slot)
+    return file
+
+
+def _hold(file: IO[str], slot: Slot) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -107,7 +113,6 @@ def lock(slot: Slot, folder: Path) -> IO[str]:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
-    return file
 
 
 def is_running(pid: int) -> bool:

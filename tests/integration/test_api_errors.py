@@ -228,7 +228,7 @@ def test_a_database_that_does_not_answer_is_503_with_retry_after(api: Api, tmp_p
 
     answer = api.client.post("/v1/jobs", json=body())
 
-    assert (answer.status_code, answer.json["error"]["code"]) == (503, "database_unavailable")
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "database_unwritable")
     assert int(answer.headers["Retry-After"]) >= 1
     assert str(tmp_path) not in answer.text
 

@@ -1,24 +1,27 @@
 """The restore drill: a backup taken under load comes back whole, and the service goes on with it."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from app import queue, settings
-from app.errors import InputError
-from app.models import backups, claims, jobs
+from app.errors import Full, InputError, Unavailable
+from app.models import backups, claims, jobs, migrate, presence
+from app.models import database as db_module
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch
-from tests.faults import invariants
+from tests.faults import disks, invariants
 from tests.integration import inputs, makers, workplace
 from tests.postgres import running_postgres
 
@@ -256,3 +259,137 @@ def test_postgresql_has_its_own_program_for_this(
     with pytest.raises(InputError, match="backup_not_sqlite"):
         backups.save(db, tmp_path / "files", tmp_path / "backup")
     db.close()
+
+
+def test_a_restore_names_who_uses_the_database_and_waits_for_none(
+    database: Database, tmp_path: Path
+) -> None:
+    backups.save(database, tmp_path / "files", tmp_path / "backup")
+    home = tmp_path / "home"
+    options = settings.Settings(data_dir=home)
+    user = db_module.connect(options)
+    restored = db_module.find(options)
+
+    with pytest.raises(InputError, match="database_in_use"):
+        backups.restore(restored, home / "files", tmp_path / "backup")
+
+    assert not (home / backups.NAME).exists()
+    user.close()
+    backups.restore(restored, home / "files", tmp_path / "backup")
+    assert (home / backups.NAME).exists()
+    restored.close()
+
+
+def test_nobody_begins_to_use_a_database_that_is_being_restored(tmp_path: Path) -> None:
+    options = settings.Settings(data_dir=tmp_path)
+
+    with (
+        presence.excluded(tmp_path / backups.NAME),
+        pytest.raises(Unavailable, match="database_restoring"),
+    ):
+        db_module.connect(options)
+
+    db_module.connect(options).close()
+
+
+def test_a_restore_below_a_running_service_is_refused_though_all_its_files_are_gone(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    config = home / "config.json"
+    home.mkdir()
+    config.write_text(json.dumps({"models": {makers.MODEL: {"backend": "fake"}}}))
+    given = {"AUTOGLM_DATA_DIR": str(home), "AUTOGLM_REDIS__URL": redis_url}
+    english = {"LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"}
+    environ = settings.child_environ(**english, **given, AUTOGLM_CONFIG=str(config))
+    own = Database(f"sqlite:///{home / backups.NAME}")
+    migrate.upgrade(own)
+    own.close()
+    backups.save(database, tmp_path / "files", tmp_path / "backup")
+    command = [sys.executable, "-m", "app.cli"]
+    log = tmp_path / "control.log"
+    with log.open("wb") as out:
+        control = subprocess.Popen([*command, "control"], env=environ, stderr=out)
+    workplace.wait_for(lambda: "ready." in log.read_text(), "the control process")
+
+    for path in home.iterdir():
+        path.unlink() if path != config else None
+    done = subprocess.run(
+        [*command, "db", "restore", str(tmp_path / "backup")],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert f"is in use by: {control.pid} (" in done.stderr
+    assert "control" in done.stderr
+    assert not (home / backups.NAME).exists()
+    control.kill()
+    control.wait()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for a database, but not for two."""
+    folder = tmp_path / "small"
+    with disks.small(folder, "2m") as is_small:
+        if not is_small:
+            pytest.skip("no disk can be mounted here")
+        yield folder
+
+
+def _fill(folder: Path, left: int) -> None:
+    """Leaves `left` bytes on a small disk."""
+    found = os.statvfs(folder)
+    (folder / "ballast").write_bytes(b"x" * (found.f_bavail * found.f_frsize - left))
+
+
+@pytest.mark.parametrize("left", [0, 100_000])
+def test_a_backup_that_finds_no_room_names_the_disk_and_leaves_nothing(
+    database: Database, tmp_path: Path, small: Path, left: int
+) -> None:
+    makers.add_job(database)
+    _fill(small, left)
+
+    with pytest.raises(Full, match="backup_full") as refused:
+        backups.save(database, tmp_path / "files", small / "backup")
+
+    assert str(small) in refused.value.values["path"]
+    assert [path.name for path in small.iterdir()] == ["ballast"]
+    (small / "ballast").unlink()
+    backups.save(database, tmp_path / "files", small / "backup")
+
+
+def test_files_that_find_no_room_leave_nothing_of_a_backup_or_a_restore(
+    database: Database, tmp_path: Path, small: Path
+) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "large").write_bytes(b"x" * 3_000_000)
+    backups.save(database, files, tmp_path / "backup")
+    restored = Database(f"sqlite:///{small}/autoglm.db")
+
+    with pytest.raises(Full, match="backup_full"):
+        backups.save(database, files, small / "backup")
+    with pytest.raises(Full, match="backup_full"):
+        backups.restore(restored, small / "files", tmp_path / "backup")
+
+    assert [path.name for path in small.iterdir()] == [".autoglm.db.lock"]
+
+
+def test_a_backup_blames_the_database_and_not_its_copy(database: Database, tmp_path: Path) -> None:
+    path = Path(str(database.url.database))
+    database.close()
+    path.write_bytes(b"no database, but long enough to be one" * 100)
+    nowhere = Database(f"sqlite:///{tmp_path}/nowhere.db")
+
+    with pytest.raises(InputError, match="backup_broken") as broken:
+        backups.save(database, tmp_path / "files", tmp_path / "backup")
+    with pytest.raises(InputError, match="database_missing"):
+        backups.save(nowhere, tmp_path / "files", tmp_path / "backup")
+
+    assert broken.value.values["path"] == str(path)
+    assert not list(tmp_path.glob("backup*"))
+    assert not (tmp_path / "nowhere.db").exists()

@@ -25,11 +25,11 @@ def make_file(name: str = "file-1", **changes: object) -> File:
     return replace(file, **changes)  # type: ignore[arg-type]
 
 
-def test_a_file_that_is_no_database_is_an_unavailable_database(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"nothing that SQLite knows" * 100)
     db = Database(f"sqlite:///{tmp_path / 'broken.db'}")
 
-    with pytest.raises(Unavailable, match="database_unavailable"):
+    with pytest.raises(Unavailable, match="database_malformed"):
         jobs.count_queued(db, 1)
     db.close()
 
@@ -219,7 +219,7 @@ def test_sessions_are_listed_newest_first_for_their_tenant_alone(database: Datab
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path}/missing/autoglm.db")
 
-    with pytest.raises(Unavailable, match="database_unavailable"):
+    with pytest.raises(Unavailable, match="database_unwritable"):
         keys.has_any(db)
 
 

@@ -84,7 +84,7 @@ def test_a_dead_process_takes_its_own_children_with_it(start: Start, tmp_path: P
     wait_for(lambda: not is_running(grandchild), "the grandchild's end", 60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP])
 def test_a_signal_stops_all_and_redis_last(start: Start, tmp_path: Path, number: int):
     order = tmp_path / "order"
     note = f"trap 'echo $NAME >> {order}; exit 0' TERM; echo up >> {order}; sleep 100 & wait"
@@ -100,6 +100,21 @@ def test_a_signal_stops_all_and_redis_last(start: Start, tmp_path: Path, number:
     assert sorted(said[3:5]) == ["api", "worker"]
     assert said[5:] == ["redis"]
     assert not [pid for pid in pids if is_running(pid)]
+
+
+def test_the_end_of_a_terminal_that_nohup_keeps_away_stops_nothing(start: Start, tmp_path: Path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts it
+    supervisor = start("dies=sleep 0.1", "lives=sleep 100")
+    signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: starts(tmp_path, "lives"), "the start", 15)
+
+    supervisor.send_signal(signal.SIGHUP)
+
+    known = len(starts(tmp_path, "dies"))
+    wait_for(lambda: len(starts(tmp_path, "dies")) > known, "a restart", 15)
+    assert supervisor.poll() is None
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(10) == 0
 
 
 def test_a_process_that_will_not_stop_is_killed_after_its_grace(start: Start, tmp_path: Path):

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from app import settings
+from app import locales, settings
 from app.api.health import Health, Pulses, Reason
 from app.errors import Unavailable
 from app.models import claims, workers
 from app.models.database import Database
 from app.models.states import WorkerState
 from app.wire.rows import Worker
+from tests.faults import disks as small_disks
 
 MODELS = (settings.Model("a", backend="fake"), settings.Model("b", backend="fake"))
 
@@ -115,6 +116,30 @@ def test_a_redis_that_does_not_answer_makes_the_service_not_ready(database: Data
     health.probe()
 
     assert [reason.code for reason in health.explain_not_ready()] == ["redis_unavailable"]
+
+
+def test_a_full_disk_is_named_before_what_comes_of_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ping() -> None:
+        raise Unavailable("redis_unavailable", reason="MISCONF Errors writing to the AOF file")
+
+    folder = tmp_path / "data"
+    with small_disks.small(folder, "2m") as is_small:
+        if not is_small:
+            pytest.skip("no disk can be mounted here")
+        health = Health(settings.Settings(data_dir=folder), database, ping)
+        (folder / "ballast").write_bytes(b"x" * 1_500_000)
+
+        health.probe()
+
+        reason, other = health.explain_not_ready()
+        assert (reason.component, reason.code, other.component) == ("disk", "disk_full", "redis")
+        told = locales.explain(Unavailable(reason.code, **reason.values))
+        assert "The disk of data_dir is full" in told
+        (folder / "ballast").unlink()
+        health.probe()
+        assert [reason.component for reason in health.explain_not_ready()] == ["redis"]
 
 
 def test_an_empty_database_is_reported_as_not_migrated(tmp_path: Path) -> None:
