@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 KINDS = ("sqlite", "postgresql")
 
 

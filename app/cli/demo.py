@@ -20,7 +20,7 @@ from app.cli import say
 from app.errors import Unavailable
 from app.stack import ports
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 60.0
 _CLI = (sys.executable, "-m", "app.cli")
 

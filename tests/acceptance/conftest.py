@@ -14,7 +14,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     config = fake_config(step_seconds=0.01, tokens_per_job=40)
     folder = tmp_path_factory.mktemp("service")
     with running(folder, config, "--no-flower") as made:
-        made.wait_healthy(180)
+        made.wait_healthy()
         yield made
 
 

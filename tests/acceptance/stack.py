@@ -18,7 +18,7 @@ from app.models.database import Database
 from app.stack import ports
 from tests.integration.workplace import is_running, read_lines, wait_for
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 ENGLISH = {"Accept-Language": "en"}
 
 

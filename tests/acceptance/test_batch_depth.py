@@ -25,7 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
     hooks = {"secret": SECRET, "loopback": [receiver.host]}
     config = fake_config(tokens_per_job=4) | {"webhooks": hooks}
     with running(tmp_path_factory.mktemp("depth"), config, "--no-flower") as made:
-        made.wait_healthy(180)
+        made.wait_healthy()
         yield made
 
 

@@ -21,7 +21,7 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": UNSPEAKA
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stack.running(tmp_path_factory.mktemp("lines"), {}, "--no-flower") as made:
-        made.wait_healthy(300)
+        made.wait_healthy()
         yield made
 
 

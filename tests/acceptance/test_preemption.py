@@ -21,7 +21,7 @@ HELD = 2 * SEQUENCES + 4  # lines that a full worker has: in the engine, and rea
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     config = fake_config(step_seconds=STEP_SECONDS)
     with running(tmp_path_factory.mktemp("full"), config, "--no-flower") as made:
-        made.wait_healthy(180)
+        made.wait_healthy()
         yield made
 
 

@@ -25,7 +25,7 @@ def find_blocks(name: str, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stack.running(tmp_path_factory.mktemp("readme"), {}) as running:
-        running.wait_healthy(120)
+        running.wait_healthy()
         yield running
         assert running.interrupt() == 0
 

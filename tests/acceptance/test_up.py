@@ -54,7 +54,7 @@ def stack(
                 answers.append(answer)
             return answer is not None and answer.status_code == 200
 
-        wait_for(look, "/health 200", 180)
+        wait_for(look, "/health 200", 300)
         wait_for(lambda: _count_ready(made) == 2, "both workers")
         yield made
 

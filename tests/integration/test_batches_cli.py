@@ -25,7 +25,7 @@ from tests.integration import terminals
 from tests.integration.standin import Standin
 from tests.integration.workplace import MODEL, Program, Workplace, fake_model, opened, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.integration
 
 Run = Callable[..., Result]
 START_SECONDS = 180.0

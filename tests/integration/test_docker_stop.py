@@ -33,7 +33,7 @@ from tests.unit.test_deploy import SERVICES, seconds, settings_of
 
 pytestmark = pytest.mark.integration
 STEP_SECONDS = 1.0
-LINES = 20_000
+LINES = 6_000
 API_GRACE_SECONDS = 6
 # So long that it takes seconds on any machine: the signal comes in the middle.
 SLOW = """
@@ -48,8 +48,8 @@ def slow(place, name, seconds):
     setattr(place, name, call)
 """
 SLOWED = {
-    "checks": "slow(lines.Survey, 'take', 0.001)\n",
-    "stores": "slow(batches, 'add_lines', 0.2)\n",
+    "checks": "slow(lines.Survey, 'take', 0.003)\n",
+    "stores": "slow(batches, 'add_lines', 1.0)\n",
 }
 MAIN = "from app.cli import main; main()"
 BOUNDARY = "b"
@@ -221,11 +221,11 @@ def ask(connection: http.client.HTTPConnection, **changes: object) -> None:
 
 
 def begin_upload(port: int) -> socket.socket:
-    """All of an upload but its last line."""
+    """All of an upload but its last line; so much that the server begins to write it."""
     body = (
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--b\r\n'
         b'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
-    )
+    ) + b'{"custom_id": "0"}\n' * 20_000
     rest = len(b'{"custom_id": "1"}\n\r\n--b--\r\n')
     head = (
         "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"

@@ -26,7 +26,7 @@ from app.workers.context import Context
 T = TypeVar("T")
 MODEL = "fake"
 HOST = "here"
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0  # a busy machine starts a program in minutes
 WAYS = ("SIGTERM to the parent", "SIGTERM to the group", "SIGTERM twice", "SIGQUIT")
 FAST = settings.Worker(
     host=HOST,

@@ -184,7 +184,7 @@ def test_a_late_outcome_is_fenced_and_the_new_holder_s_one_counts(
             return super().step()
 
     job = add(database)
-    tally = run(make_engine(Sleeping), clerk, seconds=1.0)
+    tally = run(make_engine(Sleeping), clerk)
 
     assert [each.attempt for each in taken] == [2]
     assert state(database, job) == "running"
