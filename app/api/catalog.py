@@ -44,12 +44,13 @@ class Catalog:
         return self._models[name]
 
     def check_length(self, model: Model, request: Mapping[str, Any]) -> None:
-        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context."""
+        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context; see `measure`."""
         self.measure(model, request)
 
     def measure(self, model: Model, request: Mapping[str, Any]) -> int | None:
         """The prompt's tokens; None for a model whose tokenizer cannot be loaded. BadRequest
-        ("context_length_exceeded") unless prompt and answer fit the model's context, if it has one.
+        ("context_length_exceeded") unless prompt and answer fit the model's context, if it has one,
+        and "bad_bias" for a token in `logit_bias` that the model does not have.
 
         An answer whose length the client left open needs one token. A tokenizer that cannot be
         loaded is the worker's to report: the request is let in unchecked.
@@ -58,6 +59,7 @@ class Catalog:
         limit = _limit(model, tokenizer)
         if tokenizer is None:
             return None
+        _refuse_bias(request, tokenizer.vocabulary)
         text.refuse_huge(tokenizer, request, limit)
         prompt_tokens = _count(tokenizer, request)
         if limit is not None:
@@ -96,6 +98,16 @@ def _load(model: Model) -> text.Tokenizer | None:
         values = {"action": "tokenizer_failed", "model": model.name}
         _logger.warning("lengths of prompts are not checked: %s", error, extra=values)
         return None
+
+
+def _refuse_bias(request: Mapping[str, Any], vocabulary: int | None) -> None:
+    """As the engine would."""
+    biases = request["sampling"].get("logit_bias") or ()
+    bad = next(
+        (token for token, _ in biases if vocabulary is not None and token >= vocabulary), None
+    )
+    if bad is not None:
+        raise BadRequest("bad_bias", param="logit_bias", token=bad, vocabulary=vocabulary)
 
 
 def _refuse_long(request: Mapping[str, Any], prompt_tokens: int, limit: int) -> None:

@@ -19,6 +19,7 @@ from app.errors import (
     RequestError,
     Unavailable,
 )
+from app.wire import render
 
 RETRY_SECONDS = 2
 
@@ -50,7 +51,8 @@ def envelope(error: AutoglmError, kind: str) -> dict[str, Any]:
     """The body of an error answer."""
     message = language.explain(error.code, {**error.values, "param": error.param})
     code = None if error.code in _UNCODED else error.code
-    return {"error": {"message": message, "type": kind, "param": error.param, "code": code}}
+    body = {"message": message, "type": kind, "param": error.param, "code": code}
+    return {"error": body | render.show_last(error.code, error.values)}
 
 
 def _answer_known(error: AutoglmError) -> flask.Response:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -111,17 +112,17 @@ class Client:
         return self.ask("POST", "/v1/batches/validate", json=body)
 
     def delete_file(self, file_id: str) -> None:
-        self.ask("DELETE", f"/v1/files/{file_id}")
+        self.ask("DELETE", f"/v1/files/{name_part(file_id)}")
 
     def fetch_batch(self, batch_id: str) -> dict[str, Any]:
-        return self.ask("GET", f"/v1/batches/{batch_id}")
+        return self.ask("GET", f"/v1/batches/{name_part(batch_id)}")
 
     def cancel_batch(self, batch_id: str) -> dict[str, Any]:
-        return self.ask("POST", f"/v1/batches/{batch_id}/cancel")
+        return self.ask("POST", f"/v1/batches/{name_part(batch_id)}/cancel")
 
     def save_content(self, file_id: str, target: Path) -> None:
         """Writes the file's content to `target`, as a stream; a broken download starts over."""
-        self.save(f"/v1/files/{file_id}/content", target)
+        self.save(f"/v1/files/{name_part(file_id)}/content", target)
 
     def save(self, path: str, target: Path) -> None:
         """Writes what the server answers to `target`, as a stream."""
@@ -183,6 +184,13 @@ class Client:
             seconds = min(seconds, self._timeout - waited)
         self._on_pause(Pause(str(again), seconds, waited))
         time.sleep(seconds)
+
+
+def name_part(name: str) -> str:
+    """A name as a part of a path: whatever is in it leads nowhere else. InputError("empty_name")."""
+    if not name.strip():
+        raise errors.InputError("empty_name")
+    return quote(name, safe="")
 
 
 def normalize(url: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import click
 import orjson
@@ -62,7 +61,7 @@ def _list(api: client.Client, path: str, cursor: str) -> None:
 
 def _place(session_id: str, *, is_scope: bool) -> str:
     kind = "scopes" if is_scope else "sessions"
-    return f"/v1/{kind}/{quote(session_id, safe='')}"
+    return f"/v1/{kind}/{client.name_part(session_id)}"
 
 
 @command.command("symbols", help="memory.help_symbols")
@@ -109,7 +108,7 @@ def pin(session_id: str, which: str, off: bool, is_scope: bool, **server: Any) -
 def _name(which: str, *, is_scope: bool) -> str:
     """Where a symbol, or the turn of this number, is; scopes have no turns."""
     is_turn = which.isdecimal() and not is_scope
-    return f"turns/{which}" if is_turn else f"symbols/{quote(which, safe='')}"
+    return f"turns/{which}" if is_turn else f"symbols/{client.name_part(which)}"
 
 
 @command.command("forget", help="memory.help_forget")
@@ -119,5 +118,5 @@ def _name(which: str, *, is_scope: bool) -> str:
 @_server
 def forget(session_id: str, which: str | None, is_scope: bool, **server: Any) -> None:
     with _open(**server) as api:
-        rest = _name(which, is_scope=is_scope) if which else "symbols"
+        rest = _name(which, is_scope=is_scope) if which is not None else "symbols"
         _print(api.ask("DELETE", f"{_place(session_id, is_scope=is_scope)}/{rest}"))

@@ -25,6 +25,7 @@ MAX_THREADS = 4  # a thread in native code cannot be ended, so there must be a b
 _MAX_CACHED = 64
 _MAX_REASON = 300
 _SPACES = r"[\x20\x0A\x0D\x09]{1,40}"  # between JSON tokens; without a bound some models never end
+_BOOLEANS = {"true": "{}", "false": '{"enum": []}'}  # llguidance takes options for objects only
 _FINE = frozenset({"NoExtension", "NoExtensionBias", "EndOfSentence"})
 
 
@@ -43,13 +44,21 @@ def _write(guide: Guide) -> str:
     if guide.kind is GuideKind.CHOICE:
         return matcher.grammar_from_lark(f"start: {_join(json.loads(guide.text))}")
     schema = '{"type": "object"}' if guide.kind is GuideKind.JSON_OBJECT else guide.text
+    schema = _BOOLEANS.get(schema.strip(), schema)
     return matcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _SPACES})
 
 
-def _join(texts: list[str]) -> str:
+def _join(texts: Any) -> str:
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("a choice is made from a list of strings")
     if not texts:
         raise ValueError("there is nothing to choose from")
-    return " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)
+    return " | ".join(map(_quote, texts))
+
+
+def _quote(text: str) -> str:
+    """As JSON writes it; its grammar's reader stops at the one control character that JSON leaves."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def check(guide: Guide) -> None:
@@ -79,6 +88,12 @@ class Matcher:
         `address`, of `size` bytes; False where the grammar has come to a limit of the library."""
         self._matcher.unsafe_compute_mask_ptr(address, size)
         return not self._matcher.is_error()
+
+    @property
+    def fault(self) -> str:
+        """Why no token is allowed here."""
+        told: str = self._matcher.get_error() if self._matcher.is_error() else ""
+        return (told.strip().partition("\n")[0] or "it allows no token here")[:_MAX_REASON]
 
     def accept(self, token: int) -> bool:
         """Moves on by a chosen token; whether the text is complete now."""

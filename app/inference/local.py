@@ -204,12 +204,14 @@ class Local:
 
     def _fail(self, sequence: Sequence, code: str) -> engine.Output:
         self._scheduler.discard(sequence)
-        return self._close(sequence, FinishReason.ERROR, code)
+        is_stuck = code == "grammar_failed" and sequence.trail and sequence.trail.matcher
+        reason = is_stuck.fault if is_stuck else None
+        return self._close(sequence, FinishReason.ERROR, code, reason)
 
     def _accept(self, sequence: Sequence, place: int, token: int) -> FinishReason | None:
         """Puts the token in its place; returns why the sequence ends with it, if it does."""
         sampling = sequence.request.sampling
-        if token in self._loaded.eos and not sampling.ignore_eos:
+        if token in self._loaded.eos and not (sampling.ignore_eos and not sampling.guided):
             del sequence.tokens[place:]
             return FinishReason.STOP
         sequence.tokens[place] = token

@@ -57,16 +57,17 @@ class Sequence:
 
     @property
     def scores(self) -> list[Score] | None:
-        """Of the generated tokens, if they are asked for; an end token's is not among them."""
+        """Of the generated tokens, if they are asked for; neither that of an end token is among
+        them nor that of one which could not be chosen."""
         if self.trail is None or self.request.sampling.logprobs is None:
             return None
-        return self.trail.scores[: self.num_generated]
+        return self.trail.scores[: self.num_known - len(self.request.prompt)]
 
     def take_scores(self) -> list[Score]:
         """The scores that this has not returned yet."""
         if self.trail is None or self.request.sampling.logprobs is None:
             return []
-        fresh = self.trail.scores[self.told : self.num_generated]
+        fresh = self.trail.scores[self.told : self.num_known - len(self.request.prompt)]
         self.told += len(fresh)
         return fresh
 

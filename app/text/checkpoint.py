@@ -23,17 +23,17 @@ class Checkpoint:
         *,
         template: Template | None,
         guard: Guard,
-        bos: str | None,
         eos_ids: tuple[int, ...],
-        max_context: int | None,
+        found: files.Files,
     ) -> None:
         self._tokenizer = tokenizer
         self._longest = _find_longest(tokenizer)
         self._template = template
         self._guard = guard
-        self._bos = bos
+        self._bos = found.tokens.get("bos_token")
         self.eos_ids = eos_ids
-        self.max_context = max_context
+        self.max_context = found.max_context
+        self.vocabulary = found.vocabulary
 
     def encode(self, text: str) -> list[int]:
         """Raw text to ids; a BOS that the text already begins with is not added again."""
@@ -90,9 +90,8 @@ def load(path: str | Path) -> Checkpoint:
         tokenizer,
         template=_compile(source, found.tokens) if source is not None else None,
         guard=Guard(tokenizer, source or ""),
-        bos=found.tokens.get("bos_token"),
         eos_ids=found.eos_ids or _named_eos(tokenizer, found.tokens),
-        max_context=found.max_context,
+        found=found,
     )
 
 

@@ -49,6 +49,14 @@ class Files:
         return None
 
     @property
+    def vocabulary(self) -> int | None:
+        """Token ids of the model, more than its tokenizer's where a checkpoint pads them."""
+        for source in (self.config, self.config.get("text_config") or {}):
+            if isinstance(source.get("vocab_size"), int):
+                return int(source["vocab_size"])
+        return None
+
+    @property
     def template(self) -> str | None:
         """The chat template: its own file, else the tokenizer's configuration."""
         file = self.path / TEMPLATE

@@ -10,6 +10,7 @@ class Bytes:
     """Implements `Tokenizer`: ids are UTF-8 bytes; there is no special token and no EOS."""
 
     eos_ids: tuple[int, ...] = ()
+    vocabulary = 1_000_000  # as the fake engine has it
 
     def __init__(self, max_context: int | None = None) -> None:
         self.max_context = max_context

@@ -18,6 +18,10 @@ class Tokenizer(Protocol):
     def max_context(self) -> int | None:
         """How many positions the model has, if it says so."""
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many token ids the model has, if it says so."""
+
     def encode(self, text: str) -> list[int]:
         """Raw text to ids, with the special tokens the tokenizer itself puts around it.
 

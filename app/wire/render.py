@@ -130,12 +130,14 @@ def failure(job: Job, explain: Explain) -> dict[str, Any]:
     fault = "server_error" if code in SERVER_FAULTS else "invalid_request_error"
     message = explain(code, {"param": param, **(problem.get("values") or {})})
     body = {"message": message, "type": fault, "param": param, "code": code}
-    return body | _show_last(problem) if code == "schema_violation" else body
+    return body | show_last(code, problem.get("values") or {})
 
 
-def _show_last(problem: dict[str, Any]) -> dict[str, Any]:
-    """The last text of a job whose answers all broke its schema, and what they cost."""
-    values = problem["values"]
+def show_last(code: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The last text of a job whose answers all broke its schema, and what they cost; nothing for
+    any other error."""
+    if code != "schema_violation":
+        return {}
     spent = values["usage"]
     whole = {**spent, "total_tokens": spent["prompt_tokens"] + spent["completion_tokens"]}
     return {"text": values["text"], "usage": whole | {"asks": values["asks"]}}

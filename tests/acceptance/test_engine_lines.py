@@ -122,3 +122,5 @@ def test_a_response_whose_schema_no_grammar_fits_fails_by_the_name_it_has_there(
     error = failed.json()["error"]
     assert (failed.status_code, error["code"]) == (500, "schema_violation")
     assert error["param"] == "text.format"
+    assert error["text"]
+    assert (error["usage"]["asks"], error["usage"]["completion_tokens"] > 0) == (1, True)

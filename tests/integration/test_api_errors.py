@@ -2,16 +2,20 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app import locales, settings
+from app.api import problems
 from app.models import jobs
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.wire import render
 from tests.integration.apis import MODELS, Api
+from tests.unit.test_wire_render import end, explain
 
 
 @pytest.fixture
@@ -333,3 +337,24 @@ def test_a_guide_that_cannot_be_used_is_refused_before_a_job_is_made(
     assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
     assert "{" not in error["message"]
     assert api.client.get("/v1/jobs").json["data"] == []
+
+
+BROKEN = {
+    "fault": "$.age: 'three' is not of type 'integer'",
+    "text": '{"age": "three"}',
+    "asks": 3,
+    "usage": {"prompt_tokens": 210, "completion_tokens": 36, "cached_tokens": 0},
+}
+
+
+@pytest.mark.parametrize("code", ["schema_violation", "numerical"])
+def test_a_call_that_waited_is_told_what_a_line_of_a_batch_is(api: Api, code: str) -> None:
+    job = replace(end("failed"), error={"code": code, "param": "prompt", "values": BROKEN})
+    error = render.as_error(job)
+
+    with api.app.test_request_context():
+        told = problems.envelope(error, error.type)["error"]
+
+    line = render.output_line(job, explain)["response"]["body"]["error"]
+    assert told | {"message": "", "line": job.line_no} == line | {"message": ""}
+    assert ("text" in told, "usage" in told) == (code == "schema_violation",) * 2

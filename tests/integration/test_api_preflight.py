@@ -78,6 +78,8 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
             good(13, body_kind="code"),
             good(14, body_response_format=as_schema({"type": "strin"})),
             good(15, extra=1),
+            good(16, body_logit_bias={"7": 1, "1000000": 1}),
+            good(17, body_previous_response_id="resp_1"),
         ],
     )
 
@@ -93,9 +95,13 @@ def test_every_bad_line_is_told_by_number_and_code(api: Api, context: Context) -
         (12, "line", "previous_line_not_found"),
         (14, "line", "schema_invalid"),
         (15, "line", "unknown_parameter"),
+        (16, "line", "bad_bias"),
+        (17, "line", "previous_line_not_found"),
     ]
+    assert "custom_id:" in found["data"][-1]["message"]
+    assert "POST /v1/responses" in found["data"][-1]["message"]
     assert {each["severity"] for each in found["data"]} == {"error"}
-    assert (found["valid"], found["lines"], found["errors"]) == (False, 14, 11)
+    assert (found["valid"], found["lines"], found["errors"]) == (False, 16, 13)
 
 
 SCHEMAS = [

@@ -24,7 +24,7 @@ def model(tmp_path: Path) -> settings.Model:
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer.save(str(path / "tokenizer.json"))
-    (path / "config.json").write_text(json.dumps({"max_position_embeddings": 8}))
+    (path / "config.json").write_text(json.dumps({"max_position_embeddings": 8, "vocab_size": 100}))
     (path / "chat_template.jinja").write_text(TEMPLATE)
     header = b"{}      "  # a tensor file that holds no tensor
     (path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
@@ -61,6 +61,21 @@ def test_prompt_and_answer_together_must_fit_the_context(model: settings.Model) 
 
     assert caught.value.code == "context_length_exceeded"
     assert caught.value.values == {"prompt_tokens": 4, "tokens": 9, "limit": 8}
+
+
+def test_a_biased_token_must_be_one_of_the_model(model: settings.Model) -> None:
+    found = Catalog([model])
+
+    found.measure(model, ask_biased(99))
+    with pytest.raises(BadRequest) as caught:
+        found.measure(model, ask_biased(100))
+
+    assert (caught.value.code, caught.value.param) == ("bad_bias", "logit_bias")
+    assert caught.value.values == {"token": 100, "vocabulary": 100}
+
+
+def ask_biased(token: int) -> dict[str, object]:
+    return {"prompt": "a", "sampling": {"logit_bias": [[3, 1.0], [token, 1.0]]}}
 
 
 def test_a_configured_context_can_only_be_smaller(model: settings.Model) -> None:

@@ -26,7 +26,7 @@ SCHEMA = {
     "required": ["name", "age", "tags", "ok"],
     "additionalProperties": False,
 }
-CHOICES = ["yes", 'no "quoted"\n', "是的", "a|b \\d", " yes"]
+CHOICES = ["yes", 'no "quoted"\n', "是的", "a|b \\d", " yes", "\x7f\x01"]
 JSON = Guide(GuideKind.JSON_SCHEMA, json.dumps(SCHEMA))
 CHOICE = Guide(GuideKind.CHOICE, json.dumps(CHOICES))
 REGEX = Guide(GuideKind.REGEX, r"[A-Z]{2}-[0-9]{3,5}")
@@ -158,7 +158,10 @@ def _limit(request, **changes):
         (Guide(GuideKind.JSON_SCHEMA, '{"not": {}}'), "not"),
         (Guide(GuideKind.JSON_SCHEMA, '{"$ref": "http://example.com/x"}'), "example.com"),
         (Guide(GuideKind.CHOICE, "[]"), ""),
-        (Guide(GuideKind.CHOICE, "7"), ""),
+        (Guide(GuideKind.CHOICE, "7"), "list of strings"),
+        (Guide(GuideKind.CHOICE, '"yes"'), "list of strings"),
+        (Guide(GuideKind.CHOICE, '["yes", 7]'), "list of strings"),
+        (Guide(GuideKind.JSON_SCHEMA, "false"), "nsatisfiable"),
     ],
 )
 def test_a_guide_that_cannot_be_held_fails_its_request_alone(plain, guide, reason):
@@ -179,8 +182,47 @@ def test_a_guide_that_cannot_be_held_fails_its_request_alone(plain, guide, reaso
 
 
 def test_good_guides_pass_the_check_without_a_model():
-    for guide in (JSON, CHOICE, REGEX, Guide(GuideKind.JSON_OBJECT)):
+    anything = Guide(GuideKind.JSON_SCHEMA, "true")
+    for guide in (JSON, CHOICE, REGEX, Guide(GuideKind.JSON_OBJECT), anything):
         guided.check(guide)
+
+
+def test_a_choice_may_have_every_character(plain):
+    for text in ("\x7f", "\x01", '"', "\\", "\u2028"):
+        guide = Guide(GuideKind.CHOICE, json.dumps([f"a{text}"]))
+
+        output = _run(_engine(plain), [_request("a", guide)])["a"]
+
+        assert (output.text, output.finish_reason) == (f"a{text}", FinishReason.STOP)
+
+
+@pytest.mark.parametrize("ignore_eos", [False, True])
+def test_the_end_token_of_a_guided_answer_is_not_part_of_it(plain, ignore_eos):
+    output = _run(_engine(plain), [_request("a", REGEX, ignore_eos=ignore_eos, logprobs=0)])["a"]
+
+    assert output.finish_reason is FinishReason.STOP
+    assert EOS not in output.tokens
+    assert len(output.logprobs) == len(output.tokens)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_grammar_that_allows_no_token_says_so_and_tells_no_more_tokens_than_there_are(
+    plain, stream
+):
+    """This one compiles, and ends where the reference is met."""
+    endless = {"prefixItems": [{"enum": ["ab"]}, {"$ref": "#/$defs/a"}], "minItems": 2}
+    schema_ = {"type": "array", "$defs": {"a": {"$ref": "#/$defs/a"}}} | endless
+    guide = Guide(GuideKind.JSON_SCHEMA, json.dumps(schema_))
+    request = replace(_request("a", guide, logprobs=0), stream=stream)
+    engine = _engine(plain)
+
+    output = _run(engine, [request])["a"]
+
+    assert (output.finish_reason, output.error_code) == (FinishReason.ERROR, "grammar_failed")
+    assert output.error_message
+    assert len(output.tokens) == len(output.logprobs) > 0
+    told = engine.deltas()
+    assert sum(len(delta.logprobs) for delta in told) == (len(output.tokens) if stream else 0)
 
 
 def test_a_text_that_the_vocabulary_cannot_spell_fails_alone(tmp_path_factory):

@@ -4,14 +4,15 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from app import errors
 from app.cli import client
 from app.cli.submit import check
+from app.models.states import BatchState
 
+STATUSES = (*map(str, BatchState), "paused")
 _PAGE = 100
 _CHUNK_BYTES = 256 * 1024
 _FIRST_BYTES = 4 * 1024 * 1024
@@ -66,7 +67,14 @@ def guess_endpoint(path: Path) -> str:
 
 
 def list_batches(api: client.Client, limit: int, status: str | None) -> Iterator[dict[str, Any]]:
-    """Newest first; `status` may be `paused` too."""
+    """Newest first; `status` may be `paused` too, and InputError("invalid_value") if it is none."""
+    if status is not None and status not in STATUSES:
+        allowed = ", ".join(STATUSES)
+        raise errors.InputError("invalid_value", param="--status", value=status, allowed=allowed)
+    return _iterate(api, limit, status)
+
+
+def _iterate(api: client.Client, limit: int, status: str | None) -> Iterator[dict[str, Any]]:
     after = None
     while limit > 0:
         query = {"limit": _PAGE if status else min(limit, _PAGE)} | (
@@ -90,24 +98,20 @@ def describe(batch: dict[str, Any]) -> str:
 def act(api: client.Client, batch_id: str, verb: str) -> dict[str, Any]:
     """pause, resume, cancel or retry; a call that is repeated does nothing more."""
     headers = {"Idempotency-Key": f"{verb}-{secrets.token_hex(16)}"}
-    return api.ask("POST", f"/v1/batches/{_part(batch_id)}/{verb}", headers=headers)
+    return api.ask("POST", f"/v1/batches/{client.name_part(batch_id)}/{verb}", headers=headers)
 
 
 def explain(api: client.Client, batch_id: str) -> dict[str, Any]:
-    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/explain")
+    return api.ask("GET", f"/v1/batches/{client.name_part(batch_id)}/explain")
 
 
 def read_line(api: client.Client, batch_id: str, line: str) -> dict[str, Any]:
-    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/lines/{quote(line, safe='')}")
+    return api.ask(
+        "GET", f"/v1/batches/{client.name_part(batch_id)}/lines/{client.name_part(line)}"
+    )
 
 
 def read_page(api: client.Client, batch_id: str, after: str | None) -> dict[str, Any]:
     """Results after a cursor."""
     query = {"limit": 500} | ({"after": after} if after else {})
-    return api.ask("GET", f"/v1/batches/{_part(batch_id)}/results", params=query)
-
-
-def _part(batch_id: str) -> str:
-    if not batch_id.strip():
-        raise errors.InputError("batch_not_found", param="batch_id", id=batch_id)
-    return quote(batch_id, safe="")
+    return api.ask("GET", f"/v1/batches/{client.name_part(batch_id)}/results", params=query)
