@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kombu.exceptions
@@ -42,8 +42,13 @@ REMOTE_COMMANDS = frozenset(
     }
 )
 
+ONE = 1  # who takes what waits already looks for all work: enough for one reader
+FEW = 8  # so many workers look at once; one more hint wakes nobody new
+MANY = 256  # what the control process did not get around to; the sweeper says it again
+
+_KEY_PREFIX = "autoglm:"
 _IDS_PER_HINT = 100
-_ENOUGH_WAITING = 8  # hints in a queue beyond which one more wakes nobody new
+_MOST_HINTS = 4 * FEW  # several publishers count at once, and what was not acknowledged comes back
 _RETRY_SECONDS = 0.5
 _logger = logging.getLogger(__name__)
 
@@ -91,7 +96,7 @@ def make_app(redis_url: str, *, hard_limit_seconds: float = 900.0, **conf: Any) 
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             "health_check_interval": 25,
-            "global_keyprefix": "autoglm:",
+            "global_keyprefix": _KEY_PREFIX,
         },
         **conf,
     )
@@ -113,6 +118,30 @@ def publish(
     """Sends one message now; raises one of BROKER_ERRORS when Redis does not take it."""
     headers = {"trace_id": trace_id or log.current_trace()}
     app.send_task(task, kwargs=kwargs, queue=queue_name, headers=headers, retry=False)
+
+
+def wake(
+    app: Celery,
+    task: str,
+    queue_name: str,
+    kwargs: dict[str, Any],
+    *,
+    enough: int,
+    trace_id: str | None = None,
+) -> None:
+    """Sends one message, unless `enough` wait in the queue already: they will be taken after now,
+    and who takes one looks at the rows. So no wake-up is lost. Raises as `publish` does."""
+    if count_waiting(app, queue_name) < enough:
+        publish(app, task, queue_name, kwargs, trace_id=trace_id)
+
+
+def trim(app: Celery, queue_names: Iterable[str]) -> None:
+    """Leaves no more hints in a queue than would ever be of use: the ones that are taken first.
+    Raises as `publish` does."""
+    with app.connection_for_write() as connection:
+        client = connection.default_channel.client
+        for name in queue_names:
+            client.ltrim(_KEY_PREFIX + name, -_MOST_HINTS, -1)  # kombu puts no prefix before it
 
 
 def count_waiting(app: Celery, queue_name: str) -> int:
@@ -147,7 +176,9 @@ class Publisher:
     def control(self, task: str, **kwargs: Any) -> None:
         """Wakes the control process for one of its tasks."""
         trace_id = log.current_trace()
-        self._enqueue(lambda: publish(self._app, task, CONTROL, kwargs, trace_id=trace_id))
+        self._enqueue(
+            lambda: wake(self._app, task, CONTROL, kwargs, enough=MANY, trace_id=trace_id)
+        )
 
     def _enqueue(self, send: Callable[[], None]) -> bool:
         self._ensure_thread()
@@ -179,6 +210,6 @@ class Publisher:
     def _send_hint(self, model: str) -> None:
         with self._lock:
             job_ids = self._hints.pop(model, [])
-        if job_ids and count_waiting(self._app, model_queue(model)) < _ENOUGH_WAITING:
+        if job_ids:
             kwargs = {"model": model, "job_ids": job_ids}
-            publish(self._app, SHIFT_TASK, model_queue(model), kwargs)
+            wake(self._app, SHIFT_TASK, model_queue(model), kwargs, enough=FEW)

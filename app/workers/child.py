@@ -234,11 +234,9 @@ class Child:
             _logger.warning("jobs are left to the lease: %s", unavailable)
 
     def continue_shift(self) -> None:
-        """Asks for another shift on this very worker."""
-        name = self._slot.name
-        self._context.publish(
-            queue.SHIFT_TASK, queue.slot_queue(name), model=self._slot.model, job_ids=[]
-        )
+        """Asks for another shift on this very worker, which alone reads this queue."""
+        target, model = queue.slot_queue(self._slot.name), self._slot.model
+        self._context.publish(queue.SHIFT_TASK, target, enough=queue.ONE, model=model, job_ids=[])
 
     @property
     def has_work(self) -> bool:

@@ -37,19 +37,26 @@ class Context:
         if self.stopping.is_set():
             raise Stopped("stopping")
 
-    def hint(self, model: str, job_ids: Sequence[str]) -> bool:
+    def hint(self, model: str, job_ids: Sequence[str], *, enough: int = queue.FEW) -> bool:
         """Says that `model` has work; False when Redis did not take it."""
-        target = queue.model_queue(model)
-        return self.publish(queue.SHIFT_TASK, target, model=model, job_ids=list(job_ids))
+        ids, target = list(job_ids), queue.model_queue(model)
+        return self.publish(queue.SHIFT_TASK, target, enough=enough, model=model, job_ids=ids)
 
     def publish(
-        self, task: str, queue_name: str, *, trace_id: str | None = None, **kwargs: Any
+        self,
+        task: str,
+        queue_name: str,
+        *,
+        enough: int = queue.MANY,
+        trace_id: str | None = None,
+        **kwargs: Any,
     ) -> bool:
-        """Sends one message; a lost one is logged and left to the sweeper, which sees the rows."""
+        """Sends one message, unless `enough` wait already (queue.wake); a lost one is logged and
+        left to the sweeper, which sees the rows."""
         if self.app is None:
             return False
         try:
-            queue.publish(self.app, task, queue_name, kwargs, trace_id=trace_id)
+            queue.wake(self.app, task, queue_name, kwargs, enough=enough, trace_id=trace_id)
         except queue.BROKER_ERRORS as error:
             _logger.warning("hint not published: %s", error, extra={"action": "hint_lost"})
             return False

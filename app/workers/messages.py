@@ -15,7 +15,9 @@ from celery.app.amqp import AMQP
 from celery.worker.consumer import Consumer
 from kombu.connection import Connection
 from kombu.exceptions import ContentDisallowed, DecodeError
-from kombu.transport import redis, virtual
+from kombu.transport import virtual
+
+from app.workers import transport
 
 _SHORTEST_SECONDS = 60.0  # queue.make_app(hard_limit_seconds) is always more
 _SHOWN = 200  # characters of what was wrong
@@ -55,7 +57,7 @@ def _check(payload: Any) -> None:
         raise TypeError("body")
 
 
-class _Channel(redis.Channel):
+class _Channel(transport.Channel):
     Message = _Message
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -72,7 +74,7 @@ class _Channel(redis.Channel):
             return True
 
 
-class _Transport(redis.Transport):
+class _Transport(transport.Transport):
     Channel = _Channel
 
     def _deliver(self, message: Any, queue: str) -> None:

@@ -5,6 +5,7 @@ clock; a jump of the wall clock changes nothing but expiry dates.
 """
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ _EXPIRY_PIECE = 1000
 _MAX_PIECES = 50
 _CLEANING_SECONDS = 60.0
 _BEAT_SECONDS = 5.0
+_TRIMMING_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 60.0
 _LEAST_LOOKS = 5  # so many looks at a silent worker, each counted no longer, make its lease end
 _SHORTEST_PAUSE_SECONDS = 0.02
@@ -50,6 +52,7 @@ class Sweeper:
         self._name = f"control@{host}"
         self._cleaned_at: float | None = None
         self._beaten_at: float | None = None
+        self._trimmed_at = -math.inf
 
     def sweep(self) -> None:
         """One pass over everything. What fails is logged and does not stop the rest."""
@@ -71,7 +74,7 @@ class Sweeper:
 
     def wake(self) -> None:
         """Hints for idle workers, wake-ups for batches that stand still."""
-        for step in (self._hint_models, self._push_batches):
+        for step in (self._hint_models, self._push_batches, self._trim_queues):
             self._attempt(step)
 
     def run(self, stop: threading.Event) -> None:
@@ -173,14 +176,24 @@ class Sweeper:
 
     def _hint_models(self) -> None:
         """A hint for every model with claimable jobs, an idle live worker and an empty queue."""
-        app = self._context.app
         rows = workers.list_all(self._context.db)
         idle = {w.model for w in rows if w.state == WorkerState.READY and w.in_flight == 0}
-        if app is None or not idle:
+        if not idle:
             return
         for model, job_ids in sweeps.count_claimable(self._context.db, limit=_HINTED).items():
-            if model in idle and queue.count_waiting(app, queue.model_queue(model)) == 0:
-                self._context.hint(model, job_ids)
+            if model in idle and not self._context.hint(model, job_ids, enough=queue.ONE):
+                return  # Redis is away
+
+    def _trim_queues(self) -> None:
+        """Hints that nobody will need: Celery gives those back that were taken before Redis was
+        lost, and their shift goes on."""
+        now = self._monotonic()
+        if self._context.app is None or now - self._trimmed_at < _TRIMMING_SECONDS:
+            return
+        self._trimmed_at = now
+        rows = workers.list_all(self._context.db)
+        models = {queue.model_queue(row.model) for row in rows}
+        queue.trim(self._context.app, models | {queue.slot_queue(row.slot) for row in rows})
 
     def _push_batches(self) -> None:
         unfinished = batches.find_unfinished(self._context.db)

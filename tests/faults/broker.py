@@ -23,9 +23,9 @@ class Broker:
 
     @contextlib.contextmanager
     def connection_for_write(self) -> Iterator[Any]:
-        """As Celery's, as far as queue.count_waiting asks."""
+        """As Celery's, as far as queue.count_waiting and queue.trim ask."""
         self._require()
-        client = SimpleNamespace(llen=lambda name: len(self.queues[name]))
+        client = SimpleNamespace(llen=lambda name: len(self.queues[name]), ltrim=self._trim)
         yield SimpleNamespace(default_channel=SimpleNamespace(client=client))
 
     def restart(self) -> None:
@@ -36,6 +36,12 @@ class Broker:
     def pop(self, name: str) -> dict[str, Any] | None:
         """Delivers one message."""
         return self.queues[name].popleft() if self.queues[name] else None
+
+    def _trim(self, key: str, first: int, _last: int) -> None:
+        """As Redis's; here what is taken first stands left."""
+        waiting = self.queues[key.removeprefix("autoglm:")]
+        while len(waiting) > -first:
+            waiting.pop()
 
     def _require(self) -> None:
         if self.is_down:
