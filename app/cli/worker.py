@@ -4,6 +4,7 @@ import click
 
 from app import log, settings
 from app.errors import SettingsError
+from app.inference import devices
 from app.models import database, migrate
 from app.workers import slot
 from app.workers.watch import Watch
@@ -23,6 +24,7 @@ def command(ctx: click.Context, config: str | None, device: str, model: str | No
     for name, value in settings.environment(options).items():
         settings.set_variable(name, value)
     place = slot.make(options, device, model)
+    _require_device(options, place)
     db = database.connect(options)
     migrate.require_current(db)
     held = slot.lock(place, options.data_dir / "run" / "slots")
@@ -34,3 +36,11 @@ def command(ctx: click.Context, config: str | None, device: str, model: str | No
     status = main.serve(place)
     held.close()
     ctx.exit(status)
+
+
+def _require_device(options: settings.Settings, place: slot.Slot) -> None:
+    """Ends a worker that could never load its model; the fake engine runs anywhere."""
+    backends = {model.name: model.backend for model in options.models}
+    if backends[place.model] != "fake":
+        devices.require_gpus([place.device], visible=settings.variable("CUDA_VISIBLE_DEVICES"))
+        devices.require_build([place.device])

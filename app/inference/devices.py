@@ -1,10 +1,14 @@
 """Which devices a process may use, found without torch: the supervisor asks."""
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Sequence
+from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
+
+from app.errors import SettingsError
 
 QUERY = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
 QUERY_SECONDS = 20.0  # a driver that wakes up takes some
@@ -25,6 +29,30 @@ def name_slots(devices: Sequence[str], workers: int = 1) -> tuple[str, ...]:
     """One device name per worker: "cpu" becomes cpu:0 to cpu:workers-1, GPUs stay as they are."""
     cpus = [f"cpu:{number}" for number in range(workers)]
     return tuple(name for device in devices for name in (cpus if device == "cpu" else [device]))
+
+
+def require_gpus(
+    names: Sequence[str], *, visible: str | None = None, query: Sequence[str] = QUERY
+) -> None:
+    """SettingsError("device_missing") for a GPU that this machine does not have."""
+    numbers = {name: int(name.partition(":")[2] or 0) for name in names if _is_gpu(name)}
+    found = count_gpus(visible, query) if numbers else 0
+    for name, number in numbers.items():
+        if number >= found:
+            raise SettingsError("device_missing", param="devices", device=name, found=found)
+
+
+def require_build(names: Sequence[str]) -> None:
+    """SettingsError("torch_without_cuda") for a GPU that the installed torch cannot use."""
+    gpu = next((name for name in names if _is_gpu(name)), None)
+    with contextlib.suppress(metadata.PackageNotFoundError):  # a load says what is missing
+        version = metadata.version("torch")
+        if gpu is not None and version.endswith("+cpu"):
+            raise SettingsError("torch_without_cuda", device=gpu, version=version)
+
+
+def _is_gpu(name: str) -> bool:
+    return name.partition(":")[0] == "cuda"
 
 
 def count_gpus(visible: str | None = None, query: Sequence[str] = QUERY) -> int:

@@ -48,13 +48,18 @@ def _try_alone(lock: int) -> bool:
 
 
 def _open(database: Path) -> int:
-    """The lock's name begins with a dot, so that `rm autoglm.db*` leaves it."""
+    """The lock's name begins with a dot, so that `rm autoglm.db*` leaves it. One that root makes
+    belongs to whom the folder belongs to."""
     path = _name(database)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError("database_unwritable", path=str(path), reason=reason) from error
+    if os.geteuid() == 0:
+        owner = os.stat(path.parent)
+        os.fchown(lock, owner.st_uid, owner.st_gid)
+    return lock
 
 
 def _name(database: Path) -> Path:

@@ -63,17 +63,11 @@ def find_slots(options: settings.Settings, number: int | None) -> Sequence[str]:
     SettingsError("too_many_workers") when there are fewer GPUs."""
     visible = settings.variable("CUDA_VISIBLE_DEVICES")
     names = devices.resolve(options.devices, visible=visible)
-    _require_gpus(names, devices.count_gpus(visible))
+    devices.require_gpus(names, visible=visible)
+    if any(model.backend != "fake" for model in options.models):
+        devices.require_build(names)
     wanted = number or len(options.models)
     slots = devices.name_slots(names, wanted)
     if number is not None and number > len(slots):
         raise SettingsError("too_many_workers", workers=number, devices=", ".join(slots))
     return slots[:number] if number is not None else slots
-
-
-def _require_gpus(names: Sequence[str], found: int) -> None:
-    """SettingsError("device_missing") for a GPU that this machine does not have."""
-    for name in names:
-        kind, _, number = name.partition(":")
-        if kind == "cuda" and int(number or 0) >= found:
-            raise SettingsError("device_missing", param="devices", device=name, found=found)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from app import settings
-from app.errors import SettingsError, SlotTaken
+from app.errors import InputError, SettingsError, SlotTaken
 from app.models import disks, workers
 from app.models.database import Database
 from app.workers.remains import Remains
 
 _WATCH_INTERVALS = 3
+_DEVICES = re.compile(r"(cpu|cuda)(:(0|[1-9]\d*))?")
 _NAME, _DEVICE, _MODEL = "AUTOGLM_RUN_SLOT", "AUTOGLM_RUN_DEVICE", "AUTOGLM_RUN_MODEL"
 
 
@@ -35,7 +36,10 @@ class Slot:
 
 
 def make(options: settings.Settings, device: str, model: str | None) -> Slot:
-    """The slot of `device` on this host; SettingsError("model_unknown") for an unknown model."""
+    """The slot of `device` on this host; InputError("device_unknown") for what is none,
+    SettingsError("model_unknown") for an unknown model."""
+    if not _DEVICES.fullmatch(device):
+        raise InputError("device_unknown", param="--device", device=device)
     names = [each.name for each in options.models]
     if model is not None and model not in names:
         raise SettingsError("model_unknown", name=model, known=", ".join(names))

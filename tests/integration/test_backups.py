@@ -310,24 +310,26 @@ def test_a_restore_below_a_running_service_is_refused_though_all_its_files_are_g
     log = tmp_path / "control.log"
     with log.open("wb") as out:
         control = subprocess.Popen([*command, "control"], env=environ, stderr=out)
-    workplace.wait_for(lambda: "ready." in log.read_text(), "the control process")
+    try:
+        workplace.wait_for(lambda: "ready." in log.read_text(), "the control process")
+        for path in set(home.iterdir()) - {config}:
+            path.unlink()
 
-    for path in home.iterdir():
-        path.unlink() if path != config else None
-    done = subprocess.run(
-        [*command, "db", "restore", str(tmp_path / "backup")],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        done = subprocess.run(
+            [*command, "db", "restore", str(tmp_path / "backup")],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        control.kill()
+        control.wait()
 
     assert done.returncode == 2
     assert f"is in use by: {control.pid} (" in done.stderr
     assert "control" in done.stderr
     assert not (home / backups.NAME).exists()
-    control.kill()
-    control.wait()
 
 
 @pytest.fixture
@@ -393,3 +395,14 @@ def test_a_backup_blames_the_database_and_not_its_copy(database: Database, tmp_p
     assert broken.value.values["path"] == str(path)
     assert not list(tmp_path.glob("backup*"))
     assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_lock_that_root_makes_does_not_keep_the_services_user_out(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not root")
+    os.chown(tmp_path, 10001, 10001)
+
+    os.close(presence.join(tmp_path / "autoglm.db"))
+
+    made = (tmp_path / ".autoglm.db.lock").stat()
+    assert (made.st_uid, made.st_gid) == (10001, 10001)

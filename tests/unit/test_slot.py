@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import settings
-from app.errors import SettingsError, SlotTaken
+from app.errors import InputError, SettingsError, SlotTaken
 from app.models import workers
 from app.models.claims import Holder
 from app.models.database import Database
@@ -153,3 +153,9 @@ def test_a_worker_that_stopped_in_order_is_not_waited_for(database: Database):
 
 def _never(seconds: float) -> None:
     raise AssertionError("waited for nobody")
+
+
+@pytest.mark.parametrize("device", ["gpu:0", "cuda:x", "cuda:01", "", "cpu:0;x", "auto"])
+def test_what_is_no_device_is_refused(device: str):
+    with pytest.raises(InputError, match="device_unknown"):
+        slot.make(OPTIONS, device, None)
