@@ -14,7 +14,7 @@ from tests.conftest import copy_file
 from tests.faults.machine import Service
 from tests.postgres import running_postgres
 
-pytestmark = [pytest.mark.integration, pytest.mark.databases]
+pytestmark = [pytest.mark.integration, pytest.mark.databases, pytest.mark.timeout(1500)]
 
 EXAMPLES = {"sqlite": 80, "postgresql": 30}
 STEPS = 40

@@ -248,7 +248,7 @@ def test_importing_the_api_leaves_torch_out(tmp_path: Path) -> None:
     [
         ({"AUTOGLM_SERVER__HOST": "0.0.0.0"}, 2, "autoglm keys create"),
         ({"AUTOGLM_REDIS__URL": None}, 2, "redis.url"),
-        ({"AUTOGLM_DATABASE__URL": "sqlite:////dev/null/x.db"}, 1, ""),
+        ({"AUTOGLM_DATABASE__URL": "sqlite:////dev/null/x.db"}, 2, "its folder exists"),
         ({"AUTOGLM_DATABASE__URL": None}, 1, "autoglm db upgrade"),
     ],
 )
