@@ -16,14 +16,23 @@ class _Receipts(redis.QoS):
     """What a channel has delivered and nobody has acknowledged yet."""
 
     def ack(self, delivery_tag: str) -> None:
+        """A message whose acknowledgement fails frees its place all the same. A worker holds one at
+        a time: alive and ready, it would never take another. Redis gives the message out again."""
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except Exception:
+            super(redis.QoS, self).ack(delivery_tag)  # type: ignore[no-untyped-call]
+            raise
         finally:
             self.channel.rest()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """As `ack`."""
         try:
             super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        except Exception:
+            super(redis.QoS, self).ack(delivery_tag)  # type: ignore[no-untyped-call]
+            raise
         finally:
             self.channel.rest()
 

@@ -129,6 +129,24 @@ def test_what_is_acknowledged_after_its_connection_was_lost_leaves_nothing_open(
     wait_closed(before)
 
 
+@pytest.mark.parametrize("answer", ["ack", "reject"])
+def test_a_message_whose_answer_was_lost_frees_its_place(
+    app: Any, proxy: Proxy, answer: str
+) -> None:
+    connection = app.connection_for_read()
+    connection.default_channel.basic_qos(0, 1, False)
+    message = receive(app, connection)
+    assert not message.channel.qos.can_consume()
+
+    proxy.set("down")
+    with pytest.raises(queue.BROKER_ERRORS):
+        getattr(message, answer)()
+
+    assert message.channel.qos.can_consume()
+    proxy.set(None)
+    connection.collect()
+
+
 def test_an_event_loop_lets_go_of_a_lost_connection(app: Any, proxy: Proxy) -> None:
     hub, before = Hub(), count_sockets()
     connection = app.connection_for_read()
