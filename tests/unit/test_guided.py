@@ -198,8 +198,12 @@ def test_a_choice_may_have_every_character(plain):
 
 @pytest.mark.parametrize("ignore_eos", [False, True])
 def test_the_end_token_of_a_guided_answer_is_not_part_of_it(plain, ignore_eos):
-    output = _run(_engine(plain), [_request("a", REGEX, ignore_eos=ignore_eos, logprobs=0)])["a"]
+    """It is the likeliest as soon as it is allowed."""
+    wish = {"ignore_eos": ignore_eos, "logprobs": 0, "logit_bias": ((EOS, 100.0),)}
 
+    output = _run(_engine(plain), [_request("a", REGEX, **wish)])["a"]
+
+    assert re.fullmatch("[A-Z]{2}-[0-9]{3}", output.text)
     assert output.finish_reason is FinishReason.STOP
     assert EOS not in output.tokens
     assert len(output.logprobs) == len(output.tokens)
