@@ -313,7 +313,7 @@ def test_a_restore_below_a_running_service_is_refused_though_all_its_files_are_g
     try:
         workplace.wait_for(lambda: "ready." in log.read_text(), "the control process")
         for path in set(home.iterdir()) - {config}:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
         done = subprocess.run(
             [*command, "db", "restore", str(tmp_path / "backup")],

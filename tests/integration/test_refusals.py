@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Run:
             env=settings.child_environ(**given | environ),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
         )
         assert "Traceback" not in done.stderr

@@ -106,15 +106,15 @@ def test_the_end_of_a_terminal_that_nohup_keeps_away_stops_nothing(start: Start,
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts it
     supervisor = start("dies=sleep 0.1", "lives=sleep 100")
     signal.signal(signal.SIGHUP, before)
-    wait_for(lambda: starts(tmp_path, "lives"), "the start", 15)
+    wait_for(lambda: starts(tmp_path, "lives"), "the start")
 
     supervisor.send_signal(signal.SIGHUP)
 
     known = len(starts(tmp_path, "dies"))
-    wait_for(lambda: len(starts(tmp_path, "dies")) > known, "a restart", 15)
+    wait_for(lambda: len(starts(tmp_path, "dies")) > known, "a restart")
     assert supervisor.poll() is None
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(WAIT_SECONDS) == 0
 
 
 def test_a_process_that_will_not_stop_is_killed_after_its_grace(start: Start, tmp_path: Path):

@@ -22,7 +22,6 @@ from tests.integration.workplace import Program, fake_model, opened, wait_for
 pytestmark = pytest.mark.integration
 ROUNDS = 3
 LOST = "Connection to broker lost"
-WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def proxy() -> Iterator[Proxy]:
 def app(proxy: Proxy) -> Iterator[Any]:
     made = queue.make_app(f"redis://127.0.0.1:{proxy.port}/0")
     messages.harden(made)
-    wait_for(lambda: is_answering(made), "redis", 10)
+    wait_for(lambda: is_answering(made), "redis")
     yield made
     made.close()
 
@@ -79,7 +78,7 @@ def receive(app: Any, connection: Any) -> Any:
     connection.Producer().publish("x", routing_key="m")
     with app.amqp.TaskConsumer(connection, queues=[app.amqp.queues["m"]]) as consumer:
         consumer.on_message = received.append
-        wait_for(lambda: drain(connection, received), "a message", 10)
+        wait_for(lambda: drain(connection, received), "a message")
     return received[0]
 
 
@@ -91,7 +90,7 @@ def drain(connection: Any, received: list[Any]) -> bool:
 
 def wait_closed(before: int, pid: int | None = None) -> None:
     """The proxy's own ends, in this process, follow a moment later."""
-    wait_for(lambda: count_sockets(pid) <= before, "closed sockets", 10)
+    wait_for(lambda: count_sockets(pid) <= before, "closed sockets")
 
 
 def count_unacked(app: Any) -> int:
@@ -177,15 +176,15 @@ def test_a_worker_keeps_no_file_of_a_connection_that_was_lost_in_a_shift(
         job = place.add(max_tokens=50_000)
         place.hint([job])
         place.wait_running(job)
-        wait_for(lambda: is_listening(app), "a worker that listens", WAIT_SECONDS)
+        wait_for(lambda: is_listening(app), "a worker that listens")
         before = count_sockets(worker.pid)
 
         for _ in range(ROUNDS):
             known = worker.text.count(LOST)
             proxy.set(toxic)
-            wait_for(partial(has_lost, worker, known + 1), "the loss", WAIT_SECONDS)
+            wait_for(partial(has_lost, worker, known + 1), "the loss")
             proxy.set(None)
-            wait_for(lambda: is_listening(app), "a worker that listens again", WAIT_SECONDS)
+            wait_for(lambda: is_listening(app), "a worker that listens again")
 
         wait_closed(before, worker.pid)
         assert place.get(job).state == "running"

@@ -106,7 +106,7 @@ def test_no_job_waits_for_a_message_that_was_not_sent(app: Any, client: redis.Re
         thread.join()
 
     try:
-        wait_for(lambda: town.num_taken == CLIENTS * JOBS, "all jobs taken", 10)
+        wait_for(lambda: town.num_taken == CLIENTS * JOBS, "all jobs taken", 60)
     finally:
         town.end()
         for thread in takers:
@@ -138,12 +138,12 @@ def test_a_busy_worker_uses_up_what_waits_for_it_and_misses_no_job(
         place.wait_running(endless)
         fill(place.app, SLOT, 5)
         wait_shifts(place, 12)
-        wait_for(lambda: queue.count_waiting(place.app, SLOT) <= queue.ONE, "one message", 10)
+        wait_for(lambda: queue.count_waiting(place.app, SLOT) <= queue.ONE, "one message")
 
         fill(place.app, TARGET, KEPT)
         job = place.add()
         place.hint([job])
-        assert place.states(job) == ["queued"]
+        assert place.get(job).finished_at is None
         jobs.cancel(place.db, DEFAULT_TENANT, endless.id)
 
         assert place.wait_ended(job)[0].state == "succeeded"
