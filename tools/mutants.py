@@ -136,7 +136,7 @@ MUTANTS = (
         (
             (
                 _CLAIMS,
-                "return outcome.state == JobState.SUCCEEDED and not row.cancel_requested",
+                "return outcome.state == JobState.SUCCEEDED and not withdrawals.is_withdrawn(row)",
                 "return outcome.state == JobState.SUCCEEDED",
             ),
         ),

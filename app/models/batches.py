@@ -151,7 +151,7 @@ def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]
 
 @retries.repeat
 def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
-    """Starts cancelling; a batch that is cancelling or cancelled is returned as it is.
+    """Starts cancelling: queued lines end, running ones may finish. A batch that is cancelling or cancelled is returned as it is.
     Conflict("batch_not_cancellable") for one that has ended otherwise."""
     batch = get(db, tenant_id, batch_id)
     with db.write() as tx:

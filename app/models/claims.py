@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.models import bulk, endings, picks, retries, successes, twins
+from app.models import bulk, endings, picks, retries, successes, twins, withdrawals
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
 from app.models.states import ALIVE, JobState, sources
@@ -146,6 +146,7 @@ def _lock_held(tx: Connection, held: Sequence[tuple[str, int]]) -> list[Any]:
         jobs.c.batch_id,
         jobs.c.session_id,
         jobs.c.cancel_requested,
+        jobs.c.error,
         jobs.c.twin_no,
     )
     locked = sa.select(*columns).where(named, jobs.c.state == JobState.RUNNING).with_for_update()
@@ -182,7 +183,7 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
     """Stores outcomes with their session turns, batch counts and usage in one transaction.
 
     An outcome counts only if its attempt still holds the job; otherwise it is dropped ("fenced").
-    A success whose cancellation was asked for in time ends cancelled. Lines that wait for the
+    A job that was withdrawn in time ends cancelled, whatever became of it. Lines that wait for the
     answer of one of these jobs have it in the same transaction.
     """
     with db.write() as tx:
@@ -206,11 +207,12 @@ def settle(db: Database, outcomes: Sequence[Outcome]) -> Settlement:
 
 
 def _succeeds(outcome: Outcome, row: Any) -> bool:
-    return outcome.state == JobState.SUCCEEDED and not row.cancel_requested
+    return outcome.state == JobState.SUCCEEDED and not withdrawals.is_withdrawn(row)
 
 
 def _end_unsuccessful(tx: Connection, outcome: Outcome, row: Any) -> None:
-    state = JobState.CANCELLED if row.cancel_requested else JobState(outcome.state)
+    is_withdrawn = withdrawals.is_withdrawn(row)
+    state = JobState.CANCELLED if is_withdrawn else JobState(outcome.state)
     problem = outcome.problem if state == JobState.FAILED else None
     end(tx, [outcome.job_id], state, problem.as_json() if problem else None)
     if problem is not None and problem.spent is not None:
@@ -221,17 +223,6 @@ def _find_ended(tx: Connection, batch_ids: set[str]) -> frozenset[str]:
     counted = batches.c.completed + batches.c.failed >= batches.c.total
     ended = sa.select(batches.c.id).where(batches.c.id.in_(batch_ids), counted, batches.c.total > 0)
     return frozenset(tx.execute(ended).scalars()) if batch_ids else frozenset()
-
-
-_WANTED = sa.select(jobs.c.id).where(
-    jobs.c.id.in_(sa.bindparam("ids", expanding=True)), ~jobs.c.cancel_requested
-)
-
-
-def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
-    """Which of these running jobs their clients want stopped, or have deleted."""
-    with db.look() as tx:
-        return set(job_ids).difference(tx.execute(_WANTED, {"ids": list(job_ids)}).scalars())
 
 
 def release_unknown(db: Database, holder: Holder, known: Sequence[tuple[str, int]]) -> int:

@@ -46,10 +46,13 @@ def output_line(job: Job, explain: Explain) -> dict[str, Any]:
 
 
 def _explain_loss(job: Job, explain: Explain) -> dict[str, Any]:
-    """Why a line was not run: its batch ended before it, or it was cancelled by itself."""
+    """Why a line has no answer: its batch ended before it, or it was cancelled by itself."""
     alone = job.error if job.state == "cancelled" else None
-    reason = alone or {"code": f"batch_{job.state}"}
-    return {"code": reason["code"], "message": explain(reason["code"], reason.get("values") or {})}
+    if alone is not None:
+        return {"code": alone["code"], "message": explain(alone["code"], alone.get("values") or {})}
+    code = f"batch_{job.state}"
+    has_begun = job.state == "cancelled" and job.started_at is not None
+    return {"code": code, "message": explain(f"{code}_begun" if has_begun else code, {})}
 
 
 def answer(job: Job, result: Result) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app import log
 from app.errors import AutoglmError, Unavailable
-from app.models import backlog, chunks, claims
+from app.models import backlog, chunks, claims, withdrawals
 from app.models.changes import Changes
 from app.models.database import Database
 from app.models.states import JobState
@@ -202,7 +202,7 @@ class Clerk:
     def _check_cancelled(self) -> None:
         running = self.tray.running()
         if running and self._cancels.is_due():
-            asked = claims.find_cancelled(self._db, list(running))
+            asked = withdrawals.find_cancelled(self._db, list(running))
             self.tray.doom([running[job_id] for job_id in asked])
 
     def _claim(self) -> None:

@@ -194,3 +194,6 @@ def _check_cancelled(now: Snapshot, expected: Expected) -> None:
     for job_id in expected.cancelled:
         state = now.jobs[job_id]["state"]
         assert state != JobState.SUCCEEDED, f"I13: {job_id} succeeded after it was cancelled"
+    for job_id, job in now.jobs.items():
+        waits = job["state"] == JobState.QUEUED and job["cancel_requested"]
+        assert not waits, f"I13: {job_id} is to be run after it was cancelled"

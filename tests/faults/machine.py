@@ -231,8 +231,10 @@ class Service(RuleBasedStateMachine):
         batches.add_lines(self.db, batch, piece, last_line=batch.total)
 
     def _cancel_batch(self, batch_id: str) -> None:
-        every = invariants.read(self.db).jobs
-        lines = [job_id for job_id in self._list_open() if every[job_id]["batch_id"] == batch_id]
+        """Lines that run may still finish."""
+        every = invariants.read(self.db).jobs.values()
+        waiting = {job["id"] for job in every if job["state"] == JobState.QUEUED}
+        lines = {job["id"] for job in every if job["batch_id"] == batch_id} & waiting
         try:
             batches.cancel(self.db, DEFAULT_TENANT, batch_id)
         except Conflict:

@@ -112,18 +112,25 @@ def test_lines_that_ran_out_of_time_are_in_the_error_file_and_the_batch_is_expir
 
 
 def test_a_cancelled_batch_keeps_what_was_done(context: Context) -> None:
-    batch = inputs.submit(context, make_line(1) + make_line(2))
+    """Of what is not done, a text tells whether it had begun."""
+    batch = inputs.submit(context, b"".join(map(make_line, range(1, 5))))
     ingest.run(context, batch.id)
-    (held,) = makers.take(context.db, makers.add_worker(context.db), limit=1)
-    claims.settle(context.db, [makers.succeed(held)])
+    held = makers.take(context.db, makers.add_worker(context.db), limit=3)
+    claims.settle(context.db, [makers.succeed(held[0])])
     batches.cancel(context.db, DEFAULT_TENANT, batch.id)
+    claims.settle(context.db, [makers.succeed(held[1])])
+    claims.release(context.db, [(held[2].id, held[2].attempt)])
 
     finalize.run(context, batch.id)
 
     done = makers.reload(context.db, batch)
     assert done.status == "cancelled"
-    assert len(read_file(context, done.output_file_id)) == 1
-    assert read_file(context, done.error_file_id)[0]["error"]["code"] == "batch_cancelled"
+    kept = read_file(context, done.output_file_id)
+    assert [line["custom_id"] for line in kept] == ["c1", "c2"]
+    errors = [line["error"] for line in read_file(context, done.error_file_id)]
+    assert [error["code"] for error in errors] == ["batch_cancelled"] * 2
+    assert "had begun" in errors[0]["message"]
+    assert "was not executed" in errors[1]["message"]
 
 
 def test_a_line_that_was_cancelled_alone_does_not_blame_its_batch(context: Context) -> None:

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, NotFound
-from app.models import batches, claims, jobs, sweeps
+from app.models import batches, claims, jobs, sweeps, withdrawals, workers
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
-from app.models.states import BatchState
+from app.models.states import BatchState, WorkerState
 from app.wire.rows import Batch, Line, Outcome, Problem
 from tests.integration import makers
 
@@ -217,16 +217,57 @@ def test_a_finished_batch_stays_as_it_is(database: Database) -> None:
     assert before.completed_at is not None
 
 
-def test_cancelling_ends_queued_lines_and_asks_running_ones_to_stop(database: Database) -> None:
-    batch = makers.add_batch(database, 3)
-    (held,) = makers.take(database, makers.add_worker(database), limit=1)
+def test_cancelling_ends_queued_lines_and_lets_running_ones_finish(database: Database) -> None:
+    batch = makers.add_batch(database, 4)
+    held = makers.take(database, makers.add_worker(database), limit=3)
 
     cancelled = batches.cancel(database, DEFAULT_TENANT, batch.id)
 
-    assert (cancelled.status, cancelled.failed) == ("cancelling", 2)
-    assert claims.find_cancelled(database, [held.id]) == {held.id}
-    claims.settle(database, [makers.succeed(held)])
-    assert counts(database, batch) == (3, 0, 3)
+    assert (cancelled.status, cancelled.failed) == ("cancelling", 1)
+    assert withdrawals.find_cancelled(database, [job.id for job in held]) == set()
+    jobs.cancel(database, DEFAULT_TENANT, held[2].id)  # one of them by itself, which cannot wait
+    assert withdrawals.find_cancelled(database, [job.id for job in held]) == {held[2].id}
+    outcomes = [makers.succeed(held[0]), makers.fail(held[1], "numerical"), makers.succeed(held[2])]
+    claims.settle(database, outcomes)
+    assert counts(database, batch) == (4, 1, 3)
+    lines = jobs.list_lines(database, batch.id, after_line=0, limit=4)
+    assert [line.state for line in lines] == ["succeeded", "failed", "cancelled", "cancelled"]
+    assert [line.error and line.error["code"] for line in lines[1:3]] == [
+        "numerical",
+        "job_cancelled",
+    ]
+
+
+def test_a_running_line_of_a_cancelled_batch_is_stopped_after_nine_minutes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = makers.add_batch(database, 1)
+    (held,) = makers.take(database, makers.add_worker(database))
+    since = batches.cancel(database, DEFAULT_TENANT, batch.id).cancelling_at or 0.0
+
+    asked = []
+    for seconds in (539.0, 541.0):
+        monkeypatch.setattr("app.models.withdrawals.time.time", lambda now=since + seconds: now)
+        asked.append(withdrawals.find_cancelled(database, [held.id]))
+
+    assert asked == [set(), {held.id}]
+
+
+@pytest.mark.parametrize("has_died", [False, True])
+def test_a_line_of_a_cancelled_batch_is_not_run_again(database: Database, has_died: bool) -> None:
+    batch = makers.add_batch(database, 1)
+    holder = makers.add_worker(database)
+    (held,) = makers.take(database, holder)
+    batches.cancel(database, DEFAULT_TENANT, batch.id)
+
+    if has_died:
+        lost = WorkerState.LOST
+        workers.recover(database, holder.slot, holder.epoch, max_attempts=3, state=lost)
+    else:
+        claims.release(database, [(held.id, held.attempt)])
+
+    assert jobs.get(database, DEFAULT_TENANT, held.id).state == "cancelled"
+    assert counts(database, batch) == (1, 0, 1)
 
 
 def test_cancelling_twice_and_after_the_end_returns_the_batch(database: Database) -> None:

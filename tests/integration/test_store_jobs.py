@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import claims, jobs, keys, sessions
+from app.models import claims, jobs, keys, sessions, withdrawals
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Job, NewJob
@@ -158,7 +158,7 @@ def test_cancelling_a_running_job_asks_its_worker_to_stop(database: Database) ->
     asked = jobs.cancel(database, DEFAULT_TENANT, held.id)
 
     assert (asked.state, asked.cancel_requested) == ("running", True)
-    assert claims.find_cancelled(database, [held.id]) == {held.id}
+    assert withdrawals.find_cancelled(database, [held.id]) == {held.id}
 
 
 def test_a_success_that_arrives_after_the_cancellation_ends_cancelled(database: Database) -> None:
@@ -209,7 +209,7 @@ def test_a_worker_learns_that_its_running_job_was_deleted(database: Database) ->
 
     sessions.delete(database, DEFAULT_TENANT, session.id)
 
-    assert claims.find_cancelled(database, [deleted.id, other.id]) == {deleted.id}
+    assert withdrawals.find_cancelled(database, [deleted.id, other.id]) == {deleted.id}
 
 
 def test_the_place_in_the_queue_counts_better_priorities_and_earlier_jobs(
