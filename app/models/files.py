@@ -65,9 +65,10 @@ def list_page(
     purpose: str | None = None,
     order: str = "desc",
 ) -> tuple[list[File], bool]:
-    """The tenant's files by creation time, and whether more follow."""
+    """The tenant's files by creation time, and whether more follow; none that has expired."""
     stamp = sa.tuple_(files.c.created_at, files.c.id)
-    query = sa.select(files).where(files.c.tenant_id == tenant_id)
+    is_kept = sa.or_(files.c.expires_at.is_(None), files.c.expires_at > time.time())
+    query = sa.select(files).where(files.c.tenant_id == tenant_id, is_kept)
     if purpose is not None:
         query = query.where(files.c.purpose == purpose)
     if after is not None:

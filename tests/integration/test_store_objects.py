@@ -124,6 +124,8 @@ def test_an_expired_file_is_not_found_and_then_deleted(database: Database) -> No
 
     with pytest.raises(NotFound, match="file_not_found"):
         files.get(database, DEFAULT_TENANT, file.id)
+    assert files.list_page(database, DEFAULT_TENANT, limit=2) == ([kept], False)
+    assert files.list_page(database, DEFAULT_TENANT, limit=1) == ([kept], False)
     assert files.delete_expired(database) == [file]
     assert files.delete_expired(database) == []
     assert files.get(database, DEFAULT_TENANT, kept.id) == kept
