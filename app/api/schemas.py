@@ -158,6 +158,12 @@ class LineQuery(_Query):
     by: Literal["custom_id", "number"] | None = None
 
 
+class LineName(_Query):
+    """A line's custom_id, whatever characters it has."""
+
+    custom_id: Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class ModelPath(BaseModel):
     model: str
 

@@ -324,6 +324,39 @@ def test_a_line_tells_its_attempts_and_its_result(api: Api) -> None:
     assert (missing.status_code, missing.json["error"]["code"]) == (404, "line_not_found")
 
 
+@pytest.mark.parametrize(
+    "custom_id",
+    ["/", "/a", "//a", "a/", "a//b", ".", "..", "../x", "a/../b", "?a=b&c", "%2F", "七 #"],
+)
+def test_a_line_is_found_by_any_custom_id(api: Api, custom_id: str) -> None:
+    batch = makers.add_batch(api.db)
+    batches.accept(api.db, batch.id, model=makers.MODEL, total=2)
+    (other,) = makers.make_lines([1])
+    named = Line(2, custom_id, makers.MODEL, other.request)
+    batches.add_lines(api.db, batch, [other, named], last_line=2)
+
+    line = api.client.get(f"/v1/batches/{batch.id}/lines", query_string={"custom_id": custom_id})
+
+    assert (line.json["line"], line.json["custom_id"]) == (2, custom_id)
+
+
+def test_a_line_is_found_in_the_query_by_its_custom_id_only(api: Api) -> None:
+    batch = makers.add_batch(api.db, 2)
+    path = f"/v1/batches/{batch.id}/lines"
+
+    answers = [
+        api.client.get(f"{path}{query}") for query in ("?custom_id=2", "", "?custom_id=", "?line=1")
+    ]
+
+    shown = [(answer.status_code, answer.json["error"]["code"]) for answer in answers]
+    assert shown == [
+        (404, "line_not_found"),
+        (400, "missing_required_parameter"),
+        (400, "too_short"),
+        (400, "missing_required_parameter"),
+    ]
+
+
 def test_a_batch_in_progress_says_when_it_will_be_done(api: Api) -> None:
     batch = makers.add_batch(api.db, 10)
     held = makers.take(api.db, makers.add_worker(api.db), limit=4)

@@ -218,6 +218,8 @@ def test_lines_that_failed_are_retried_in_a_batch_of_their_own(
     assert again["retried_from"] == batch["id"]
     assert again["request_counts"] == {"total": 2, "completed": 0, "failed": 2}
     assert again["id"] in shown
+    odd = run("batches", "line", batch["id"], "/c/..", status=1).stderr
+    assert "has no line '/c/..'" in " ".join(odd.split())
     line = run("batches", "line", batch["id"], "c2").stdout
     assert "failed (engine_failed)" in line
     assert "here/cpu:0" in line

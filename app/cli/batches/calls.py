@@ -1,5 +1,6 @@
 """The calls to the server behind `autoglm batches`."""
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ STATUSES = (*map(str, BatchState), "paused")
 _PAGE = 100
 _CHUNK_BYTES = 256 * 1024
 _FIRST_BYTES = 4 * 1024 * 1024
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def create(
@@ -106,9 +108,13 @@ def explain(api: client.Client, batch_id: str) -> dict[str, Any]:
 
 
 def read_line(api: client.Client, batch_id: str, line: str) -> dict[str, Any]:
-    return api.ask(
-        "GET", f"/v1/batches/{client.name_part(batch_id)}/lines/{client.name_part(line)}"
-    )
+    """By custom_id or number; what a path might change (`/a`, `..`) is named in the query."""
+    path = f"/v1/batches/{client.name_part(batch_id)}/lines"
+    if _PLAIN.fullmatch(line):
+        return api.ask("GET", f"{path}/{line}")
+    if not line:
+        raise errors.InputError("empty_name")
+    return api.ask("GET", path, params={"custom_id": line})
 
 
 def read_page(api: client.Client, batch_id: str, after: str | None) -> dict[str, Any]:
