@@ -34,6 +34,7 @@ _CODES = {
     405: "method_not_allowed",
     408: "request_timeout",
     413: "body_too_large",
+    414: "uri_too_long",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
     431: "body_too_large",

@@ -9,7 +9,7 @@ from gunicorn import glogging  # type: ignore[import-untyped]
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
-from app.api import wsgi
+from app.api import refusals, wsgi
 from app.models import disks
 from app.settings import Settings
 
@@ -54,7 +54,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
     return {
         "bind": f"{host}:{settings.server.port}",
-        "worker_class": "gthread",
+        "worker_class": refusals.Worker,
         "workers": settings.server.processes,
         "threads": settings.server.threads,
         "worker_connections": settings.server.threads + _SPARE_CONNECTIONS,

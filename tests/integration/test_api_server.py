@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import NotFoundError, OpenAI
+from openai import APIStatusError, NotFoundError, OpenAI
 
 from app import settings
 
@@ -105,6 +105,51 @@ def server(options: settings.Settings, tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path, options)
     yield server
     server.stop()
+
+
+NOT_HTTP = [
+    (b"nonsense\r\n\r\n", 400, "bad_request"),
+    (b"GET / HTTP/9.9\r\n\r\n", 400, "bad_request"),
+    (b"GET /v1/models HTTP/1.1\r\nHo st: x\r\n\r\n", 400, "bad_request"),
+    (b"GET /v1/files?a=%s HTTP/1.1\r\nHost: x\r\n\r\n" % (5000 * b"a"), 414, "uri_too_long"),
+    (b"GET /v1/models HTTP/1.1\r\nA: %s\r\n\r\n" % (9000 * b"a"), 431, "headers_too_large"),
+    (b"GET /v1/models HTTP/1.1\r\n%s\r\n" % (101 * b"A: a\r\n"), 431, "headers_too_large"),
+    (b"GET / HTTP/1.1\r\nTransfer-Encoding: moo\r\n\r\n", 501, "bad_request"),
+]
+
+
+def test_what_is_no_request_is_refused_in_json(server: Server) -> None:
+    for sent, status, code in NOT_HTTP:
+        answer, body = send(server.port, sent)
+
+        shown = (
+            answer.status,
+            body["error"]["code"],
+            body["error"]["type"],
+            body["error"]["param"],
+        )
+        assert shown == (status, code, "invalid_request_error", None), sent[:60]
+        assert body["error"]["message"]
+        assert answer.headers["Content-Type"] == "application/json"
+        named = answer.headers["x-request-id"]
+        assert [line["status"] for line in server.lines if line.get("request_id") == named] == [
+            status
+        ]
+
+    ai = OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="k", max_retries=0)
+    with ai, pytest.raises(APIStatusError) as caught:
+        ai.files.list(after=5000 * "a")
+    assert (caught.value.status_code, caught.value.code) == (414, "uri_too_long")
+    assert server.ask("GET", "/health/live")[0] == 200
+
+
+def send(port: int, content: bytes) -> tuple[http.client.HTTPResponse, Any]:
+    """The answer to these bytes, which may be no request at all, and its body."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(content)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer, json.loads(answer.read())
 
 
 def test_it_starts_in_order_logs_in_json_and_writes_nothing_elsewhere(server: Server) -> None:
