@@ -113,8 +113,8 @@ MUTANTS = (
             ),
             (
                 "app/workers/sweeper.py",
-                "for step in (self._hint_models, self._push_batches):",
-                "for step in (self._push_batches,):",
+                "for step in (self._hint_models, self._push_batches, self._trim_queues):",
+                "for step in (self._push_batches, self._trim_queues):",
             ),
         ),
         expected=("I2",),
