@@ -106,7 +106,7 @@ def _pick_cut(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
     found, ids = _sort_likeliest(probabilities)
     kept = _cut(found, draws)
     tokens = ids.gather(-1, _race(kept.log(), draws, ids))[:, 0]
-    if rows := _find_open(kept, found, logits.shape[-1]):
+    if rows := _find_open(kept, found, logits.shape[-1], draws):
         wanted = [draws[row] for row in rows]
         found, ids = probabilities[rows].sort(dim=-1, descending=True, stable=True)
         first = _race(_cut(found, wanted).log(), wanted, ids)
@@ -124,7 +124,7 @@ def _sort_likeliest(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 def _cut(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
     """Rows of falling probabilities (rows, n) with 0 for what is cut off. Where top_k does not
-    limit them, the mass of all tokens is 1."""
+    limit them, their mass is 1, that of all tokens."""
     count = probabilities.shape[-1]
     top_k = _column(probabilities, [draw.sampling.top_k or math.inf for draw in draws])
     top_p = _column(probabilities, [draw.sampling.top_p for draw in draws])
@@ -137,13 +137,20 @@ def _cut(probabilities: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
     return kept.masked_fill(is_rare, 0.0)
 
 
-def _find_open(kept: torch.Tensor, probabilities: torch.Tensor, vocabulary: int) -> list[int]:
+def _find_open(
+    kept: torch.Tensor, probabilities: torch.Tensor, vocabulary: int, draws: Sequence[Draw]
+) -> list[int]:
     """The rows that keep a token as unlikely as the last one seen: those not seen may be kept
-    too, or come before it."""
-    if probabilities.shape[-1] == vocabulary:
+    too, or come before it. And those whose top_p is a part of more tokens than were seen."""
+    count = probabilities.shape[-1]
+    if count == vocabulary:
         return []
     is_open = ((kept > 0) & (probabilities <= probabilities[:, -1:])).any(-1)
-    return [row for row, each in enumerate(is_open.tolist()) if each]
+    return [
+        row
+        for row, (each, draw) in enumerate(zip(is_open.tolist(), draws, strict=True))
+        if each or (draw.sampling.top_p < 1 and count < draw.sampling.top_k < vocabulary)
+    ]
 
 
 def _heat(logits: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Decides which tokens of which sequences run in the next step."""
 
 import heapq
+import math
 from dataclasses import dataclass
 
 from app.inference import blocks
@@ -20,7 +21,8 @@ class Scheduler:
     """Sequences wait, run, and when blocks run out wait again, their cache forgotten.
 
     A sequence runs only with blocks for all its tokens; any sequence alone fits the pool, so the
-    first in rank always advances. Blocks that a step has filled are known from then on, and a
+    first in rank always advances, if only by the block that another of its priority computes for
+    both. Blocks that a step has filled are known from then on, and a
     sequence that begins with the same tokens shares them instead of computing them.
 
     Sequences start in order of arrival, which keeps those together that begin alike. Once fewer
@@ -109,17 +111,21 @@ class Scheduler:
 
     def _admit_waiting(self) -> None:
         """Starts waiting sequences while the step has tokens left for them. One whose next block
-        a running sequence is about to compute waits for it, and then shares it."""
-        coming = {key for sequence in self._running for key in self._list_coming(sequence)}
+        a running sequence of no lower priority is about to compute waits for it, and then shares
+        it: behind a lower one it would wait for all between them."""
+        coming: dict[Key, int] = {}
+        for sequence in self._running:
+            self._note_coming(coming, sequence)
         postponed = []
         while self._waiting and self._is_wanted(sequence := self._waiting[0][1]):
             found = self._find_shared(sequence)
-            if coming.intersection(self._name_blocks(sequence)[len(found) : len(found) + 1]):
+            wanted = self._name_blocks(sequence)[len(found) : len(found) + 1]
+            if any(coming.get(key, -math.inf) >= sequence.request.priority for key in wanted):
                 postponed.append(heapq.heappop(self._waiting))
             elif self._has_room(sequence, found):
                 heapq.heappop(self._waiting)
                 self._start(sequence, found)
-                coming.update(self._list_coming(sequence))
+                self._note_coming(coming, sequence)
             elif self._yields_to(sequence):
                 self._preempt(self._find_worst())
             else:
@@ -150,11 +156,14 @@ class Scheduler:
         count = (len(sequence.tokens) - 1) // BLOCK_SIZE
         return sequence.name_blocks(count) if self._is_sharing else []
 
-    def _list_coming(self, sequence: Sequence) -> list[Key]:
-        """The keys of the blocks that a running sequence has yet to fill."""
+    def _note_coming(self, coming: dict[Key, int], sequence: Sequence) -> None:
+        """Enters the blocks that a running sequence has yet to fill, with the highest priority of
+        those that fill them."""
         if sequence.pending <= 1:
-            return []
-        return self._name_blocks(sequence)[sequence.computed // BLOCK_SIZE :]
+            return
+        priority = sequence.request.priority
+        for key in self._name_blocks(sequence)[sequence.computed // BLOCK_SIZE :]:
+            coming[key] = max(priority, coming.get(key, priority))
 
     def _has_room(self, sequence: Sequence, found: list[int]) -> bool:
         """Leaves each running sequence a block to grow into, or they would push out each other."""

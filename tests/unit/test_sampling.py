@@ -170,14 +170,16 @@ def _choose_slowly(logits, draw):
         {"top_k": 50},
         {"top_k": 3000},
         {"top_k": 1500, "top_p": 0.7},
+        {"top_k": 3000, "top_p": 0.3},
         {"min_p": 0.05},
         {"min_p": 1e-9, "temperature": 3.0},
         {"top_p": 0.5, "min_p": 0.2},
     ],
 )
 @pytest.mark.parametrize("step", [0.0, 0.25])  # 0.25: many tokens are equally likely
-def test_a_large_vocabulary_is_cut_as_if_it_were_sorted_whole(parameters, step):
-    logits = 4 * torch.randn(6, 4000, generator=torch.manual_seed(3))
+@pytest.mark.parametrize("spread", [4.0, 0.5])  # 0.5: the likeliest thousand are half of the whole
+def test_a_large_vocabulary_is_cut_as_if_it_were_sorted_whole(parameters, spread, step):
+    logits = spread * torch.randn(6, 4000, generator=torch.manual_seed(3))
     if step:
         logits = (logits / step).round() * step
     draws = [

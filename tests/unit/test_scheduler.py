@@ -133,6 +133,15 @@ def test_a_prefix_that_is_being_computed_is_waited_for_and_then_shared():
     assert _show(subject.plan()) == [(1, 41, 1), (2, 32, 9)]
 
 
+def test_a_higher_priority_does_not_wait_for_a_lower_one_to_compute_its_prefix():
+    subject = _scheduler(token_budget=16)
+    subject.add(_sequence(1, 0, prompt=(*PREFIX, 1), priority=-1))
+    _advance(subject, subject.plan())
+    subject.add(_sequence(2, 0, prompt=(*PREFIX, 2), priority=9))
+
+    assert _show(subject.plan()) == [(2, 16, 16)]
+
+
 def test_a_prefix_is_shared_after_its_first_owner_has_left():
     subject = _scheduler()
     first = _sequence(1, 0, prompt=PREFIX)

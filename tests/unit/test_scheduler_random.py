@@ -84,6 +84,7 @@ class Loop:
         chunks = self.scheduler.plan()
         assert sum(chunk.length for chunk in chunks) <= BUDGET
         assert chunks or self.flight or not self.live
+        self.check_progress(chunks)
         flight = self.launch(chunks)
         self.settle()
         self.flight = flight
@@ -173,6 +174,12 @@ class Loop:
             assert all(tenants.setdefault(block, salt) == salt for block in sequence.blocks)
             self.device.check(sequence)
         assert len(tenants) == BLOCKS - self.scheduler.pool.num_free
+
+    def check_progress(self, chunks: list[Chunk]) -> None:
+        """Those of the highest priority advance, whoever else does; last tokens are under way."""
+        wanted = {each.request.priority for each in self.live}
+        moving = [chunk.sequence for chunk in chunks] + [sequence for sequence, _ in self.flight]
+        assert not wanted or max(wanted) in {each.request.priority for each in moving}
 
     def _happens(self, share: float) -> bool:
         return self.rng.random() < share
