@@ -21,6 +21,7 @@
     |-- EngineError              one generation request is refused or failed; neighbours go on
     |-- Stopped                  work that can be resumed was left, since the process is to end
     |-- StepTimeout              a forward pass took longer than worker.step_timeout_seconds
+    |-- PortTaken                what an earlier service left still has the port       exit 1
     `-- SlotTaken                another live worker owns this slot
 
 An error carries a `code` (stable, machine-readable, never translated) and the values that its
@@ -166,6 +167,10 @@ class Stopped(AutoglmError):
 
 class StepTimeout(AutoglmError):
     """A forward pass did not end in time and was cut; raised into the loop from outside of it."""
+
+
+class PortTaken(AutoglmError):
+    """What an earlier service left still has the port; a later start may succeed."""
 
 
 class SlotTaken(AutoglmError):

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,11 +17,13 @@ from app import log, settings
 from app.api import auth
 from app.cli import flower as dashboard
 from app.cli import say
-from app.errors import SettingsError
+from app.errors import PortTaken, SettingsError
 from app.models import database, disks, migrate
 from app.models.database import Database
 from app.stack import broker, plan, ports
 from app.stack.supervisor import Supervisor
+
+_ORPHAN_SECONDS = 30.0  # the API of a killed service ends requests in flight for 20 s
 
 _logger = logging.getLogger(__name__)
 
@@ -63,40 +65,66 @@ def command(
 def run(options: settings.Settings, *, num_workers: int | None, flower_port: int | None) -> None:
     """Checks what can be checked, migrates the database, and supervises until a signal."""
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
-    held = _lock(options.data_dir)
-    db = _prepare_database(options)
-    _require_ports(options, flower_port)
+    with _holding(options.data_dir) as was_killed:
+        db = _prepare_database(options)
+        _require_ports(options, flower_port, _ORPHAN_SECONDS if was_killed else 0.0)
+        _supervise(options, num_workers, flower_port)
+        db.close()
+    _tell("up.stopped")
+
+
+def _supervise(
+    options: settings.Settings, num_workers: int | None, flower_port: int | None
+) -> None:
     place = broker.plan(options)
     options = dataclasses.replace(options, redis=settings.Redis(url=place.url))
     processes = plan.make(options, place, num_workers=num_workers, flower_port=flower_port)
     Supervisor(processes, options.data_dir).run(_announcer(options, flower_port))
-    db.close()
-    held.close()
-    _tell("up.stopped")
 
 
-def _lock(data_dir: Path) -> IO[str]:
+@contextlib.contextmanager
+def _holding(data_dir: Path) -> Iterator[bool]:
+    """Holds the data directory, and says whether the one before was killed: then its id stands in
+    the file. It stays there, too, while what that one left is in the way."""
     with disks.writable(data_dir):
         disks.make_folder(data_dir)
         (data_dir / "up.lock").touch(mode=0o600)
         file = (data_dir / "up.lock").open("a+")
-        _hold(file, data_dir)
-    return file
+        was_killed = _hold(file, data_dir)
+    with file:
+        try:
+            yield was_killed
+        except PortTaken:
+            raise
+        except BaseException:
+            _forget(file)
+            raise
+        _forget(file)
 
 
-def _hold(file: IO[str], data_dir: Path) -> None:
+def _forget(file: IO[str]) -> None:
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+
+
+def _hold(file: IO[str], data_dir: Path) -> bool:
+    """Whether an earlier one left its id."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.seek(0)
         owner = file.read().strip()
         raise SettingsError("data_dir_in_use", path=str(data_dir), pid=owner) from error
+    file.seek(0)
+    left = file.read().strip()
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
+    return bool(left)
 
 
-def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
+def _require_ports(options: settings.Settings, flower_port: int | None, seconds: float) -> None:
+    """Those of a service that was killed are free once its API has ended: `seconds` for that."""
     host, port = options.server.host, options.server.port
     if flower_port is not None:
         dashboard.require_auth(host)
@@ -104,7 +132,15 @@ def _require_ports(options: settings.Settings, flower_port: int | None) -> None:
         raise SettingsError("ports_equal", param="--flower-port", port=port)
     for each in (port, flower_port):
         if each is not None and not ports.is_free(host, each):
-            raise SettingsError("port_in_use", host=host, port=each)
+            _wait_port(host, each, seconds)
+
+
+def _wait_port(host: str, port: int, seconds: float) -> None:
+    if not seconds:
+        raise SettingsError("port_in_use", host=host, port=port)
+    _tell("up.waiting", port=port, seconds=f"{seconds:.0f}")
+    if not ports.wait_free(host, port, seconds):
+        raise PortTaken("port_still_taken", host=host, port=port, seconds=f"{seconds:.0f}")
 
 
 def _prepare_database(options: settings.Settings) -> Database:

@@ -30,10 +30,11 @@ def command(ctx: click.Context, config: str | None, device: str, model: str | No
     held = slot.lock(place, options.data_dir / "run" / "slots")
     slot.refuse_rival(db, place, options.worker.pulse_seconds)
     slot.announce(place)
-    Watch(db, place, options.worker, slot.remains(place, options.data_dir)).start()
+    watch = Watch(db, place, options.worker, slot.remains(place, options.data_dir))
+    watch.start()
     from app.workers import main  # reads the settings and the slot as they are now
 
-    status = main.serve(place)
+    status = main.serve(place, watch.note_stop)
     held.close()
     ctx.exit(status)
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from app.models import bulk, endings, picks, retries, successes, twins, withdrawals
 from app.models.database import Database
 from app.models.jobs import JOB_COLUMNS, count_failed
-from app.models.states import ALIVE, JobState, sources
+from app.models.states import CLAIMING, JobState, sources
 from app.models.tables import attempts, batches, jobs, workers
 from app.wire.rows import Job, Outcome
 
@@ -45,22 +45,22 @@ def claim(
 
     A job that was in flight when a worker died is a suspect and must run alone: if the first in
     order is one, it is returned by itself when `may_isolate` (nothing else runs there), else
-    nothing is; suspects further back end the list. A holder that was declared dead, or whose slot
-    has a newer owner, gets nothing: nobody would miss its jobs if it died.
+    nothing is; suspects further back end the list. A holder that is to end, was declared dead, or
+    whose slot has a newer owner, gets nothing.
     """
     with db.write() as tx:
-        if not _is_alive(tx, holder):
+        if not _may_claim(tx, holder):
             return []
         wanted = picks.choose(tx, model, picks.Wish(holder.slot, limit, may_isolate, near))
         return _take(tx, holder, wanted) if wanted else []
 
 
-def _is_alive(tx: Connection, holder: Holder) -> bool:
-    """Whether the holder's row is current; locked, so that nobody declares it dead meanwhile."""
+def _may_claim(tx: Connection, holder: Holder) -> bool:
+    """Whether the holder's row is current and it is not told to end; locked, so that nobody declares it dead meanwhile."""
     own = sa.select(workers.c.slot).where(
         workers.c.slot == holder.slot,
         workers.c.epoch == holder.epoch,
-        workers.c.state.in_([state.value for state in ALIVE]),
+        workers.c.state.in_([state.value for state in CLAIMING]),
     )
     return tx.execute(own.with_for_update(read=True)).one_or_none() is not None
 

@@ -71,8 +71,10 @@ class WorkerState(StrEnum):
     LOADING = "loading"  # verifying and loading weights
     READY = "ready"  # can claim jobs
     FAILED = "failed"  # could not load; its reason is in the row; it tries again
+    STOPPING = "stopping"  # told to end; gives its jobs back after its current step
     LOST = "lost"  # its pulse stopped; its jobs were given to others
     STOPPED = "stopped"  # ended in order
 
 
-ALIVE = (WorkerState.LOADING, WorkerState.READY, WorkerState.FAILED)  # they own their slot
+CLAIMING = (WorkerState.LOADING, WorkerState.READY, WorkerState.FAILED)  # they may be given jobs
+ALIVE = (*CLAIMING, WorkerState.STOPPING)  # they own their slot

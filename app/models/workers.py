@@ -37,14 +37,24 @@ class Recovery:
 
 @retries.repeat
 def enroll(
-    db: Database, identity: Identity, *, max_attempts: int
+    db: Database, identity: Identity, *, max_attempts: int, is_crash: bool | None = None
 ) -> tuple[claims.Holder, Recovery]:
     """Makes the caller the slot's owner under a new epoch and, in the same transaction, takes over
-    the jobs that earlier epochs of this slot left running (slot takeover: no wait for a lease)."""
+    the jobs that earlier epochs of this slot left running (slot takeover: no wait for a lease).
+    `is_crash`: see `recover`."""
     with db.write() as tx:
+        is_crash = _is_crash(tx, identity.slot, is_crash)
         epoch = _next_epoch(tx, identity)
-        recovered = _recover(tx, identity.slot, epoch - 1, max_attempts)
+        recovered = _recover(tx, claims.Holder(identity.slot, epoch - 1), max_attempts, is_crash)
     return claims.Holder(identity.slot, epoch), recovered
+
+
+def _is_crash(tx: Connection, slot: str, told: bool | None) -> bool:
+    """What the caller knows better; else whether the slot's owner was not told to end."""
+    if told is not None:
+        return told
+    asked = sa.select(workers.c.state).where(workers.c.slot == slot).with_for_update()
+    return tx.execute(asked).scalar_one_or_none() != WorkerState.STOPPING
 
 
 def _next_epoch(tx: Connection, identity: Identity) -> int:
@@ -73,16 +83,31 @@ def _next_epoch(tx: Connection, identity: Identity) -> int:
 
 @retries.repeat
 def recover(
-    db: Database, slot: str, epoch: int, *, max_attempts: int, state: WorkerState
+    db: Database,
+    holder: claims.Holder,
+    *,
+    max_attempts: int,
+    state: WorkerState,
+    is_crash: bool | None = None,
 ) -> Recovery:
-    """Declares incarnations of `slot` up to `epoch` dead and frees their jobs."""
+    """Declares incarnations of a slot up to the holder's epoch dead and frees their jobs. Whether
+    this death counts against the jobs says `is_crash`; if None, the row: one that was told to end
+    was killed since it took too long, which is no job's fault."""
     with db.write() as tx:
-        dying = sa.update(workers).where(workers.c.slot == slot, workers.c.epoch == epoch)
-        tx.execute(dying.values(state=state.value))
-        return _recover(tx, slot, epoch, max_attempts)
+        is_crash = _is_crash(tx, holder.slot, is_crash)
+        mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
+        tx.execute(sa.update(workers).where(*mine).values(state=state.value))
+        return _recover(tx, holder, max_attempts, is_crash)
 
 
-def _recover(tx: Connection, slot: str, epoch: int, max_attempts: int) -> Recovery:
+def _recover(tx: Connection, dead: claims.Holder, max_attempts: int, is_crash: bool) -> Recovery:
+    """Of still older epochs it is not known how they ended."""
+    released = 0 if is_crash else claims.release_all(tx, dead)
+    crashed = _count_crashes(tx, dead, max_attempts)
+    return Recovery(crashed.requeued + released, crashed.failed)
+
+
+def _count_crashes(tx: Connection, dead: claims.Holder, max_attempts: int) -> Recovery:
     columns = (
         jobs.c.id,
         jobs.c.attempt,
@@ -92,8 +117,9 @@ def _recover(tx: Connection, slot: str, epoch: int, max_attempts: int) -> Recove
         jobs.c.crashes,
         jobs.c.cancel_requested,
     )
-    orphaned = (jobs.c.slot == slot, jobs.c.state == JobState.RUNNING, jobs.c.epoch <= epoch)
-    rows = tx.execute(sa.select(*columns).where(*orphaned).with_for_update()).all()
+    orphaned = (jobs.c.slot == dead.slot, jobs.c.epoch <= dead.epoch)
+    running = sa.select(*columns).where(*orphaned, jobs.c.state == JobState.RUNNING)
+    rows = tx.execute(running.with_for_update()).all()
     claims.record_crashes(tx, rows)
     cancelled = [row.id for row in rows if row.cancel_requested]
     spent = [r.id for r in rows if r.crashes + 1 >= max_attempts and not r.cancel_requested]
@@ -121,6 +147,16 @@ def count_load(db: Database, holder: claims.Holder) -> None:
         mine = (workers.c.slot == holder.slot, workers.c.epoch == holder.epoch)
         counting = sa.update(workers).where(*mine)
         tx.execute(counting.values(model_loads_total=workers.c.model_loads_total + 1))
+
+
+@retries.repeat
+def begin_stop(db: Database, slot: str, parent_pid: int) -> None:
+    """Notes that this parent's child was told to end: it can claim no more, and if it is killed
+    before it has given its jobs back, they are queued again uncounted."""
+    with db.write() as tx:
+        mine = (workers.c.slot == slot, workers.c.parent_pid == parent_pid)
+        stopping = sa.update(workers).where(*mine, workers.c.state.in_(ALIVE))
+        tx.execute(stopping.values(state=WorkerState.STOPPING.value))
 
 
 @retries.repeat

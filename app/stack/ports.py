@@ -1,6 +1,9 @@
 """Loopback ports."""
 
 import socket
+import time
+
+_LOOK_SECONDS = 0.2
 
 
 def find_free(host: str = "127.0.0.1") -> int:
@@ -8,6 +11,14 @@ def find_free(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def wait_free(host: str, port: int, seconds: float) -> bool:
+    """Waits until a server could listen there, so many seconds at most; whether one could."""
+    until = time.monotonic() + seconds
+    while not (found := is_free(host, port)) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+    return found
 
 
 def is_free(host: str, port: int) -> bool:

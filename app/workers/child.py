@@ -5,6 +5,7 @@ tasks it never ran. So loading happens here, inside that signal, and is tried ag
 pause until it succeeds: until then the parent keeps its message and acknowledges nothing.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -71,7 +72,10 @@ class Child:
         while True:
             try:
                 holder, recovery = workers.enroll(
-                    self._context.db, identity, max_attempts=options.max_attempts
+                    self._context.db,
+                    identity,
+                    max_attempts=options.max_attempts,
+                    is_crash=self._judge_last(),
                 )
             except Unavailable as error:
                 _logger.warning("database: %s", error, extra={"action": "store_unavailable"})
@@ -83,6 +87,10 @@ class Child:
                 | vars(recovery),
             )
             return holder
+
+    def _judge_last(self) -> bool | None:
+        last = workers.get(self._context.db, self._slot.name)
+        return None if last is None else self._remains.is_crash(last.epoch)
 
     def _keep(self, left: tuple[int, Evidence] | None) -> None:
         """Stores what the one before left, if jobs died with it."""
@@ -225,9 +233,10 @@ class Child:
             claims.release(self._context.db, self.clerk.tray.list_ready())
             workers.recover(
                 self._context.db,
-                *(self.holder.slot, self.holder.epoch),
+                self.holder,
                 max_attempts=self._context.settings.worker.max_attempts,
                 state=WorkerState.LOST,
+                is_crash=True,
             )
             self._keep(self._remains.read())
         except Unavailable as unavailable:
@@ -293,7 +302,9 @@ class Child:
         try:
             number = workers.retire(self._context.db, self.holder)
         except Unavailable as error:
-            _logger.warning("jobs are left to the lease: %s", error, extra={"action": "release"})
+            _logger.warning("jobs are left to the next: %s", error, extra={"action": "release"})
+            with contextlib.suppress(OSError):
+                self._remains.mark_stopping()
             return
         self.clerk.forfeit(self.holder)
         _logger.info("gave %d jobs back", number, extra={"action": "release"})

@@ -26,7 +26,8 @@ class Family:
     Celery may start a child after it was told to stop, tells no child of a warm shutdown, and
     lives on without a child when its pool has been emptied. So a stopping parent sends SIGTERM
     to each child once, also to those that come late; and a parent without children ends hard:
-    soon when it is stopping, after `childless_seconds` and as a failure when it is not.
+    soon when it is stopping, after `childless_seconds` and as a failure when it is not. `on_stop` is
+    called when they are to go.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Family:
         self._had_children = False
         self._is_stopping = False
         self._status = 0
+        self.on_stop: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Starts the thread; it ends with the process."""
@@ -64,12 +66,19 @@ class Family:
         """One look; the status to exit with at once, or None to go on."""
         pids = {process.pid for process in billiard.active_children()}
         if self._is_stopping:
+            self._announce()
             self._tell(pids - self._told)
         self._had_children = self._had_children or bool(pids)
         alone = self._stillness.measure("", bool(pids))
         if pids or not self._had_children:
             return None
         return self._judge(alone)
+
+    def _announce(self) -> None:
+        """Once, in a thread of its own: it may wait for a disk or a database."""
+        if self.on_stop is not None:
+            threading.Thread(target=self.on_stop, name="stop", daemon=True).start()
+            self.on_stop = None
 
     def _tell(self, pids: set[int]) -> None:
         for pid in pids:  # once: billiard's handler ends the process hard at the second signal

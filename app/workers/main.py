@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -48,8 +49,9 @@ class _Parent(app.Worker):  # type: ignore[name-defined]  # a class made by the 
         super().stop(in_sighandler, exitcode)
 
 
-def serve(place: Slot) -> int:
-    """Celery's worker in this process, until it is told to stop. The exit status."""
+def serve(place: Slot, on_stop: Callable[[], None]) -> int:
+    """Celery's worker in this process, until it is told to stop; then `on_stop` is called. The exit
+    status."""
     worker = _Parent(
         hostname=place.node,
         pool="prefork",
@@ -59,6 +61,7 @@ def serve(place: Slot) -> int:
         without_mingle=True,
         without_gossip=True,
     )
+    _family.on_stop = on_stop
     _family.start()
     worker.start()
     return int(worker.exitcode or 0)

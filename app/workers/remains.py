@@ -3,6 +3,7 @@
 Two files of the slot, written while the child lives: a signal that cannot be caught leaves no time.
 """
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -29,17 +30,17 @@ class Remains:
     """The files of one slot, below `folder`."""
 
     def __init__(self, folder: Path, slot: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = re.sub(r"[^\w.-]", "_", slot)
         self._stacks, self._log = folder / f"{name}.stacks", folder / f"{name}.log"
 
     def begin(self, epoch: int) -> None:
         """The child's: forgets what was there, and writes from now on. Installs the handlers of
         fatal signals, which Celery's pool resets: see `install`."""
+        self._stacks.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in (self._stacks, self._log, self._log.with_name(f"{self._log.name}.1")):
             path.unlink(missing_ok=True)
         self._out = self._stacks.open("w")
-        print(json.dumps({"epoch": epoch}), file=self._out, flush=True)
+        print(json.dumps({"epoch": epoch, "stopping": False}), file=self._out, flush=True)
         self._handler = RotatingFileHandler(self._log, maxBytes=_LOG_BYTES, backupCount=1)
         self._handler.setFormatter(log.JsonFormatter())
         logging.getLogger().addHandler(self._handler)
@@ -64,17 +65,42 @@ class Remains:
 
     def mark_hung(self) -> None:
         """Anybody's: the child is killed because its step did not end."""
-        with self._stacks.open("a") as out:
+        with contextlib.suppress(OSError), self._stacks.open("a") as out:
             print(_HUNG, file=out)
+
+    def mark_stopping(self) -> None:
+        """The parent's, or the child's whose jobs cannot be given back: it ends in order. Written
+        over what is there, so that a full disk takes it; OSError if it does not."""
+        with self._stacks.open("r+b") as out:
+            header = out.readline()
+            out.seek(0)
+            out.write(header.replace(b"false", b"true "))
 
     def read(self) -> tuple[int, Evidence] | None:
         """The epoch that wrote here last and what it left; None if there was none."""
-        try:
-            header, _, stacks = self._stacks.read_text(errors="replace").partition("\n")
-            epoch = int(json.loads(header)["epoch"])
-        except (OSError, ValueError, KeyError, TypeError):
+        epoch, _, stacks = self._read_stacks()
+        if epoch is None:
             return None
         return epoch, Evidence(_judge(stacks), _shorten(stacks), self._read_log())
+
+    def is_crash(self, epoch: int) -> bool | None:
+        """Whether the end of this epoch counts against its jobs: one that broke by itself does, one
+        that was killed after it was told to stop does not. None: nothing here tells."""
+        found, is_stopping, stacks = self._read_stacks()
+        if found != epoch:
+            return None
+        if _judge(stacks) != "killed":
+            return True
+        return False if is_stopping else None
+
+    def _read_stacks(self) -> tuple[int | None, bool, str]:
+        """The epoch that wrote here last, whether it was told to stop, and its stacks."""
+        try:
+            first, _, stacks = self._stacks.read_text(errors="replace").partition("\n")
+            header = json.loads(first)
+            return int(header["epoch"]), bool(header.get("stopping")), stacks
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None, False, ""
 
     def _read_log(self) -> tuple[dict[str, Any], ...]:
         lines: list[str] = []

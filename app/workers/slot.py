@@ -14,6 +14,7 @@ from app import settings
 from app.errors import InputError, SettingsError, SlotTaken
 from app.models import disks, workers
 from app.models.database import Database
+from app.wire.rows import Worker
 from app.workers.remains import Remains
 
 _WATCH_INTERVALS = 3
@@ -94,6 +95,14 @@ def machine() -> str:
 def remains(slot: Slot, data_dir: Path) -> Remains:
     """What the children of a slot leave."""
     return Remains(data_dir / "run" / "remains", slot.name)
+
+
+def is_crash(row: Worker, data_dir: Path) -> bool | None:
+    """What the remains of a dead worker say about its end (`Remains.is_crash`); None if it ran on
+    another machine."""
+    if row.machine != machine():
+        return None
+    return Remains(data_dir / "run" / "remains", row.slot).is_crash(row.epoch)
 
 
 def lock(slot: Slot, folder: Path) -> IO[str]:

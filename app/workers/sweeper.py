@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from app import queue
 from app.errors import Unavailable
-from app.models import batches, beats, sweeps, twins, workers
+from app.models import batches, beats, claims, sweeps, twins, workers
 from app.models.states import BatchState, WorkerState
-from app.wire.rows import Batch
-from app.workers import cleaning, finalize, foresight
+from app.wire.rows import Batch, Worker
+from app.workers import cleaning, finalize, foresight, slot
 from app.workers.context import Context
 from app.workers.stillness import Patience, Stillness
 
@@ -120,7 +120,7 @@ class Sweeper:
         for worker in alive:
             still = self._pulses.measure(worker.slot, (worker.epoch, worker.pulse))
             if still >= self._silence:
-                self._bury(worker.slot, worker.epoch)
+                self._bury(worker)
                 self._pulses.forget(worker.slot)
 
     def _prove_store(self) -> None:
@@ -132,11 +132,11 @@ class Sweeper:
             self._pulses.forget_others(set())
             raise
 
-    def _bury(self, slot: str, epoch: int) -> None:
+    def _bury(self, worker: Worker) -> None:
         recovery = workers.recover(
             self._context.db,
-            slot,
-            epoch,
+            claims.Holder(worker.slot, worker.epoch),
+            is_crash=slot.is_crash(worker, self._context.settings.data_dir),
             max_attempts=self._context.settings.worker.max_attempts,
             state=WorkerState.LOST,
         )
@@ -144,7 +144,7 @@ class Sweeper:
             "worker lost: %d jobs queued again, %d failed",
             recovery.requeued,
             recovery.failed,
-            extra={"action": "worker_lost", "slot": slot, "epoch": epoch},
+            extra={"action": "worker_lost", "slot": worker.slot, "epoch": worker.epoch},
         )
         self._freed.set()
 

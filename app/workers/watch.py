@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from app import settings
 from app.errors import Unavailable
-from app.models import evidence, workers
+from app.models import claims, evidence, workers
 from app.models.database import Database
 from app.models.states import WorkerState
 from app.wire.rows import Worker
@@ -74,10 +74,28 @@ class Watch:
             return False
         return self._judge(row)
 
+    def note_stop(self) -> None:
+        """The worker was told to stop: if the child is killed from now on, no job is to blame. Kept
+        in its files, which need no database, and in its row, which other machines see."""
+        try:
+            self._remains.mark_stopping()
+        except OSError as error:
+            _logger.warning("no mark of the stop: %s", error, extra={"action": "stop"})
+        while not self._note_in_row():
+            time.sleep(_LOOK_SECONDS)
+
+    def _note_in_row(self) -> bool:
+        try:
+            workers.begin_stop(self._db, self._slot.name, os.getpid())
+        except Unavailable as error:
+            _logger.warning("database: %s", error, extra={"action": "store_unavailable"})
+            return False
+        return True
+
     def _bury(self, epoch: int) -> None:
         """It died by itself. The next child would say so, too, once it has started."""
         self._killed = epoch
-        self._recover(epoch)
+        self._recover(epoch, is_crash=self._remains.is_crash(epoch))
 
     def _judge(self, row: Worker) -> bool:
         if not row.in_shift or row.in_flight == 0:
@@ -88,7 +106,7 @@ class Watch:
             return False
         self._killed = row.epoch
         self._kill(row.pid)
-        self._recover(row.epoch)
+        self._recover(row.epoch, is_crash=True)
         return True
 
     def _kill(self, pid: int) -> None:
@@ -100,11 +118,12 @@ class Watch:
             self._remains.mark_hung()
             os.kill(pid, signal.SIGKILL)
 
-    def _recover(self, epoch: int) -> None:
+    def _recover(self, epoch: int, *, is_crash: bool | None) -> None:
         """Frees the jobs of a dead child and keeps what it left."""
         limit = self._options.max_attempts
         place, lost = self._slot.name, WorkerState.LOST
-        workers.recover(self._db, place, epoch, max_attempts=limit, state=lost)
+        holder = claims.Holder(place, epoch)
+        workers.recover(self._db, holder, max_attempts=limit, state=lost, is_crash=is_crash)
         left = self._remains.read()
         if left is not None and left[0] == epoch:
             evidence.store(self._db, place, *left)

@@ -66,6 +66,7 @@ class Agent:
     holder: Holder
     pulse: int = 0
     is_dead: bool = False
+    is_stopping: bool = False
     held: dict[str, Job] = field(default_factory=dict)
 
     @property
@@ -301,6 +302,35 @@ class Service(RuleBasedStateMachine):
         elif state == WorkerState.LOST:
             agent.holder = makers.add_worker(self.db, agent.holder.slot, max_attempts=MAX_ATTEMPTS)
             agent.held.clear()
+            agent.is_stopping = False
+
+    @precondition(lambda self: self._list_owners())
+    @rule(index=INDEX, ending=st.sampled_from(["in time", "killed and missed", "followed"]))
+    def stop(self, index: int, ending: str) -> None:
+        """Told to end. Killed before it could, it still gives its jobs back uncounted."""
+        agent = _pick(self._list_owners(), index)
+        workers.begin_stop(self.db, agent.holder.slot, 1)
+        agent.is_stopping = True
+        if ending == "in time":
+            return
+        agent.is_dead = True
+        before = invariants.read(self.db).jobs
+        held = [job for job in agent.held.values() if not _is_over(job, before[job.id])]
+        if ending == "followed":
+            self.start_worker(agent.holder.slot)
+        else:
+            self._pass_lease()
+        now = invariants.read(self.db).jobs
+        for job in held:
+            is_free = now[job.id]["state"] in (JobState.QUEUED, JobState.CANCELLED)
+            assert is_free, f"I2: {job.id} is held by one that was stopped"
+            assert now[job.id]["crashes"] == job.crashes, f"I4: a stop of {job.id} counts"
+
+    def _list_owners(self) -> list[Agent]:
+        """Those who live and still have their slot."""
+        rows = {row.slot: row for row in workers.list_all(self.db)}
+        living = [each for each in self.living if rows[each.holder.slot].state in workers.ALIVE]
+        return [each for each in living if rows[each.holder.slot].epoch == each.holder.epoch]
 
     @precondition(lambda self: self.living)
     @rule(index=INDEX, limit=st.integers(1, 4), is_answer_lost=st.integers(0, 7))
@@ -314,6 +344,7 @@ class Service(RuleBasedStateMachine):
         if agent.is_isolating:
             return
         found = makers.take(self.db, agent.holder, limit=limit, may_isolate=not agent.held)
+        assert not (found and agent.is_stopping), "I12: one that is to end got a job"
         self.ever += found
         if is_answer_lost:
             known = [(job.id, job.attempt) for job in agent.held.values()]
@@ -525,6 +556,11 @@ def _pick(items: Any, index: int) -> Any:
 def _is_overtaken(job: Job, row: invariants.Row) -> bool:
     """Whether another attempt runs by now: the fence's hardest case."""
     return bool(row["state"] == JobState.RUNNING and row["attempt"] != job.attempt)
+
+
+def _is_over(job: Job, row: invariants.Row) -> bool:
+    """Whether this attempt holds the job no more."""
+    return bool(row["state"] != JobState.RUNNING or row["attempt"] != job.attempt)
 
 
 def _conclude(job: Job, state: JobState) -> Outcome:

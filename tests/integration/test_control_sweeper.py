@@ -17,7 +17,7 @@ from app.models import batches, claims, files, jobs, sessions, sweeps, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
-from app.workers import cleaning, finalize, ingest
+from app.workers import cleaning, finalize, ingest, slot
 from app.workers.context import Context
 from app.workers.sweeper import Sweeper
 from tests.integration import inputs, makers
@@ -254,6 +254,44 @@ def test_stopped_and_lost_workers_are_not_declared_dead_again(
 
     assert worker_state(context.db, holder) == "stopped"
     assert "worker lost" not in caplog.text
+
+
+@pytest.mark.parametrize("kept", ["row", "files"])
+def test_a_worker_that_was_told_to_stop_and_fell_silent_costs_its_jobs_nothing(
+    context: Context, sweeper: Sweeper, clock: Clock, kept: str
+) -> None:
+    holder = hold_job(context.db)
+    if kept == "row":
+        workers.begin_stop(context.db, holder.slot, 1)
+    else:
+        _leave_mark(context, holder)
+
+    sweep_for(sweeper, clock, 2 * LEASE)
+
+    (job,) = jobs.list_page(context.db, DEFAULT_TENANT, limit=100)[0]
+    assert (job.state, job.crashes) == ("queued", 0)
+    assert worker_state(context.db, holder) == "lost"
+
+
+def test_the_files_of_another_machine_are_not_asked(
+    context: Context, sweeper: Sweeper, clock: Clock
+) -> None:
+    holder = hold_job(context.db)
+    _leave_mark(context, holder, machine="another")
+
+    sweep_for(sweeper, clock, 2 * LEASE)
+
+    (job,) = jobs.list_page(context.db, DEFAULT_TENANT, limit=100)[0]
+    assert (job.state, job.crashes) == ("queued", 1)
+
+
+def _leave_mark(context: Context, holder: Holder, machine: str | None = None) -> None:
+    """As a stopping worker on this machine does whose database is away."""
+    workers.update(context.db, holder, machine=machine or slot.machine())
+    left = slot.remains(slot.Slot(holder.slot, "cpu:0", makers.MODEL), context.settings.data_dir)
+    left.begin(holder.epoch)
+    left.mark_stopping()
+    left.close()
 
 
 def test_two_sweepers_count_one_crash(context: Context, clock: Clock) -> None:

@@ -187,11 +187,19 @@ def test_one_outcome_told_twice_is_stored_once(database: Database) -> None:
 
 def test_a_worker_declared_dead_gets_no_more_jobs(database: Database) -> None:
     zombie = makers.add_worker(database)
-    workers.recover(database, zombie.slot, zombie.epoch, max_attempts=3, state=WorkerState.LOST)
+    workers.recover(database, zombie, max_attempts=3, state=WorkerState.LOST)
     makers.add_job(database)
 
     assert makers.take(database, zombie) == []
     assert len(makers.take(database, makers.add_worker(database))) == 1
+
+
+def test_a_worker_that_is_told_to_stop_gets_no_more_jobs(database: Database) -> None:
+    holder = makers.add_worker(database)
+    makers.add_job(database)
+    workers.begin_stop(database, holder.slot, 1)
+
+    assert makers.take(database, holder) == []
 
 
 def test_a_worker_whose_slot_has_a_newer_owner_gets_no_more_jobs(database: Database) -> None:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from app.models import claims, files, jobs, keys, sessions, workers
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import WorkerState
-from app.wire.rows import File
+from app.wire.rows import File, Job
 from tests.integration import makers
 
 pytestmark = [pytest.mark.integration, pytest.mark.databases]
@@ -76,7 +77,7 @@ def test_an_older_incarnation_cannot_write_the_row(database: Database) -> None:
 
 def test_an_incarnation_that_was_declared_dead_learns_it_from_its_pulse(database: Database) -> None:
     holder = makers.add_worker(database)
-    workers.recover(database, holder.slot, holder.epoch, max_attempts=3, state=WorkerState.LOST)
+    workers.recover(database, holder, max_attempts=3, state=WorkerState.LOST)
 
     assert workers.update(database, holder, pulse=1) == WorkerState.LOST
 
@@ -87,14 +88,55 @@ def test_recovery_of_an_older_epoch_leaves_the_new_owner_alone(database: Databas
     makers.add_job(database)
     (held,) = makers.take(database, claims.Holder(old.slot, 2))
 
-    recovered = workers.recover(
-        database, old.slot, old.epoch, max_attempts=3, state=WorkerState.LOST
-    )
+    recovered = workers.recover(database, old, max_attempts=3, state=WorkerState.LOST)
 
     row = workers.get(database, old.slot)
     assert row is not None
     assert (row.state, recovered.requeued) == ("ready", 0)
     assert jobs.get(database, DEFAULT_TENANT, held.id).state == "running"
+
+
+def end_stopping(database: Database, way: str, is_crash: bool | None) -> Job:
+    """A worker with one job is told to stop and then found dead."""
+    holder = makers.add_worker(database)
+    job = makers.add_job(database)
+    makers.take(database, holder)
+    workers.begin_stop(database, holder.slot, 1)
+    given: Any = {"max_attempts": 1, "is_crash": is_crash}
+    if way == "enrolled":
+        workers.enroll(database, workers.Identity(holder.slot, "m", "h", 2, 2), **given)
+    else:
+        workers.recover(database, holder, state=WorkerState.LOST, **given)
+    return jobs.get(database, DEFAULT_TENANT, job.id)
+
+
+@pytest.mark.parametrize("way", ["enrolled", "recovered"])
+def test_a_worker_that_dies_after_it_was_told_to_stop_costs_its_jobs_nothing(
+    database: Database, way: str
+) -> None:
+    job = end_stopping(database, way, None)
+
+    assert (job.state, job.crashes) == ("queued", 0)
+
+
+@pytest.mark.parametrize("way", ["enrolled", "recovered"])
+def test_a_worker_that_is_known_to_have_crashed_while_it_stopped_costs_an_attempt(
+    database: Database, way: str
+) -> None:
+    job = end_stopping(database, way, True)
+
+    assert job.state == "failed"
+
+
+def test_only_the_child_of_the_parent_that_stops_is_marked(database: Database) -> None:
+    holder = makers.add_worker(database)
+    retired = makers.add_worker(database, "h/cpu:1")
+    workers.retire(database, retired)
+
+    workers.begin_stop(database, holder.slot, 2)
+    workers.begin_stop(database, retired.slot, 1)
+
+    assert [row.state for row in workers.list_all(database)] == ["ready", "stopped"]
 
 
 def test_loads_are_counted_by_incarnation(database: Database) -> None:

@@ -104,6 +104,57 @@ def test_an_idle_worker_stops_at_once(stops: Workplace):
     assert last.state == "stopped"
 
 
+@pytest.mark.databases
+def test_a_worker_that_is_killed_while_it_stops_costs_its_jobs_nothing(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    """Its step outlasts any grace, as long ones do under `autoglm up`."""
+    models = (fake_model(step_seconds=600.0),)
+    with opened(database, redis_url, tmp_path / "w", models=models, max_attempts=1) as place:
+        worker = place.start_worker()
+        place.wait_ready()
+        job = place.add()
+        place.hint([job])
+        wait_for(lambda: (row := place.row()) and row.in_shift and row.in_flight, "a step")
+
+        worker.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: (row := place.row()) and row.state == "stopping", "the mark")
+        worker.end()
+        place.settings = dataclasses.replace(place.settings, models=(fake_model(),))
+        place.start_worker()
+
+        ended = place.wait_ended(job)[0]
+        assert (ended.state, ended.attempt, ended.crashes) == ("succeeded", 2, 0)
+        assert place.count_attempts(job, "released") == 1
+
+
+def test_a_worker_that_cannot_give_its_jobs_back_costs_them_nothing(
+    database: Database, redis_url: str, tmp_path: Path
+):
+    """Its database takes nothing more, as on a full disk."""
+    limits = {"statement_timeout_seconds": 0.5, "max_attempts": 1}
+    models = (fake_model(step_seconds=0.02),)
+    with opened(database, redis_url, tmp_path / "w", models=models, **limits) as place:
+        worker = place.start_worker()
+        place.wait_ready()
+        job = place.add(max_tokens=100_000)
+        place.hint([job])
+        place.wait_running(job)
+
+        with sqlite3.connect(str(database.url.database), isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            worker.process.send_signal(signal.SIGTERM)
+            worker.wait(STOP_SECONDS)
+            assert place.get(job).state == "running"
+            assert [line for line in worker.lines("release") if "left to the next" in str(line)]
+        other.close()
+        place.start_worker()
+
+        wait_for(lambda: place.get(job).attempt == 2, "the next attempt")
+        assert (place.get(job).state, place.get(job).crashes) == ("running", 0)
+        assert place.count_attempts(job, "released") == 1
+
+
 LOADS: dict[str, Any] = {
     "slow": {"load_seconds": 600.0},
     "failing": {"load_failures": 100_000, "load_seconds": 0.2},

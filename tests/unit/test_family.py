@@ -1,6 +1,7 @@
 """The parent's view of its own children: real processes, a clock that the test moves."""
 
 import logging
+import queue
 import signal
 import time
 from collections.abc import Iterator
@@ -125,3 +126,19 @@ def test_a_stopping_parent_without_children_ends_soon_with_the_status_it_was_giv
     child.join(60)
 
     assert look_for(family, clock, 4) == status
+
+
+def test_the_end_is_announced_once_and_not_before(family: Family, child: billiard.Process):
+    announced: queue.Queue[str] = queue.Queue()
+    family.on_stop = lambda: announced.put("stop")
+
+    family.look()
+    assert announced.empty()
+
+    family.stop()
+    family.look()
+    family.look()
+
+    assert announced.get(timeout=60) == "stop"
+    assert announced.empty()
+    assert family.on_stop is None

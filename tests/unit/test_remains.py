@@ -85,3 +85,40 @@ def test_the_next_one_begins_with_nothing(tmp_path: Path):
 
 def test_nothing_was_left_by_nobody(tmp_path: Path):
     assert Remains(tmp_path, "h/cpu:0").read() is None
+
+
+_KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    ("how", "is_crash"), [(_KILLED, False), ("os.abort()", True), (_RAISING, True)]
+)
+def test_only_one_that_breaks_by_itself_is_a_crash_after_it_was_told_to_stop(
+    tmp_path: Path, how: str, is_crash: bool
+):
+    left = die(tmp_path, f"left.mark_stopping()\n{how}")
+
+    assert left.is_crash(7) == is_crash
+    assert left.is_crash(6) is None
+
+
+def test_nothing_tells_whether_a_kill_without_a_stop_was_a_crash(tmp_path: Path):
+    left = die(tmp_path, _KILLED)
+
+    assert left.is_crash(7) is None
+    assert Remains(tmp_path / "nobody", "h/cpu:0").is_crash(7) is None
+
+
+def test_a_stop_is_marked_in_place_and_forgotten_by_the_next_one(tmp_path: Path):
+    left = die(tmp_path, _KILLED)
+    file = tmp_path / "h_cpu_0.stacks"
+    before = file.stat()
+
+    left.mark_stopping()
+
+    after = file.stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    assert left.is_crash(7) is False
+    left.begin(8)
+    left.close()
+    assert left.is_crash(8) is None

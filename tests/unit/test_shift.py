@@ -178,7 +178,7 @@ def test_a_late_outcome_is_fenced_and_the_new_holder_s_one_counts(
     class Sleeping(fake.Fake):
         def step(self) -> list[Output]:
             if not taken:
-                lost = (database, holder.slot, holder.epoch)
+                lost = (database, holder)
                 workers.recover(*lost, max_attempts=3, state=WorkerState.LOST)
                 taken.extend(claims.claim(database, other, MODEL, limit=1, may_isolate=True))
             return super().step()

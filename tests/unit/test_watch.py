@@ -159,3 +159,44 @@ def test_the_jobs_of_a_child_that_died_by_itself_are_free_at_the_next_look(
 
     freed = jobs.get(database, job.tenant_id, job.id)
     assert (freed.state, freed.crashes) == ("queued", 1)
+
+
+@pytest.mark.parametrize("kept", ["files", "row"])
+def test_a_child_that_is_killed_after_the_stop_began_costs_its_jobs_nothing(
+    database: Database,
+    watch: Watch,
+    holder: Holder,
+    child: subprocess.Popen[bytes],
+    remains: Remains,
+    kept: str,
+):
+    job = makers.add_job(database, model="m")
+    makers.take(database, holder)
+    if kept == "files":
+        remains.begin(holder.epoch)
+        remains.close()
+    watch.note_stop()
+    if kept == "files":
+        workers.update(database, holder, state="ready")
+    child.kill()
+    child.wait()
+
+    assert not watch.look()
+
+    freed = jobs.get(database, job.tenant_id, job.id)
+    assert (freed.state, freed.crashes) == ("queued", 0)
+
+
+def test_a_step_that_never_ends_is_a_crash_also_while_the_worker_stops(
+    database: Database, watch: Watch, clock: Clock, holder: Holder, remains: Remains
+):
+    job = makers.add_job(database, model="m")
+    makers.take(database, holder)
+    remains.begin(holder.epoch)
+    remains.close()
+    watch.note_stop()
+
+    assert look_for(watch, clock, LIMIT)
+
+    freed = jobs.get(database, job.tenant_id, job.id)
+    assert (freed.state, freed.crashes) == ("queued", 1)
