@@ -22,7 +22,7 @@ def test_a_poisonous_job_in_a_full_engine_fails_alone_and_its_neighbours_succeed
     models = (fake_model(slots=CROWD, step_seconds=0.01),)
     changes = {"max_attempts": MAX_ATTEMPTS, "shift_seconds": 60.0}
     with opened(database, redis_url, tmp_path / "w", models=models, **changes) as place:
-        neighbours = [place.add(f"number {number}", max_tokens=300) for number in range(CROWD - 1)]
+        neighbours = [place.add(f"number {number}", max_tokens=100) for number in range(CROWD - 1)]
         poison = place.add("[[crash]]")
         worker = place.start_worker()
         wait_for(lambda: place.count(CRASHED), "the first death")
