@@ -124,7 +124,7 @@ MUTANTS = (
         (
             (
                 "app/models/workers.py",
-                "        recovered = _recover(tx, identity.slot, epoch - 1, max_attempts)\n",
+                "        recovered = _recover(tx, claims.Holder(identity.slot, epoch - 1), max_attempts, is_crash)\n",
                 "        recovered = Recovery()\n",
             ),
         ),
@@ -178,9 +178,20 @@ MUTANTS = (
     ),
     Mutant(
         "a dead worker may claim",
-        ((_CLAIMS, "        if not _is_alive(tx, holder):\n", "        if holder is None:\n"),),
+        ((_CLAIMS, "        if not _may_claim(tx, holder):\n", "        if holder is None:\n"),),
         expected=("I12",),
         databases=_BOTH,
+    ),
+    Mutant(
+        "a kill after a stop counts",
+        (
+            (
+                "app/models/workers.py",
+                "    return tx.execute(asked).scalar_one_or_none() != WorkerState.STOPPING\n",
+                "    return True\n",
+            ),
+        ),
+        expected=("I4",),
     ),
     Mutant(
         "successes are not counted in their batch",
