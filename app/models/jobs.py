@@ -46,9 +46,9 @@ _REPEATED_NAMES = {name: f"request_{name}" for name in _REPEATED}
 def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple[Job, bool]:
     """Stores a queued job; returns it and whether it is new.
 
-    The same idempotency key and body give the first job again. Raises Conflict
-    ("idempotency_conflict") for the same key with another body, NotFound ("session_not_found"),
-    Busy ("queue_full") when `max_queued` jobs wait already.
+    The same idempotency key, endpoint and body give the first job again. Raises Conflict
+    ("idempotency_conflict") for the same key with another body or endpoint, NotFound
+    ("session_not_found"), Busy ("queue_full") when `max_queued` jobs wait already.
     """
     with db.write() as tx:
         earlier = find_duplicate(tx, new)
@@ -67,14 +67,16 @@ def place(tx: Connection, new: NewJob, *, max_queued: int | None) -> Job:
 
 
 def find_duplicate(tx: Connection, new: NewJob) -> Job | None:
-    """The job that was made with this idempotency key; Conflict if its body was another."""
+    """The job that was made with this idempotency key; Conflict if it came with another body or to
+    another endpoint."""
     if new.idempotency_key is None:
         return None
     same_key = (jobs.c.tenant_id == new.tenant_id, jobs.c.idempotency_key == new.idempotency_key)
-    row = tx.execute(sa.select(jobs.c.id, jobs.c.request_hash).where(*same_key)).one_or_none()
+    compared = (jobs.c.id, jobs.c.endpoint, jobs.c.request_hash)
+    row = tx.execute(sa.select(*compared).where(*same_key)).one_or_none()
     if row is None:
         return None
-    if row.request_hash != new.request_hash:
+    if (row.endpoint, row.request_hash) != (new.endpoint, new.request_hash):
         raise Conflict("idempotency_conflict", param="Idempotency-Key")
     return _load(tx, jobs.c.id == row.id)
 

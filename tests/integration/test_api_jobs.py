@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from app.models import jobs, sessions, workers
 from app.models.database import Database
 from app.wire.rows import Problem
 from tests.integration.apis import MODELS, PROVENANCE, Api, wait_until
+
+CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture
@@ -163,6 +166,27 @@ def test_the_same_idempotency_key_gives_the_same_job(api: Api) -> None:
     assert other.status_code == 409
     assert other.json["error"]["code"] == "idempotency_conflict"
     assert other.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(("first", "second"), [("/v1/jobs", CHAT), (CHAT, "/v1/jobs")])
+def test_a_key_that_was_used_at_another_endpoint_is_refused(
+    api: Api, first: str, second: str
+) -> None:
+    """The body is right for both."""
+    call: dict[str, Any] = {"headers": {"Idempotency-Key": "k1"}}
+    call["json"] = {"model": "small", "messages": [{"role": "user", "content": "a"}]}
+    made = threading.Thread(target=lambda: api.app.test_client().post(first, **call))
+    made.start()
+    assert wait_until(lambda: len(api.client.get("/v1/jobs").json["data"]) == 1)
+    (job,) = api.client.get("/v1/jobs").json["data"]
+    api.work(job["id"])
+    made.join()
+
+    other = api.client.post(second, **call)
+
+    assert other.status_code == 409
+    assert other.json["error"]["code"] == "idempotency_conflict"
+    assert api.client.post(first, **call).status_code in (200, 202)
 
 
 def test_a_list_is_paged_from_the_newest_and_filtered(api: Api) -> None:
