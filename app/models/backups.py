@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 from app.errors import AutoglmError, Full, InputError
 from app.models import disks, presence
+from app.models import files as stored
 from app.models.database import Database
 
 NAME = "autoglm.db"
 _JOURNALS = ("-wal", "-shm", "-journal")
 _FILES = "files"
+_PARTIAL = ".part"
 _PAGES = 1000  # copied at a time, so that writers get their turn
 _BUSY_SECONDS = 30.0
 
@@ -22,7 +24,8 @@ _BUSY_SECONDS = 30.0
 def save(db: Database, files: Path, target: Path) -> None:
     """Copies the database, and then the stored files, into the folder `target`, which must not
     exist: it appears when it is complete, and nothing is left otherwise. What is newer among the
-    files does no harm. Raises InputError; Full("backup_full") for the disk of `target`."""
+    files does no harm; what is deleted meanwhile is left out. Raises InputError;
+    Full("backup_full") for the disk of `target`."""
     source = _locate(db)
     if not source.is_file():
         raise InputError("database_missing", path=str(source))
@@ -32,9 +35,11 @@ def save(db: Database, files: Path, target: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     with _whole(part):
         part.mkdir(parents=True, mode=0o700)
+        # Pins come first, too: one may be all that is left of a file whose lines are being stored,
+        # and go when they are, which the copied database does not know yet.
+        _copy_files(files, part / _FILES, beginning=stored.PIN)
         _copy(source, part / NAME)
-        if files.exists():
-            shutil.copytree(files, part / _FILES, ignore=shutil.ignore_patterns("*.part"))
+        _copy_files(files, part / _FILES)
         os.sync()
         part.rename(target)
 
@@ -45,6 +50,28 @@ def _copy(source: Path, target: Path) -> None:
         with _open(target) as copy:
             origin.backup(copy, pages=_PAGES)
     _check(target, source)
+
+
+def _copy_files(source: Path, target: Path, *, beginning: str = "") -> None:
+    """Copies the files whose names begin so, but for unfinished and copied ones."""
+    if not source.exists():
+        return
+    target.mkdir(exist_ok=True, mode=0o700)
+    for path in source.iterdir():
+        copy = target / path.name
+        is_wanted = path.name.startswith(beginning) and path.suffix != _PARTIAL
+        if is_wanted and path.is_file() and not copy.exists():
+            _copy_file(path, copy)
+
+
+def _copy_file(source: Path, copy: Path) -> None:
+    """Nothing is left of a file that is deleted meanwhile."""
+    try:
+        shutil.copy2(source, copy)
+    except FileNotFoundError:
+        if source.exists():
+            raise
+        copy.unlink(missing_ok=True)
 
 
 def restore(db: Database, files: Path, source: Path) -> None:
@@ -96,8 +123,8 @@ def _whole(*made: Path) -> Iterator[None]:
 
 
 def _explain(error: OSError) -> AutoglmError:
-    """shutil.Error lists what failed: (from, to, reason)."""
-    path, reason = error.filename, error.strerror
+    """A copy's error names (from, to); shutil.Error lists what failed: (from, to, reason)."""
+    path, reason = error.filename2 or error.filename, error.strerror
     if isinstance(error, shutil.Error):
         _, path, reason = error.args[0][0]
     if error.errno in disks.NO_SPACE or disks.is_full(_find_folder(Path(str(path)))):

@@ -16,6 +16,8 @@ from app.models.database import Database
 from app.models.tables import files
 from app.wire.rows import File
 
+PIN = ".ingest-"  # a second name of an input file, so that deleting it loses no accepted line
+
 
 def publish(written: BinaryIO, path: Path, target: Path) -> None:
     """Closes the file written at `path` and renames it to `target`, in the same folder. Its bytes

@@ -21,7 +21,7 @@ from app.wire import generation
 from app.wire.rows import Batch, Line, Problem
 from app.workers.context import Context
 
-PIN = ".ingest-"  # a second name of the input file, so that deleting it loses no accepted line
+PIN = files.PIN
 _PIECE_LINES = 1000
 _PIECE_BYTES = 8 * 1024 * 1024
 _HINTED = 100

@@ -1,5 +1,6 @@
 """The restore drill: a backup taken under load comes back whole, and the service goes on with it."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -18,11 +20,13 @@ from app import queue, settings
 from app.errors import Full, InputError, Unavailable
 from app.models import backups, claims, jobs, migrate, presence
 from app.models import database as db_module
+from app.models import files as stored
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Batch
 from tests.faults import disks, invariants
 from tests.integration import inputs, makers, workplace
+from tests.integration.apis import Api
 from tests.postgres import running_postgres
 
 pytestmark = pytest.mark.integration
@@ -116,6 +120,87 @@ def _damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096 * 3 : 4096 * 5] = b"\xff" * 8192
     path.write_bytes(content)
+
+
+def test_files_that_go_during_a_backup_are_left_out_and_the_others_are_whole(
+    database: Database, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(database, redis_url, tmp_path)
+    names = [_upload(api, f"{number}.jsonl") for number in range(6)]
+    listed = [path.name for path in (tmp_path / "files").iterdir()]
+    doomed = {listed[0], listed[3], listed[5]}
+    has_begun, are_gone = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        client = api.app.test_client()
+        assert has_begun.wait(workplace.WAIT_SECONDS)
+        for name in doomed:
+            client.delete(f"/v1/files/{name}")
+        are_gone.set()
+
+    def wait_and_copy(*given: Any, **named: Any) -> Any:
+        has_begun.set()
+        assert are_gone.wait(workplace.WAIT_SECONDS)
+        return copy(*given, **named)
+
+    copy, deleter = shutil.copyfile, threading.Thread(target=delete)
+    monkeypatch.setattr(shutil, "copyfile", wait_and_copy)
+    deleter.start()
+
+    backups.save(database, tmp_path / "files", tmp_path / "backup")
+
+    deleter.join()
+    saved = {path.name for path in (tmp_path / "backup" / "files").iterdir()}
+    assert saved == set(names) - doomed
+    _check_restored(tmp_path, redis_url, saved, doomed)
+
+
+def _upload(api: Api, name: str) -> str:
+    given = {"purpose": "batch", "file": (io.BytesIO(b'{"custom_id": "a"}\n'), name)}
+    answer = api.client.post("/v1/files", data=given)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json["id"])
+
+
+def _check_restored(tmp_path: Path, redis_url: str, saved: set[str], gone: set[str]) -> None:
+    """The rows are those of the moment of the backup; what has no bytes says so, and can be deleted."""
+    home = tmp_path / "home"
+    restored = Database(f"sqlite:///{home}/autoglm.db")
+    backups.restore(restored, home / "files", tmp_path / "backup")
+    api = Api(restored, redis_url, home)
+    assert {file["id"] for file in api.client.get("/v1/files").json["data"]} == saved | gone
+    for name in saved:
+        with api.client.get(f"/v1/files/{name}/content") as content:
+            assert content.data == b'{"custom_id": "a"}\n'
+    for name in gone:
+        content = api.client.get(f"/v1/files/{name}/content")
+        assert (content.status_code, content.json["error"]["code"]) == (404, "file_content_missing")
+        assert api.client.delete(f"/v1/files/{name}").json["deleted"] is True
+    restored.close()
+
+
+def test_a_file_that_is_being_read_in_is_copied_before_the_database_whose_lines_it_ends(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second name goes with its last line, and a restored batch has lines to come."""
+    files, part = tmp_path / "files", tmp_path / "backup.part"
+    files.mkdir()
+    pin = f"{stored.PIN}batch_1"
+    for name in (pin, "other", "half.part"):
+        (files / name).write_bytes(b"line")
+    copied = []
+
+    def note_and_copy(source: Any, *given: Any, **named: Any) -> Any:
+        copied.append((Path(source).name, (part / backups.NAME).exists()))
+        return copy(source, *given, **named)
+
+    copy = shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", note_and_copy)
+
+    backups.save(database, files, tmp_path / "backup")
+
+    assert copied == [(pin, False), ("other", True)]
+    assert {path.name for path in (tmp_path / "backup" / "files").iterdir()} == {pin, "other"}
 
 
 def test_the_command_saves_and_restores(database: Database, tmp_path: Path) -> None:
