@@ -1,13 +1,15 @@
 """Which processes make up the service on this machine, in the order they start."""
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app import settings
 from app.errors import SettingsError
 from app.inference import devices
+from app.stack import broker
 from app.stack.broker import Broker
 
 _CLI = (sys.executable, "-m", "app.cli")
@@ -15,22 +17,26 @@ _CLI = (sys.executable, "-m", "app.cli")
 
 @dataclass(frozen=True)
 class Process:
-    """One child of the supervisor. `grace_seconds` is how long it may take to stop."""
+    """One child of the supervisor. `grace_seconds` is how long it may take to stop; `mend` is told
+    what it wrote first when it has ended by itself, before it is started again."""
 
     name: str
     command: tuple[str, ...]
     environ: dict[str, str] = field(default_factory=dict)
     grace_seconds: float = 15.0
+    mend: Callable[[str], None] | None = None
 
 
 def make(
-    options: settings.Settings, broker: Broker, *, num_workers: int | None, flower_port: int | None
+    options: settings.Settings, place: Broker, *, num_workers: int | None, flower_port: int | None
 ) -> list[Process]:
     """Redis first, Flower last; stopping goes the other way."""
     shared = settings.environment(options)
     processes = []
-    if broker.command is not None:
-        processes.append(Process("redis", broker.command))
+    if place.command is not None:
+        processes.append(
+            Process("redis", place.command, mend=functools.partial(broker.mend, place))
+        )
     processes.append(Process("control", (*_CLI, "control"), shared))
     processes += _make_workers(options, shared, num_workers)
     processes.append(Process("api", (*_CLI, "api"), shared))

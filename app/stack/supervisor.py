@@ -18,6 +18,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 30.0  # a process that lived this long starts afresh with the shortest pause
 _LOOK_SECONDS = 0.2
+_FIRST_BYTES = 65_536  # of what a process wrote in its last life
 _PR_SET_PDEATHSIG = 1
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
@@ -32,6 +33,7 @@ class Supervised:
         self._log = logs / f"{spec.name}.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._pause = _FIRST_PAUSE_SECONDS
+        self._log_start = 0
         self._started_at = 0.0
         self._restart_at = 0.0
 
@@ -44,6 +46,7 @@ class Supervised:
         It is told to end if the supervisor dies."""
         self._started_at = time.monotonic()
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             self._child = subprocess.Popen(
                 self.spec.command,
                 env=settings.child_environ(**self.spec.environ),
@@ -78,8 +81,19 @@ class Supervised:
         )
         self._end_group()
         self._child = None
+        if self.spec.mend is not None:
+            self.spec.mend(self._read_first())
         self._restart_at = now + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+
+    def _read_first(self) -> str:
+        """The beginning of what the process wrote in its last life; nothing if the log is gone."""
+        try:
+            with self._log.open("rb") as log:
+                log.seek(self._log_start)
+                return log.read(_FIRST_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
 
     def ask_to_stop(self) -> None:
         """SIGTERM to the process (it tells its own children)."""

@@ -1,18 +1,21 @@
 """The Redis of `autoglm up`: where it listens, what it keeps, what it says when there is none."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 
 from app import queue, settings
 from app.errors import SettingsError
-from app.stack import broker
+from app.stack import broker, plan
+from app.stack.supervisor import Supervised
 from tests.conftest import find_redis
-from tests.integration.workplace import wait_for
+from tests.integration.workplace import fake_model, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -42,14 +45,14 @@ def _answers(url: str) -> bool:
 @pytest.fixture
 def options(tmp_path: Path) -> settings.Settings:
     find_redis()
-    return settings.Settings(data_dir=tmp_path / "data")
+    return settings.Settings(models=(fake_model(),), data_dir=tmp_path / "data", devices=("cpu",))
 
 
 def test_a_configured_redis_is_used_and_none_is_started(tmp_path: Path):
     url = "redis://elsewhere:6379/2"
     options = settings.Settings(redis=settings.Redis(url), data_dir=tmp_path / "data")
 
-    assert broker.plan(options) == broker.Broker(url, None)
+    assert broker.plan(options) == broker.Broker(url)
     assert not (tmp_path / "data").exists()
 
 
@@ -74,6 +77,98 @@ def test_the_embedded_redis_keeps_its_hints_over_a_kill(options: settings.Settin
     with served(again):
         assert queue.count_waiting(app, "model.m") == 1
     app.close()
+
+
+@pytest.mark.parametrize("where", ["tail", "head", "preamble"])
+def test_a_file_that_redis_cannot_read_is_kept_aside_and_it_begins_without(
+    options: settings.Settings, caplog: pytest.LogCaptureFixture, where: str
+):
+    place = broker.plan(options)
+    app = queue.make_app(place.url)
+    with served(place):
+        _publish(app)
+        if where == "preamble":
+            _rewrite(place)
+    assert place.folder
+    file = next(path for path in place.folder.rglob("*.aof") if path.is_file())
+    damaged = _damage(file, where)
+    server = Supervised(
+        plan.make(options, place, num_workers=1, flower_port=None)[0], options.data_dir
+    )
+    server.start()
+    try:
+
+        def is_back() -> bool:
+            server.watch(time.monotonic())
+            return _answers(place.url)
+
+        wait_for(is_back, "Redis to be back")
+
+        (kept,) = place.folder.glob("*.damaged-*")
+        assert damaged in [part.read_bytes() for part in (kept, *kept.rglob("*")) if part.is_file()]
+        (line,) = [each for each in caplog.records if "could not read" in each.message]
+        assert str(kept) in line.message
+        assert queue.count_waiting(app, "model.m") == 0
+        _publish(app)
+        assert queue.count_waiting(app, "model.m") == 1
+    finally:
+        server.ask_to_stop()
+        server.stop(time.monotonic() + 60)
+        app.close()
+
+
+def _publish(app: Celery) -> None:
+    queue.publish(app, queue.SHIFT_TASK, "model.m", {"model": "m", "job_ids": []})
+
+
+def _rewrite(place: broker.Broker) -> None:
+    """Puts what Redis holds as an RDB at the beginning of its file."""
+    folder = place.folder
+    assert folder
+    client = redis.Redis(unix_socket_path=str(folder / "redis.sock"))
+    client.bgrewriteaof()
+    wait_for(
+        lambda: any(
+            part.read_bytes().startswith(b"REDIS")
+            for part in folder.rglob("appendonly*")
+            if part.is_file()
+        ),
+        "the rewritten file",
+    )
+    client.close()
+
+
+def _damage(file: Path, where: str) -> bytes:
+    """Returns what the file is then."""
+    content = file.read_bytes()
+    zeros = b"\0" * 300
+    halfway = len(content) // 4
+    changed = {
+        "tail": content + zeros,
+        "head": zeros + content,
+        "preamble": content[:halfway] + b"\xff" * 20 + content[halfway + 20 :],
+    }[where]
+    file.write_bytes(changed)
+    return changed
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Could not create server TCP listening socket 127.0.0.1:1: bind: Address already in use",
+        "Reading AOF\n* Ready to accept connections\nAOF rewrite: No space left on device",
+    ],
+)
+def test_an_end_for_another_reason_leaves_the_files_where_they_are(
+    options: settings.Settings, told: str
+):
+    place = broker.plan(options)
+    assert place.folder
+    (place.folder / "appendonly.aof").write_bytes(b"hints")
+
+    broker.mend(place, told)
+
+    assert (place.folder / "appendonly.aof").read_bytes() == b"hints"
 
 
 def test_the_embedded_redis_listens_on_no_port_and_its_folder_is_private(
