@@ -1,6 +1,7 @@
 """What every engine demands of a request before it is let in."""
 
 import math
+from collections.abc import Collection
 
 from app.errors import EngineError
 from app.inference import engine
@@ -24,26 +25,37 @@ def check(request: engine.Request, *, vocabulary: int, context: int) -> None:
 
 def _check_types(request: engine.Request) -> None:
     """Values that would be let in by their comparisons and stop the step of all, later."""
-    sampling = request.sampling
-    limits = (
-        sampling.max_tokens,
-        sampling.top_k,
-        sampling.seed,
-        sampling.n,
-        sampling.logprobs or 0,
-    )
     allowed = {
         "id": isinstance(request.id, str),
         "prompt": all(isinstance(token, int) for token in request.prompt),
         "priority": isinstance(request.priority, int),
         "deadline": request.deadline is None or isinstance(request.deadline, int | float),
         "cache_salt": _is_text(request.cache_salt),
-        "sampling": all(isinstance(each, int) for each in limits),
+        "sampling": _has_types(request.sampling),
     }
     for name, is_allowed in allowed.items():
         if not is_allowed:
             value = getattr(request, name)
             raise EngineError("bad_sampling", param=name, name=name, value=repr(value)[:80])
+
+
+def _has_types(sampling: engine.Sampling) -> bool:
+    whole = (sampling.max_tokens, sampling.top_k, sampling.seed, sampling.n, sampling.logprobs or 0)
+    real = (
+        sampling.temperature,
+        sampling.top_p,
+        sampling.min_p,
+        sampling.repetition_penalty,
+        sampling.presence_penalty,
+        sampling.frequency_penalty,
+        *(added for _, added in sampling.logit_bias),
+    )
+    return (
+        all(type(each) is int for each in (*whole, *(token for token, _ in sampling.logit_bias)))
+        and all(type(each) in (int, float) for each in real)
+        and type(sampling.stop) is tuple
+        and all(_is_text(each) for each in sampling.stop)
+    )
 
 
 def _is_text(value: object) -> bool:
@@ -76,7 +88,7 @@ def _check_sampling(sampling: engine.Sampling) -> None:
         "repetition_penalty": 0.01 <= sampling.repetition_penalty <= 100,
         "presence_penalty": -2 <= sampling.presence_penalty <= 2,
         "frequency_penalty": -2 <= sampling.frequency_penalty <= 2,
-        "logit_bias": all(-100 <= added <= 100 for _, added in sampling.logit_bias),
+        "logit_bias": _is_bias(sampling.logit_bias),
         "logprobs": sampling.logprobs is None or 0 <= sampling.logprobs <= 20,
         "n": sampling.n == 1,  # app.inference.choices makes single requests of several choices
     }
@@ -84,3 +96,9 @@ def _check_sampling(sampling: engine.Sampling) -> None:
         if not is_allowed:
             value = getattr(sampling, name)
             raise EngineError("bad_sampling", param=name, name=name, value=value)
+
+
+def _is_bias(entries: Collection[tuple[int, float]]) -> bool:
+    """Whether all is in range, and each token named once."""
+    in_range = all(-100 <= added <= 100 for _, added in entries)
+    return in_range and len({token for token, _ in entries}) == len(entries)

@@ -56,11 +56,12 @@ class Choices:
             raise EngineError("duplicate_id", id=request.id)
         if _MARK in str(request.id):  # it would be taken for a choice of another
             raise EngineError("bad_sampling", param="id", name="id", value=repr(request.id)[:80])
-        if not 1 < request.sampling.n <= MAX_CHOICES:
+        choices = request.sampling.n
+        if type(choices) is not int or not 1 < choices <= MAX_CHOICES:
             self._inner.add(request)  # refuses what is not 1
             self._plain.add(request.id)
             return
-        singles = [_single(request, choice) for choice in range(request.sampling.n)]
+        singles = [_single(request, choice) for choice in range(choices)]
         for single in singles:  # they differ in id and seed only: all are let in, or none
             self._inner.add(single)
         group = _Group(request.id, {single.id: at for at, single in enumerate(singles)})

@@ -81,6 +81,11 @@ class Packed(nn.Module):
         self.bias = bias
         self._matrix = torch.ops.mkldnn._reorder_linear_weight(weight.detach())
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The matrix (out, in) as it was, copied, for a module that multiplies by it itself."""
+        return self._matrix.to_dense()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., in) -> (..., out)."""
         return torch.ops.mkldnn._linear_pointwise(x, self._matrix, self.bias, "none", [], "")

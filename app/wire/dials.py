@@ -19,8 +19,9 @@ _INT64 = 2**63
 
 
 def _read_token(name: Any) -> Any:
-    """JSON has only strings as keys; a token id is written as its digits."""
-    return int(name) if isinstance(name, str) and name.isdecimal() and name.isascii() else name
+    """JSON has only strings as keys; a token id is written as its digits, in one way."""
+    is_number = isinstance(name, str) and name.isdecimal() and name.isascii()
+    return int(name) if is_number and str(int(name)) == name else name
 
 
 def _parse_schema(schema: Any) -> Any:

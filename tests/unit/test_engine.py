@@ -123,6 +123,13 @@ def test_another_seed_gives_another_text(subject):
         (_request(logprobs=21), "bad_sampling", "logprobs"),
         (_request(n=0), "bad_sampling", "n"),
         (_request(n=129), "bad_sampling", "n"),
+        (_request(logit_bias=((1, 1.0), (1, 2.0))), "bad_sampling", "logit_bias"),
+        (_request(n="2"), "bad_sampling", "sampling"),
+        (_request(logprobs=True), "bad_sampling", "sampling"),
+        (_request(temperature="1"), "bad_sampling", "sampling"),
+        (_request(top_p=None), "bad_sampling", "sampling"),
+        (_request(stop="end"), "bad_sampling", "sampling"),
+        (_request(logit_bias=((1.0, 1.0),)), "bad_sampling", "sampling"),
     ],
 )
 def test_a_bad_request_is_refused_by_its_code_and_touches_nobody(subject, bad, code, param):

@@ -55,6 +55,15 @@ def test_every_costly_module_is_replaced(architecture):
     assert sum("forward" in vars(module) for module in model.modules()) == 2  # both attentions
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_matrix_can_be_read_by_those_who_multiply_themselves(dtype):
+    original = torch.nn.Linear(64, 96, bias=False, dtype=dtype)
+
+    packed = fusing.Packed(original.weight, None)
+
+    assert torch.equal(packed.weight, original.weight)
+
+
 def test_classes_stay_as_they_are():
     before = transformers.LlamaForCausalLM.forward, torch.nn.Linear.forward
     attending = transformers.models.llama.modeling_llama.LlamaAttention.forward

@@ -246,6 +246,7 @@ UNJUDGED = ("unguided_unjudged", "guided_decoding")
         (prompt(logit_bias={"1": 100.5}), "out_of_range", "logit_bias.1"),
         (prompt(logit_bias={"1": "x"}), "invalid_type", "logit_bias.1"),
         (prompt(logit_bias={"the": 1}), "invalid_type", "logit_bias.the"),
+        (prompt(logit_bias={"5": 1, "05": 2}), "invalid_type", "logit_bias.05"),
         (prompt(logit_bias={"-1": 1}), "invalid_type", "logit_bias.-1"),
         (prompt(logit_bias={str(n): 1 for n in range(1001)}), "too_long", "logit_bias"),
         (prompt(n=0), "out_of_range", "n"),
