@@ -1,12 +1,11 @@
 """What can be done to a batch beside cancelling it: pause, resume, run its lost lines again."""
 
 import hashlib
-import time
 
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
-from app import queue
+from app import clock, queue
 from app.api import (
     answers,
     batches,
@@ -74,7 +73,7 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
 
 def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:
     """A new input file with these lines of the old one."""
-    current, file_id, now = context.current(), ids.make_file(), time.time()
+    current, file_id, now = context.current(), ids.make_file(), clock.latest()
     limits = current.settings.limits
     source = files.get(current.db, origin.tenant_id, origin.input_file_id, param="input_file_id")
     sink = uploads.Sink(current.files_dir, limits.max_file_bytes)

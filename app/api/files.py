@@ -2,13 +2,13 @@
 
 import contextlib
 import re
-import time
 from typing import Any
 
 import flask
 from flask_openapi.blueprint import APIBlueprint
 from werkzeug.exceptions import RequestedRangeNotSatisfiable, UnsupportedMediaType
 
+from app import clock
 from app.api import answers, context, request, schemas, uploads
 from app.errors import BadRequest, NotFound, TooLarge
 from app.models import files
@@ -69,7 +69,7 @@ def _check_batch_file(filename: str, sink: uploads.Sink) -> None:
 
 
 def _describe(form: schemas.FileForm, filename: str, sink: uploads.Sink) -> File:
-    caller, file_id, now = context.caller(), ids.make_file(), time.time()
+    caller, file_id, now = context.caller(), ids.make_file(), clock.latest()
     lifetime = form.seconds or (_BATCH_SECONDS if form.purpose == "batch" else None)
     return File(
         id=file_id,

@@ -1,11 +1,11 @@
 """Jobs that a call waits for: made, watched to their end, cancelled when the client hangs up."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import flask
 
+from app import clock
 from app.api import context, hangup, idempotency
 from app.errors import ClientGone, Conflict, NotFound, Overdue, Unavailable
 from app.models import jobs
@@ -32,7 +32,7 @@ def start(
         request_hash=idempotency.hash_body(),
         metadata=metadata,
         trace_id=flask.g.trace_id,
-        expires_at=time.time() + current.settings.limits.interactive_seconds,
+        expires_at=clock.latest() + current.settings.limits.interactive_seconds,
     )
     return submit(new)
 

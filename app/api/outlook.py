@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app import clock
 from app.models import batches as batch_store
 from app.models import pace
 from app.models.database import Database
@@ -46,7 +47,7 @@ class Outlook:
         has_ended = batch.completed + batch.failed > 0  # a line; without any there is no pace
         is_running = batch.status == BatchState.IN_PROGRESS
         measured = self._find_pace(batch.id) if is_running and has_ended else None
-        return forecast.foresee(batch, measured, now=time.time())
+        return forecast.foresee(batch, measured, now=clock.earliest())
 
     def _find_pace(self, batch_id: str) -> forecast.Pace | None:
         now = time.monotonic()

@@ -5,11 +5,11 @@ gets exactly those after it.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 
 import flask
 
+from app import clock
 from app.api import context, hangup, interactive, streams
 from app.api.pieces import Piece, Pieces
 from app.errors import AutoglmError, BadRequest, Unavailable
@@ -26,7 +26,7 @@ def answer(job: Job, *, after: int = -1) -> flask.Response:
     """The events of a response numbered above `after`, as far as they are, and then as they come.
     Raises BadRequest("stream_forgotten") for a response that ended too long ago."""
     ended_at = job.finished_at
-    if ended_at is not None and time.time() - ended_at > chunks.KEPT_SECONDS - _MARGIN_SECONDS:
+    if ended_at is not None and clock.earliest() - ended_at > chunks.KEPT_SECONDS - _MARGIN_SECONDS:
         raise BadRequest(
             "stream_forgotten", param="stream", hours=round(chunks.KEPT_SECONDS / 3600)
         )

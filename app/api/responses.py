@@ -1,11 +1,11 @@
 """/v1/responses: answers that may be generated in the background, polled, and gone on with."""
 
-import time
 from typing import Any
 
 import flask
 from flask_openapi.blueprint import APIBlueprint
 
+from app import clock
 from app.api import (
     answers,
     context,
@@ -88,7 +88,7 @@ def _read_job(body: responses.Body, model: str, request: dict[str, Any]) -> NewJ
         request_hash=idempotency.hash_body(),
         metadata=body.metadata,
         trace_id=flask.g.trace_id,
-        expires_at=None if body.background else time.time() + wait_seconds,
+        expires_at=None if body.background else clock.latest() + wait_seconds,
         webhook=hooks.read(body.webhook),
         is_announced=bool(body.background),
     )

@@ -1,11 +1,11 @@
 """Context memory: which earlier symbols and turns the next prompt gets to see."""
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app import clock
 from app.coding.instruction import Tree
 from app.models import symbols
 from app.models.database import Database
@@ -30,7 +30,7 @@ class Scope:
 def retrieve(scope: Scope) -> list[Symbol]:
     """Every symbol that a prompt of this scope may see, the latest first; the session's own wins
     over one of the same name that is only shared."""
-    since = time.time() - scope.days * _DAY_SECONDS
+    since = clock.earliest() - scope.days * _DAY_SECONDS
     found = symbols.list_current(
         scope.db, scope.tenant_id, session_id=scope.session_id, scope=scope.name, since=since
     )

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app import clock
 from app.errors import Conflict, NotFound
 from app.models import bulk, cursors, deliveries, lineage, picks, retries, twins
 from app.models import jobs as job_store
@@ -66,7 +67,7 @@ def _find_first_try(tx: Connection, new: NewBatch) -> Batch | None:
 def _may_be_same(new: NewBatch) -> sa.ColumnElement[bool] | None:
     """Which batches another try of this call can have made: for a retry whatever is young enough,
     for a first try that was overtaken by its own retries what one of them made just now."""
-    now = time.time()
+    now = clock.earliest()
     if new.retry_seconds is not None:
         return batches.c.created_at >= now - new.retry_seconds
     if new.tries == 0:
@@ -86,7 +87,7 @@ def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
 
 
 def _insert(tx: Connection, new: NewBatch) -> Batch:
-    now = time.time()
+    now = clock.latest()
     fields = {name: value for name, value in vars(new).items() if name not in _NOT_STORED}
     next_seq = sa.select(sa.func.coalesce(sa.func.max(batches.c.seq), 0) + 1).scalar_subquery()
     values = fields | {

@@ -1,7 +1,6 @@
 """Stored files: uploads, and the output and error files of batches. The bytes are on disk."""
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app import clock
 from app.errors import NotFound
 from app.models import cursors, retries
 from app.models.database import Database
@@ -53,7 +53,7 @@ def get(db: Database, tenant_id: str, file_id: str, *, param: str = "id") -> Fil
     with db.read() as tx:
         owned = (files.c.id == file_id, files.c.tenant_id == tenant_id)
         row = tx.execute(sa.select(files).where(*owned)).mappings().one_or_none()
-    if row is None or (row["expires_at"] is not None and row["expires_at"] <= time.time()):
+    if row is None or (row["expires_at"] is not None and row["expires_at"] <= clock.earliest()):
         raise NotFound("file_not_found", param=param, id=file_id)
     return File(**row)
 
@@ -69,7 +69,7 @@ def list_page(
 ) -> tuple[list[File], bool]:
     """The tenant's files by creation time, and whether more follow; none that has expired."""
     stamp = sa.tuple_(files.c.created_at, files.c.id)
-    is_kept = sa.or_(files.c.expires_at.is_(None), files.c.expires_at > time.time())
+    is_kept = sa.or_(files.c.expires_at.is_(None), files.c.expires_at > clock.earliest())
     query = sa.select(files).where(files.c.tenant_id == tenant_id, is_kept)
     if purpose is not None:
         query = query.where(files.c.purpose == purpose)
@@ -110,7 +110,7 @@ def _keep_places(tx: Connection, gone: Sequence[File]) -> None:
 def delete_expired(db: Database, *, limit: int = 100) -> list[File]:
     """Forgets files past their expiry; returns them, so that their bytes can be removed."""
     with db.write() as tx:
-        due = sa.select(files.c.id).where(files.c.expires_at <= time.time()).limit(limit)
+        due = sa.select(files.c.id).where(files.c.expires_at <= clock.earliest()).limit(limit)
         gone = sa.delete(files).where(files.c.id.in_(due)).returning(files)
         found = [File(**row) for row in tx.execute(gone).mappings()]
         _keep_places(tx, found)

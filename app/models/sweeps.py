@@ -1,10 +1,9 @@
 """What the sweeper asks of the store: backlog, overdue jobs, and old things to forget."""
 
-import time
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app import clock
 from app.models import claims, cursors, picks, retries
 from app.models.database import Database
 from app.models.states import ENDED, TERMINAL, JobState
@@ -28,7 +27,7 @@ def expire_overdue(db: Database, *, limit: int = 1000) -> int:
     """Ends queued jobs that are past their own expiry; returns how many were found. The search
     reads the whole queue, so it must not hold the write lock; the move repeats its condition."""
     overdue = sa.select(jobs.c.id).where(
-        jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= time.time()
+        jobs.c.state == JobState.QUEUED, jobs.c.expires_at <= clock.earliest()
     )
     with db.read() as tx:
         due = list(tx.execute(overdue.limit(limit)).scalars())

@@ -4,13 +4,14 @@ import logging
 import time
 from pathlib import Path
 
+from app import clock
 from app.models import batches, chunks, cursors, events, evidence, files, sessions, sweeps, symbols
 from app.models.states import ENDED
 from app.workers import finalize, ingest
 from app.workers.context import Context
 
 _DAY_SECONDS = 86_400
-_ORPHAN_SECONDS = 3 * 3600  # the wall clock may jump by an hour
+_ORPHAN_SECONDS = 3 * 3600  # by the wall clock, as the disk's times are: it may jump by an hour
 _MAX_PIECES = 20
 _logger = logging.getLogger(__name__)
 
@@ -18,8 +19,8 @@ _logger = logging.getLogger(__name__)
 def run(context: Context) -> None:
     """One round; what is left of a large backlog waits for the next."""
     rows = _forget_rows(context)
-    chunks.forget(context.db, before=time.time() - chunks.KEPT_SECONDS)
-    cursors.forget(context.db, before=time.time() - cursors.KEPT_SECONDS)
+    chunks.forget(context.db, before=clock.earliest() - chunks.KEPT_SECONDS)
+    cursors.forget(context.db, before=clock.earliest() - cursors.KEPT_SECONDS)
     expired = _delete_files(context)
     orphans = _remove_partials(context.files) + _remove_pins(context)
     if rows or expired or orphans:
@@ -28,7 +29,7 @@ def run(context: Context) -> None:
 
 
 def _forget_rows(context: Context) -> int:
-    before = time.time() - context.settings.retention.days * _DAY_SECONDS
+    before = clock.earliest() - context.settings.retention.days * _DAY_SECONDS
     gone = _forget_memory(context)
     for _ in range(_MAX_PIECES):
         piece = sweeps.forget(context.db, before=before)
@@ -42,7 +43,7 @@ def _forget_rows(context: Context) -> int:
 def _forget_memory(context: Context) -> int:
     """Symbols and turns that are too old, and turns beyond a session's limit."""
     options = context.settings.memory
-    before = time.time() - options.days * _DAY_SECONDS
+    before = clock.earliest() - options.days * _DAY_SECONDS
     gone = symbols.forget(context.db, before=before)
     for _ in range(_MAX_PIECES):
         piece = sessions.forget_turns(context.db, before=before, most=options.max_turns)

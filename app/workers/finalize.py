@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app import locales
+from app import clock, locales
 from app.models import batches, bulk, files, jobs
 from app.models.states import BatchState, JobState
 from app.wire import render
@@ -146,7 +146,7 @@ def _keep(context: Context, batch: Batch, writer: _Writer, kind: str) -> File | 
         return None
     name = hashlib.sha256(f"{batch.id} {kind}".encode()).hexdigest()[:32]
     writer.publish(context.files / name)
-    now = time.time()
+    now = clock.latest()
     seconds = batch.output_expires_seconds or context.settings.retention.days * _DAY_SECONDS
     file = File(
         id=f"file-{name}",

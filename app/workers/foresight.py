@@ -1,9 +1,9 @@
 """Tells which running batches will not be done in time: an event, once for each."""
 
 import logging
-import time
 from collections.abc import Sequence
 
+from app import clock
 from app.models import batches, events, pace
 from app.models.states import BatchState
 from app.wire import forecast
@@ -20,7 +20,7 @@ def run(context: Context) -> None:
     for batch in batches.find_unfinished(context.db):
         if batch.status != BatchState.IN_PROGRESS:
             continue
-        seen = forecast.foresee(batch, pace.measure(context.db, batch.id), now=time.time())
+        seen = forecast.foresee(batch, pace.measure(context.db, batch.id), now=clock.earliest())
         if seen.at_risk and _record(context, batch, endpoints):
             extra = {"action": "at_risk", "batch_id": batch.id, "eta_at": seen.eta_at}
             _logger.warning("batch may miss its window", extra=extra)

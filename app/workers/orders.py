@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app import text
+from app import clock, text
 from app.errors import AutoglmError, EngineError
 from app.inference.engine import (
     FinishReason,
@@ -216,7 +216,7 @@ def _field(job: Job) -> str:
 def _deadline(job: Job) -> float | None:
     if job.expires_at is None:
         return None
-    return time.monotonic() + job.expires_at - time.time()
+    return time.monotonic() + job.expires_at - clock.earliest()
 
 
 def refuse(job: Job, error: AutoglmError) -> Outcome:

@@ -1,7 +1,7 @@
 """The sweeper: finds what was lost (workers, hints, wake-ups), what is overdue and what is old.
 
 Every statement is conditional, so several may run. Time is measured on this process's monotonic
-clock; a jump of the wall clock changes nothing but expiry dates.
+clock, and what expires does so by app.clock: a jump of the wall clock changes nothing.
 """
 
 import logging

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import standardwebhooks
 
-from app import locales
+from app import clock, locales
 from app.errors import AutoglmError, Unavailable
 from app.models import deliveries
 from app.models.keys import DEFAULT_TENANT
@@ -74,7 +74,7 @@ class Messenger:
         now = time.monotonic()
         if now - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = now
-            before = time.time() - self._context.settings.retention.days * _DAY_SECONDS
+            before = clock.earliest() - self._context.settings.retention.days * _DAY_SECONDS
             deliveries.forget(self._context.db, before=before)
 
     def _deliver(self, delivery: Delivery) -> None:

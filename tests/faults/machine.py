@@ -5,6 +5,7 @@ at the end everything is repaired and drained. Workers may be dead without knowi
 get lost, hints may get lost or come twice, and the wall clock may jump.
 """
 
+import contextlib
 import time
 import unittest.mock
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from app import queue, settings
+from app import clock, queue, settings
 from app.errors import Conflict, NotFound
 from app.models import batches, claims, jobs, keys, sessions, workers
 from app.models.claims import Holder
@@ -83,8 +84,10 @@ class Service(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.patch = unittest.mock.patch.object(time, "time", self.clock.tell)
-        self.patch.start()
+        self.patch = contextlib.ExitStack()
+        self.patch.enter_context(unittest.mock.patch.object(time, "time", self.clock.tell))
+        trusted = clock.Clock(lambda: self.clock.monotonic)
+        self.patch.enter_context(unittest.mock.patch.object(clock, "process", trusted))
         self.url = type(self).make_url()
         self.db = Database(self.url)
         self.broker = Broker()
@@ -126,7 +129,7 @@ class Service(RuleBasedStateMachine):
                     self._forge_result(job_id)
         finally:
             self.db.close()
-            self.patch.stop()
+            self.patch.close()
 
     # Clients.
 
@@ -141,7 +144,7 @@ class Service(RuleBasedStateMachine):
     )
     def submit(self, made: list[tuple[int, int, str]], is_hinted: bool, is_late: int) -> None:
         if is_late == 0:
-            self.overdue.add(self._submit(window=-2 * _HOUR_SECONDS).id)
+            self.overdue.add(self._submit(window=-3 * _HOUR_SECONDS).id)
         for priority, session, tenant in made:
             session_id = self.session_ids[session] if session < 2 else None
             owner = DEFAULT_TENANT if session_id else tenant
@@ -149,8 +152,8 @@ class Service(RuleBasedStateMachine):
             if is_hinted:
                 self.context.hint(makers.MODEL, [])
 
-    def _submit(self, window: float = 10 * _HOUR_SECONDS, **changes: Any) -> Job:
-        job = makers.add_job(self.db, expires_at=self.clock.tell() + window, **changes)
+    def _submit(self, window: float = _HOUR_SECONDS / 2, **changes: Any) -> Job:
+        job = makers.add_job(self.db, expires_at=clock.latest() + window, **changes)
         self.expected.accepted.add(job.id)
         return job
 

@@ -22,6 +22,7 @@ _LINES = 40
 _BAD = 5
 _LONG = 400  # so many lines that a control process is caught reading them; all but _LINES are bad
 _LATE = 120  # so many that some wait yet when the first has ended
+_LONG_AGO = 2 * 3600.0  # also for a process that began while the wall clock was an hour late
 _PIECES = 20
 _LOOKS = 100
 
@@ -161,7 +162,7 @@ def end_window(scene: Scene) -> Injection:
             "UPDATE batches SET expires_at = :now WHERE id = :id",
             "UPDATE jobs SET expires_at = :now WHERE batch_id = :id AND finished_at IS NULL",
         ):
-            stage.change(statement, now=time.time() - 1, id=batch_id)
+            stage.change(statement, now=time.time() - _LONG_AGO, id=batch_id)
         state = sheets.await_end(scene, batch_id)
         sheets.check_files(scene, batch_id, sheet)
         expired = "SELECT count(*) FROM jobs WHERE batch_id = :id AND state = 'expired'"

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from app import clock as times
 from app import queue, settings
-from app.models import batches, claims, files, jobs, sessions, sweeps, workers
+from app.models import batches, chunks, claims, files, jobs, sessions, sweeps, workers
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
+from app.wire.rows import Chunk, File, Job
 from app.workers import cleaning, finalize, ingest, slot
 from app.workers.context import Context
 from app.workers.sweeper import Sweeper
@@ -210,6 +212,62 @@ def test_a_jump_by_an_hour_and_back_expires_doubles_and_loses_nothing(
     assert (context.files / kept.path).exists()
     with context.db.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM results").scalar_one() == 5
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_what_has_less_than_an_hour_left_survives_a_jump_by_an_hour_and_back(
+    context: Context, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """Calls that wait for ten minutes, a batch in its last hour, and a file for an hour."""
+    real = time.time
+    kept = [_add_short_lived(context)]
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    kept.append(_add_short_lived(context))
+
+    for now in (time.time, real):
+        monkeypatch.setattr(time, "time", now)
+        Sweeper(context).sweep()
+
+        assert states(context.db) == ["queued"] * 8
+        for file in kept:
+            assert files.get(context.db, DEFAULT_TENANT, file.id) == file
+            assert (context.files / file.path).exists()
+
+
+def _add_short_lived(context: Context) -> File:
+    """As the API does it: two jobs of calls that wait, a batch of two lines, a file."""
+    now = times.latest()
+    for _ in range(2):
+        makers.add_job(context.db, expires_at=now + 600)
+    makers.add_batch(context.db, num_lines=2, window_seconds=1800)
+    return inputs.add_input(context, b"x", expires_at=now + 3600)
+
+
+@pytest.mark.databases
+def test_a_jump_neither_doubles_a_retried_batch_nor_forgets_a_stream(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    job = _stream_one(context.db)
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    batch = makers.add_batch(context.db)
+    monkeypatch.setattr(time, "time", real)
+    again = makers.add_batch(context.db, retry_seconds=720.0, tries=1)
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    cleaning.run(context)
+
+    assert again.id == batch.id
+    assert makers.add_batch(context.db, retry_seconds=720.0, tries=1).id == batch.id
+    assert len(chunks.read(context.db, {job.id: 0})) == 1
+
+
+def _stream_one(db: Database) -> Job:
+    makers.add_job(db)
+    [job] = makers.take(db, makers.add_worker(db))
+    chunks.add(db, [Chunk(job.id, job.attempt, 0, 0, "done")])
+    claims.settle(db, [makers.succeed(job)])
+    return job
 
 
 @pytest.mark.databases
@@ -459,7 +517,7 @@ def test_a_store_that_is_away_is_told_in_a_line_and_swept_when_it_is_back(
     (tmp_path / "away.db").rename(tmp_path / "autoglm.db")
     sweeper.sweep()
 
-    assert "database_unavailable" in caplog.text
+    assert "database_unwritable" in caplog.text
     assert "Traceback" not in caplog.text
     assert states(context.db) == ["expired"]
     away.close()

@@ -131,6 +131,20 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_its_numbers(nowhere: Datab
     assert caught.value.values == {"tokens": length, "limit": 10}
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_deadline_is_not_sooner_in_a_jump_of_the_wall_clock(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch, jump: float
+):
+    real = time.time
+    expires_at = real() + 100
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+
+    deadline = prepare(nowhere, expires_at=expires_at).request.deadline
+
+    assert deadline is not None
+    assert deadline - time.monotonic() > 40
+
+
 def test_an_expiry_becomes_a_deadline_of_the_monotonic_clock(nowhere: Database):
     deadline = prepare(nowhere, expires_at=time.time() + 100).request.deadline
 
