@@ -219,6 +219,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
                 settles=row.settles + 1,
                 lines_ingested=max(last_line, row.lines_ingested),
                 failed=batches.c.failed + num_ended,
+                unrun=batches.c.unrun + num_ended,
             )
         )
         twins.answer(tx, answered)

@@ -250,16 +250,17 @@ def cancel_where(
     )
     rows = tx.execute(asking.returning(jobs.c.state, jobs.c.batch_id)).all()
     ended = [row.batch_id for row in rows if row.state == JobState.CANCELLED]
-    count_failed(tx, Counter(filter(None, ended)))
+    count_failed(tx, Counter(filter(None, ended)), have_run=False)
     twins.free(tx, groups)
     return len(ended)
 
 
-def count_failed(tx: Connection, failed: Counter[str]) -> None:
+def count_failed(tx: Connection, failed: Counter[str], *, have_run: bool = True) -> None:
     """Adds to the `failed` count of batches: their jobs that ended without success."""
     for batch_id, number in failed.items():
         counting = sa.update(batches).where(batches.c.id == batch_id)
-        tx.execute(counting.values(failed=batches.c.failed + number))
+        unrun = batches.c.unrun + (0 if have_run else number)
+        tx.execute(counting.values(failed=batches.c.failed + number, unrun=unrun))
 
 
 def find_terminal(db: Database, job_ids: Sequence[str]) -> set[str]:

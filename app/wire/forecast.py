@@ -52,13 +52,14 @@ def foresee(batch: Batch, pace: Pace | None, *, now: float) -> Forecast:
     if batch.status not in _RUNNING:
         return Forecast()
     ended = batch.completed + batch.failed
-    if pace is None or not ended:
+    ran = ended - batch.unrun  # what was refused cost nothing, and says nothing of what is left
+    if pace is None or ran <= 0:
         return Forecast(at_risk=_is_late(batch, now))
     seconds = max(now - pace.began_at, 0.001)
     computed = batch.output_tokens - batch.reused_tokens
     tokens = batch.input_tokens - batch.cached_tokens + computed
     left = batch.total - ended
-    remaining = round(left * tokens / ended)
+    remaining = round(left * tokens / ran)
     rate = pace.tokens / seconds
     needed = remaining / rate if rate else left * seconds / pace.lines
     eta_at = now + needed

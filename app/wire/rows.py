@@ -221,6 +221,7 @@ class Batch:
     paused_at: float | None = None
     retried_from: str | None = None
     reused_lines: int = 0  # answered from identical lines
+    unrun: int = 0  # of `failed`: refused or cancelled before a worker had them
     reused_tokens: int = 0  # of those answers: shown as output, but not computed again
 
 

@@ -99,6 +99,7 @@ def test_a_line_with_a_problem_fails_alone_and_is_counted(database: Database) ->
         "values": {"value": 9},
     }
     assert second.finished_at is not None
+    assert makers.reload(database, batch).unrun == 1
     assert counts(database, batch) == (2, 0, 1)
 
 
@@ -148,6 +149,7 @@ def test_counts_follow_the_rows_through_every_kind_of_end(database: Database) ->
     jobs.cancel(database, DEFAULT_TENANT, three.id)
     claims.release(database, [(three.id, three.attempt), (four.id, four.attempt)])
     jobs.cancel(database, DEFAULT_TENANT, five.id)
+    assert makers.reload(database, batch).unrun == 1
     makers.age(database, "jobs", "expires_at", 1)
     sweeps.expire_overdue(database)
 
@@ -262,7 +264,7 @@ def test_a_line_of_a_cancelled_batch_is_not_run_again(database: Database, has_di
 
     if has_died:
         lost = WorkerState.LOST
-        workers.recover(database, holder.slot, holder.epoch, max_attempts=3, state=lost)
+        workers.recover(database, holder, max_attempts=3, state=lost)
     else:
         claims.release(database, [(held.id, held.attempt)])
 

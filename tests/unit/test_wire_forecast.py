@@ -24,6 +24,7 @@ def make_batch(**changes: Any) -> Batch:
         "cached_tokens": 4_000,
         "output_tokens": 5_000,
         "reused_tokens": 0,
+        "unrun": 0,
         "created_at": NOW - 3600,
         "expires_at": NOW + 3600,
     }
@@ -72,11 +73,27 @@ def test_lines_that_cost_no_tokens_are_counted_as_lines() -> None:
     assert seen.eta_at == NOW + 90
 
 
+def test_lines_that_were_refused_unread_say_nothing_of_those_that_are_left() -> None:
+    """2,000 refused at ingest, 100 of 1,000 others done."""
+    batch = make_batch(total=3_000, failed=2_000, unrun=2_000)
+
+    seen = forecast.foresee(batch, Pace(50, 5_000, NOW - 100), now=NOW)
+
+    assert seen.remaining_tokens == 90_000
+    assert seen.eta_at == NOW + 1800
+
+
 def test_nothing_is_promised_before_a_line_has_ended() -> None:
     waiting = make_batch(completed=0)
 
     assert forecast.foresee(waiting, None, now=NOW) == forecast.Forecast()
     assert forecast.foresee(waiting, None, now=NOW + 3000).at_risk  # 90 % of the window is over
+
+
+def test_nothing_is_promised_from_refused_lines_alone() -> None:
+    batch = make_batch(completed=0, failed=10, unrun=10)
+
+    assert forecast.foresee(batch, Pace(1, 10, NOW - 1), now=NOW) == forecast.Forecast()
 
 
 def test_a_paused_batch_has_no_end_but_a_risk() -> None:
