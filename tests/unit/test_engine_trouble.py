@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -99,6 +100,17 @@ class Scene:
         self.add(guided=SLOW_GRAMMAR)
         assert begun.wait(60)  # its time begins with its compilation
 
+    def add_mistaken(self) -> None:
+        """Adds the victim with a grammar at which the compiler raises what nobody foresaw."""
+        patch = pytest.MonkeyPatch()
+        self.undo.callback(patch.undo)
+        patch.setattr(guided, "write_grammar", Mock(side_effect=RuntimeError("a bug")))
+        self.add(guided=SLOW_GRAMMAR)
+
+    def stumble(self) -> None:
+        """Makes the victim's text unreadable."""
+        self.subject._live[VICTIM].transcript.finish = Mock(side_effect=RuntimeError("a bug"))
+
     def cancel(self) -> None:
         self.subject.cancel(VICTIM)
 
@@ -174,11 +186,16 @@ TROUBLES = {
     "cancelled": Trouble(Scene.add, Scene.cancel, CANCELLED),
     "cancelled at once": Trouble(strike=_cancel_at_once, reason=CANCELLED),
     "too long": Trouble(strike=_refuse("prompt_too_long", prompt=(1,) * 2000)),
+    "more than the cache holds": Trouble(strike=_refuse("prompt_too_long", prompt=(1,) * 1000)),
+    "a parameter out of range": Trouble(strike=_refuse("bad_sampling", temperature=-1.0)),
+    "a parameter of a wrong type": Trouble(strike=_refuse("bad_sampling", logprobs=True)),
     "a bad token": Trouble(strike=_refuse("bad_token", prompt=(*BEGINNING, 10**6))),
     "its id is in use": Trouble(Scene.add, _refuse("duplicate_id"), FinishReason.LENGTH),
     "a grammar cannot be compiled": Trouble(
         strike=lambda it: it.add(guided=BAD_GRAMMAR), reason=ERROR, code="grammar_failed"
     ),
+    "a compiler raises": Trouble(Scene.add_mistaken, reason=ERROR, code="grammar_failed"),
+    "a decoder raises": Trouble(Scene.add, Scene.stumble, ERROR, "engine_failed"),
     "a grammar takes too long": Trouble(
         Scene.add_stalled, Scene.pass_time, ERROR, "grammar_timeout"
     ),
