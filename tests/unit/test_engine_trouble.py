@@ -109,7 +109,10 @@ class Scene:
 
     def stumble(self) -> None:
         """Makes the victim's text unreadable."""
-        self.subject._live[VICTIM].transcript.finish = Mock(side_effect=RuntimeError("a bug"))
+        transcript = self.subject._live[VICTIM].transcript
+        patch = pytest.MonkeyPatch()
+        self.undo.callback(patch.undo)
+        patch.setattr(transcript, "finish", Mock(side_effect=RuntimeError("a bug")))
 
     def cancel(self) -> None:
         self.subject.cancel(VICTIM)
