@@ -223,8 +223,8 @@ MUTANTS = (
         (
             (
                 "app/models/jobs.py",
-                "    if row.request_hash != new.request_hash:\n",
-                "    if row.request_hash is None:\n",
+                "    if (row.endpoint, row.request_hash) != (new.endpoint, new.request_hash):\n",
+                "    if row.endpoint != new.endpoint:\n",
             ),
         ),
         expected=("I10",),

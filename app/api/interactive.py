@@ -1,4 +1,5 @@
-"""Jobs that a call waits for: made, watched to their end, cancelled when the client hangs up."""
+"""Jobs that a call waits for: made, watched to their end, cancelled when the client hangs up and has
+no key with which to ask for the answer again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,26 +48,32 @@ def submit(new: NewJob) -> Job:
 
 
 def finish(job: Job) -> Job:
-    """The job once it has succeeded. Raises what else became of it, ClientGone (and cancels the
-    job) when nobody waits any more."""
+    """The job once it has succeeded. Raises what else became of it, ClientGone (and gives the job
+    up) when nobody waits any more."""
     wait(job, hangup.make_probe())
     return conclude(context.current().db, job)
 
 
 def wait(job: Job, is_gone: Callable[[], bool]) -> None:
-    """Returns when the job has ended or the API stops; cancels it when the client hangs up."""
-    current = context.current()
-    while not current.notifier.wait(job.id, LOOK_SECONDS):
+    """Returns when the job has ended or the API stops; gives it up when the client hangs up."""
+    while not context.current().notifier.wait(job.id, LOOK_SECONDS):
         if is_gone():
-            jobs.cancel(current.db, job.tenant_id, job.id)
+            give_up(job)
             raise ClientGone("client_gone")
+
+
+def give_up(job: Job) -> None:
+    """Cancels the job of a call that ends without its answer. With an idempotency key it goes on:
+    the client may ask again, and others may wait for it now."""
+    if idempotency.read_key() is None:
+        jobs.cancel(context.current().db, job.tenant_id, job.id)
 
 
 def conclude(db: Database, job: Job) -> Job:
     """The succeeded job; raises Failed, Conflict, Overdue or Unavailable otherwise."""
     ended = jobs.get(db, job.tenant_id, job.id)
     if ended.finished_at is None:  # the API stops
-        jobs.cancel(db, job.tenant_id, job.id)
+        give_up(job)
         raise Unavailable("stopping")
     refuse_unsuccessful(ended)
     return ended

@@ -51,11 +51,23 @@ class Pieces:
     def accept(self, gained: Iterable[Chunk]) -> Iterator[Piece]:
         """What the client has not seen. After a gap nothing until the result closes it. Raises
         Unavailable("stream_broken") when another attempt begins anew."""
-        for chunk in gained:
+        for chunk in self._choose(list(gained)):
             self._follow(chunk.attempt)
             shown = self._shown.setdefault(chunk.choice, _Shown())
             if chunk.start == len(shown.told) and (fresh := shown.gain(chunk.text)):
                 yield Piece(chunk.choice, fresh, _take_scores(shown, chunk.logprobs))
+
+    def _choose(self, gained: list[Chunk]) -> list[Chunk]:
+        """Nobody needs to see the attempts before the newest who has seen nothing yet. The patient
+        see all, so that every listener gets the same pieces."""
+        if self.is_patient or self._has_shown or not gained:
+            return gained
+        newest = gained[-1].attempt
+        return [chunk for chunk in gained if chunk.attempt == newest]
+
+    @property
+    def _has_shown(self) -> bool:
+        return any(shown.text for shown in self._shown.values())
 
     def rest(self, job: Job) -> Iterator[Piece]:
         """What the result of the ended job adds."""
@@ -73,7 +85,7 @@ class Pieces:
     def _follow(self, attempt: int) -> None:
         if attempt == self._attempt:
             return
-        if not self.is_patient and any(shown.text for shown in self._shown.values()):
+        if not self.is_patient and self._has_shown:
             raise Unavailable("stream_broken")
         self._attempt = attempt
         for shown in self._shown.values():

@@ -10,7 +10,6 @@ import flask
 from app.api import context, hangup, interactive, problems
 from app.api.pieces import Piece, Pieces
 from app.errors import AutoglmError, BadRequest, ClientGone, Failed, Overdue
-from app.models import jobs
 from app.wire.rows import Job
 
 _logger = logging.getLogger(__name__)
@@ -62,6 +61,7 @@ def _follow(job: Job, is_gone: Callable[[], bool]) -> Iterator[Piece | Job]:
             gained, has_ended = line.take(interactive.LOOK_SECONDS)
             yield from pieces.accept(gained)
             if is_gone():
+                interactive.give_up(job)
                 raise ClientGone("client_gone")
     ended = interactive.conclude(current.db, job)
     yield from pieces.rest(ended)
@@ -71,16 +71,16 @@ def _follow(job: Job, is_gone: Callable[[], bool]) -> Iterator[Piece | Job]:
 def _write(
     job: Job, shape: Shape, first: Piece | Job, rest: Iterator[Piece | Job]
 ) -> Iterator[bytes]:
-    """The events. Whatever ends them early ends the job, too."""
+    """The events. Whatever ends them early gives the job up."""
     try:
         for frame in _frames(shape, first, rest):
             yield encode(frame)
         yield shape.last.encode()
     except AutoglmError as error:
-        jobs.cancel(context.current().db, job.tenant_id, job.id)
+        interactive.give_up(job)
         yield from map(encode, describe(shape, error))
     except GeneratorExit:  # the server could not write any more
-        jobs.cancel(context.current().db, job.tenant_id, job.id)
+        interactive.give_up(job)
         raise
     except Exception:  # the status line is sent: only an event can tell
         _logger.exception("stream failed", extra={"action": "failed", "job_id": job.id})

@@ -42,6 +42,16 @@ def test_another_attempt_ends_a_stream_that_has_begun() -> None:
         list(pieces.rest(replace(JOB, attempt=2)))
 
 
+def test_who_comes_late_is_shown_the_newest_attempt_alone() -> None:
+    """So a call that is repeated under its key after `stream_broken` gets an answer."""
+    pieces = Pieces()
+
+    shown = list(pieces.accept([chunk(0, "ha"), chunk(0, "he", 2), chunk(2, "l", 2)]))
+
+    assert shown == [Piece(0, "he"), Piece(0, "l")]
+    assert list(pieces.rest(replace(JOB, attempt=2))) == [Piece(0, "lo")]
+
+
 def test_a_patient_reader_goes_on_with_another_attempt_that_says_the_same() -> None:
     pieces = Pieces(is_patient=True)
 
