@@ -169,6 +169,30 @@ def test_verify_tells_machines_what_it_checked(
     assert not any("weights" in each["error"]["message"] for each in bad)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"request_counts": {"total": 9}, %s',
+        '{"output": [1], "object": "batch.manifest", "batch_id": "batch_1"}',
+        "no JSON",
+        "[1]",
+    ],
+)
+def test_what_is_no_manifest_is_told_to_people_and_machines(
+    context: Context, tmp_path: Path, text: str
+):
+    output, manifest = write(tmp_path, context, *run(context, make_line(1)))
+    whole = Path(manifest).read_text()
+    Path(manifest).write_text(text.replace("%s", whole.lstrip("{ \n")))
+
+    plain, result = verify(output, manifest), verify(output, manifest, "--json")
+
+    assert (plain.exit_code, result.exit_code) == (2, 2)
+    assert "is not a batch manifest" in plain.stderr
+    told = json.loads(result.stdout)
+    assert (told["verified"], told["error"]["code"]) == (False, "manifest_broken")
+
+
 def test_verify_says_that_it_did_not_check_a_signature(
     context: Context, database: Database, tmp_path: Path
 ):

@@ -10,7 +10,7 @@ import orjson
 
 from app import errors
 from app.cli import client
-from app.cli.submit import check
+from app.cli.submit import check, lines
 from app.models.states import BatchState
 
 STATUSES = (*map(str, BatchState), "paused")
@@ -58,11 +58,11 @@ def _split_pair(pair: str) -> tuple[str, str]:
 
 
 def guess_endpoint(path: Path) -> str:
-    """The `url` of the first line; the server says what is wrong with it, if anything."""
-    with path.open("rb") as file:
-        first = file.readline(_FIRST_BYTES)
+    """The `url` of the first line that is not blank; the server says what is wrong with it, if
+    anything."""
+    first = next(lines.read_lines(path, lines.Span(), max_bytes=_FIRST_BYTES), None)
     try:
-        url = orjson.loads(first)["url"]
+        url = orjson.loads(first.content or b"" if first else b"")["url"]
     except (ValueError, TypeError, KeyError):
         return check.ENDPOINTS[0]
     return url if isinstance(url, str) else check.ENDPOINTS[0]

@@ -1,7 +1,6 @@
 """`autoglm batches verify`: whether a file is the one that a batch's manifest names."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ import click
 import orjson
 
 from app import cli
-from app.errors import InputError, WeightsError
+from app.errors import AutoglmError, BadRequest, InputError, WeightsError
 from app.weights import stamps
+from app.wire import document
 
 ROLES = ("input", "output", "errors")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,19 +25,25 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def verify(
     ctx: click.Context, /, file: Path, manifest: Path, trusted: tuple[str, ...], as_json: bool
 ) -> None:
-    """Exit status 1 if the file is another one, or the signature is not by a key that is given."""
-    body = _read(manifest)
-    found = {"file": str(file), "manifest": str(manifest), "batch_id": body["batch_id"]}
+    """Exit status 1 if the file is another one, or the signature is not by a key that is given; 2
+    if the manifest is none."""
+    found: dict[str, Any] = {"file": str(file), "manifest": str(manifest)}
     try:
+        body = _read(manifest)
+        found["batch_id"] = body["batch_id"]
         found |= _check_signature(body, trusted, manifest)
         found |= _check_file(body, file)
-    except WeightsError as error:
+    except (InputError, WeightsError) as error:
         if not as_json:
             raise
-        text = cli.say(f"errors.{error.code}", **error.values)
-        found |= {"verified": False, "error": {"code": error.code, "message": text}}
+        _report(found | _explain(error), as_json=True)
+        ctx.exit(2 if isinstance(error, InputError) else 1)
     _report(found, as_json=as_json)
-    ctx.exit(0 if found["verified"] else 1)
+
+
+def _explain(error: AutoglmError) -> dict[str, Any]:
+    message = cli.say(f"errors.{error.code}", **error.values)
+    return {"verified": False, "error": {"code": error.code, "message": message}}
 
 
 def _check_signature(
@@ -70,15 +76,20 @@ def _report(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """As strictly as a body: of two keys of one name, another reader may believe the other."""
     try:
-        body = json.loads(path.read_bytes())
-    except ValueError as error:
+        body = document.loads(path.read_bytes())
+    except BadRequest as error:
         raise InputError("manifest_broken", file=str(path)) from error
-    if not isinstance(body, dict) or body.get("object") != "batch.manifest":
-        raise InputError("manifest_broken", file=str(path))
-    if not isinstance(body.get("batch_id"), str):
+    if not isinstance(body, dict) or not _is_manifest(body):
         raise InputError("manifest_broken", file=str(path))
     return body
+
+
+def _is_manifest(body: dict[str, Any]) -> bool:
+    has_files = all(isinstance(body.get(role), dict | None) for role in ROLES)
+    is_named = isinstance(body.get("batch_id"), str)
+    return body.get("object") == "batch.manifest" and is_named and has_files
 
 
 def _hash(path: Path) -> str:

@@ -111,10 +111,10 @@ def _check(submission: run.Submission, options: Options) -> None:
 
 def _ask_server(submission: run.Submission, options: Options) -> None:
     """The server's judgement; InputError when it found an error. What a file of several batches
-    breaks as a whole, only we can see."""
+    breaks as a whole, and that there is nothing to judge, only we can see."""
     display = progress.open_display(sys.stderr, quiet=options.quiet)
     silent = check.check_file(submission.source, submission.limits, lambda _problem: None)
-    if len(silent.chunks) > 1:
+    if len(silent.chunks) != 1:
         run.check_source(submission)
     with _open_client(options, display) as api:
         source = Source(submission.source)
