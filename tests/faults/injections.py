@@ -17,6 +17,7 @@ _SETTLE_SECONDS = 0.7
 _CROWD_SECONDS = 10.0
 PAUSE_SECONDS = 2.5  # longer than Celery's and the API's shortest timeouts
 DEATHS = ("F01", "F02", "F05", "F06", "F24")
+CROWDED = {"F03": "F04"}  # a poisonous request, and the same among others
 HINDRANCES = ("F15", "F17", "F18", "F19", "F20", "F31", "F34")  # who recovers is struck itself
 
 
@@ -87,6 +88,16 @@ def around(scene: Scene, kind: str, action: Callable[[], int]) -> Injection:
     wait_busy(stage)
     in_flight, moment = stage.count_running(), time.monotonic()
     return Injection(kind, moment, in_flight, action())
+
+
+def list_crowded(timeline: Sequence[Injection]) -> list[str]:
+    """The kind that a fault is, too, because others were struck with it: so many of their attempts
+    ended with its own. One fault, seen from the neighbours; it is in `timeline` once."""
+    return [
+        CROWDED[each.kind]
+        for each in timeline
+        if each.kind in CROWDED and each.in_flight >= MIN_IN_FLIGHT
+    ]
 
 
 def choose_undisturbed(timeline: Sequence[Injection], kinds: Sequence[str]) -> list[Injection]:

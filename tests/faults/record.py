@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,11 @@ class Record:
     looks: int = 0  # at all rows while it went on
     turns: int = 0  # of sessions
     faults: dict[str, int] = field(default_factory=dict)
-    num_faults: int = 0
+    num_faults: int = 0  # each once, also one that is of two kinds (injections.CROWDED)
     missing: dict[str, int] = field(default_factory=dict)  # planned, but there was no time
     short: dict[str, int] = field(
         default_factory=dict
-    )  # kinds that struck less often than they had to
+    )  # kinds, and forms of kinds, that struck less often than they had to
     left_out: dict[str, str] = field(default_factory=dict)  # kinds that cannot be here, and why
     lost: int = 0
     duplicate: int = 0
@@ -59,7 +59,8 @@ class Record:
         return asdict(self)
 
     def count_faults(self, timeline: Sequence[Injection]) -> None:
-        self.faults = dict(sorted(Counter(each.kind for each in timeline).items()))
+        kinds = [*(each.kind for each in timeline), *injections.list_crowded(timeline)]
+        self.faults = dict(sorted(Counter(kinds).items()))
         self.num_faults = len(timeline)
         died = _list_recoveries(injections.choose_undisturbed(timeline, injections.DEATHS))
         hung = _list_recoveries(injections.choose_undisturbed(timeline, ["F22"]))
@@ -71,10 +72,11 @@ class Record:
         self.hang_p99_seconds = _quantile(hung, 0.99)
 
     def count_short(self, planned: Mapping[str, Sequence[str]], least: int) -> None:
-        """Notes each planned kind that struck fewer than `least` times."""
-        struck = add_up(self.faults)
-        kinds = {kind.partition(" ")[0] for strand in planned.values() for kind in strand}
-        self.short = {kind: struck[kind] for kind in sorted(kinds) if struck[kind] < least}
+        """Notes each planned kind that struck fewer than `least` times, and each planned form of
+        one (F12 latency, ...) that struck less often than its share of that."""
+        wanted = _share_out({kind for strand in planned.values() for kind in strand}, least)
+        struck = add_up(self.faults) | Counter(self.faults)
+        self.short = {kind: struck[kind] for kind in sorted(wanted) if struck[kind] < wanted[kind]}
 
     def count_jobs(self, clients: "Load", now: invariants.Snapshot, foresee: Foresee) -> None:
         bad = {key for key, line in clients.lines.items() if line.code}
@@ -100,6 +102,14 @@ def _list_recoveries(found: Sequence[Injection]) -> list[float]:
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def _share_out(planned: Collection[str], least: int) -> dict[str, int]:
+    """How often each kind must strike, and each form of a kind that has several."""
+    kinds = Counter(name.partition(" ")[0] for name in planned)
+    crowded = [also for kind, also in injections.CROWDED.items() if kind in kinds]
+    forms = {name: -(-least // kinds[name.partition(" ")[0]]) for name in planned if " " in name}
+    return {**dict.fromkeys([*kinds, *crowded], least), **forms}
 
 
 def add_up(faults: Mapping[str, int]) -> Counter[str]:

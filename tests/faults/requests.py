@@ -13,7 +13,7 @@ from tests.faults.stage import Stage
 from tests.integration.workplace import wait_for
 
 _TRIES = 10
-_SOCKETS = 100
+_SOCKETS = 200
 _CONFLICT = 409
 _LONGEST_SECONDS = 10.0
 _DYING_SECONDS = 1.0  # the connections of an API that is killed do not end all at one moment
@@ -81,7 +81,7 @@ def cancel_anytime(scene: Scene) -> Injection:
 
 
 def crawl(scene: Scene) -> Injection:
-    """F30: a hundred clients that stop in the middle of a request do not hold up the others."""
+    """F30: two hundred clients that stop in the middle of a request do not hold up the others."""
 
     def action() -> int:
         scene.clients.submit("beside slow ones")

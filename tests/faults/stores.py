@@ -43,7 +43,8 @@ def kill_program(kind: str, *names: str) -> Inject:
 
 
 def poison_database(toxic: str) -> Inject:
-    """F18: a toxic between every process and PostgreSQL: connections end, anywhere."""
+    """F18: one of the eight toxics between every process and PostgreSQL: connections end anywhere,
+    or hardly anything comes through."""
 
     def inject(scene: Scene) -> Injection:
         proxy = scene.stage.proxies["database"]

@@ -90,10 +90,9 @@ def _stores(ground: Ground) -> Strand:
     if clocks.find_compiler():
         made["F31"] = stores.jump_clock
     if ground.database != "sqlite":
-        troubles = ("reset_peer", "limit_data", "latency", "down")
-        cut = {f"F18 {toxic}": stores.poison_database(toxic) for toxic in troubles}
-        cut[f"F18 {toxics.LOST_COMMIT}"] = stores.lose_commits
-        return made | cut | {"F17": stores.restart_postgres}
+        made["F17"] = stores.restart_postgres
+        made[f"F18 {toxics.LOST_COMMIT}"] = stores.lose_commits
+        return made | {f"F18 {toxic}": stores.poison_database(toxic) for toxic in toxics.KINDS}
     made["F19"] = stores.lock_sqlite
     return made | ({"F20": stores.fill_disk} if ground.has_small_disk else {})
 
@@ -113,8 +112,8 @@ def plan(
     strands: Mapping[str, Strand], rounds: int, kinds: Sequence[str], dice: random.Random
 ) -> dict[str, list[str]]:
     """What each strand does, in random order: every fault `rounds` times in all (twice that
-    if the other database has no such fault), a fault with several forms (F12 latency, ...) a
-    few times in each."""
+    if the other database has no such fault). A fault with several forms (F12 latency, ...) has
+    that many among them, each of them its share of `rounds` at least."""
     planned = {}
     for name, strand in strands.items():
         chosen = [kind for kind in strand if not kinds or kind in kinds]
@@ -141,11 +140,12 @@ def plan_calm(
 
 
 def _share(strands: Mapping[str, Strand], strand: Strand, kind: str, rounds: int) -> int:
-    forms = sum(each.partition(" ")[0] == kind.partition(" ")[0] for each in strand)
-    places = sum(kind in each for each in strands.values())
+    forms = [each for each in strand if each.partition(" ")[0] == kind.partition(" ")[0]]
+    places = len(forms) * sum(kind in each for each in strands.values())
+    least = -(-rounds // len(forms)) if len(forms) > 1 else 1
     if kind.startswith(_ONE_DATABASE):
         rounds *= 2
-    return -(-rounds // (forms * places))
+    return max(least, rounds // places + (forms.index(kind) < rounds % places))
 
 
 def scene_of(scene: Scene, name: str) -> Scene:

@@ -6,6 +6,7 @@ import pytest
 
 from app.models.database import Database
 from tests.faults import campaign, clocks
+from tests.faults.injections import CROWDED
 from tests.faults.record import Record
 from tests.faults.stage import Set
 from tests.postgres import running_postgres
@@ -29,9 +30,9 @@ def test_no_job_is_lost_doubled_or_changed_by_a_fault_of_each_family(
 
     assert (record.lost, record.duplicate, record.changed, record.failed) == (0, 0, 0, 0)
     assert record.jobs >= 100
-    assert {kind.partition(" ")[0] for kind in record.faults} == {
-        k.partition(" ")[0] for k in kinds
-    }
+    struck = {kind.partition(" ")[0] for kind in record.faults}
+    assert struck - {*CROWDED.values()} == {kind.partition(" ")[0] for kind in kinds}
+    assert record.faults.get("F04") == record.faults.get("F03")
 
 
 def _set(

@@ -41,3 +41,5 @@ def test_partitions_one_way_loss_and_slow_links_cost_no_job(tmp_path: Path) -> N
         "slow": 2,
     }
     assert found["jobs"] >= 100
+    assert len(found["recoveries_seconds"]) == 4  # a slow link costs no lease
+    assert max(found["recoveries_seconds"]) <= found["limit_seconds"]

@@ -11,18 +11,23 @@ from typing import Any
 
 import click
 
+from tests.faults import toxics
 from tests.faults.record import REPORT, add_up
 
-JOBS, FAULTS, EACH = 10_000, 500, 20
+JOBS, FAULTS, EACH, EACH_FORM = 10_000, 500, 20, 2
 HOSTS = "several hosts"
 _EVERYWHERE = (
-    *("F01", "F02", "F03", "F05", "F06", "F07", "F09", "F10", "F11", "F12", "F13", "F14"),
+    *("F01", "F02", "F03", "F04", "F05", "F06", "F07", "F09", "F10", "F11", "F12", "F13", "F14"),
     *("F15", "F16", "F21", "F22", "F23", "F24", "F26", "F27", "F28", "F30", "F31", "F32"),
     *("F33", "F34", "F35"),
 )
 KINDS = {  # what must have struck, whatever the campaigns had planned
     "sqlite": (*_EVERYWHERE, "F19", "F20"),
     "postgresql": (*_EVERYWHERE, "F17", "F18"),
+}
+FORMS = {  # each of which must have struck EACH_FORM times on a database that has the kind
+    "F12": toxics.KINDS,
+    "F18": (*toxics.KINDS, toxics.LOST_COMMIT),
 }
 _WRONG = ("lost", "duplicate", "changed", "failed")
 
@@ -57,6 +62,15 @@ def _judge_campaign(name: str, record: Mapping[str, Any]) -> Iterator[str]:
         if not struck[kind] and kind not in record["short"]:
             reason = record["left_out"].get(kind, "it was not planned")
             yield f"{name}: {kind} never struck: {reason}"
+    yield from _judge_forms(name, record)
+
+
+def _judge_forms(name: str, record: Mapping[str, Any]) -> Iterator[str]:
+    for kind in KINDS.get(name, ()):
+        for form in (f"{kind} {each}" for each in FORMS.get(kind, ())):
+            number = record["faults"].get(form, 0)
+            if number < EACH_FORM and form not in record["short"]:
+                yield f"{name}: {form} struck {number} times, of {EACH_FORM}"
 
 
 def _judge_recovery(name: str, record: Mapping[str, Any]) -> Iterator[str]:
@@ -76,6 +90,15 @@ def _judge_hosts(found: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{HOSTS}: left out: {found['left_out']}"
     else:
         yield from (f"{HOSTS}: {found[what]} {what}" for what in _WRONG if found[what])
+        yield from _judge_late(found)
+
+
+def _judge_late(found: Mapping[str, Any]) -> Iterator[str]:
+    took, limit = found["recoveries_seconds"], found["limit_seconds"]
+    if not took:
+        yield f"{HOSTS}: recovery was not measured"
+    elif max(took) > limit:
+        yield f"{HOSTS}: recovery took {max(took):.1f} s, limit {limit:.1f} s"
 
 
 def count_kinds(report: Report) -> Counter[str]:
