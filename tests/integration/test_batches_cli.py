@@ -191,6 +191,52 @@ def test_whoever_watches_at_a_terminal_sees_a_bar_and_the_news_once() -> None:
     assert told == [1, 1, 1]
 
 
+_OTHERS = {"id": "batch_req_1", "custom_id": "a", "response": None, "error": None, "line": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my notes",
+        b"my notes\n",
+        b'{"cursor":"nowhere"}\n',
+        b"[1]\n",
+        json.dumps(_OTHERS | {"cursor": "1-1"}).encode() + b"\n",
+        b'{"id":"batch_req_',
+    ],
+)
+def test_results_are_not_added_to_another_file(
+    run: Run, make: Callable[..., str], tmp_path: Path, content: bytes
+) -> None:
+    batch = read_json(run("batches", "create", make(1), "--watch", "--json"))
+    out = tmp_path / "out"
+    out.write_bytes(content)
+
+    told = run("batches", "results", batch["id"], "-o", str(out), status=2)
+
+    assert str(out) in told.stderr
+    assert out.read_bytes() == content
+
+
+def test_results_of_two_batches_do_not_meet_in_a_file(
+    run: Run, make: Callable[..., str], tmp_path: Path
+) -> None:
+    one, two = (
+        read_json(run("batches", "create", make(number), "--watch", "--json")) for number in (3, 5)
+    )
+    out = tmp_path / "out"
+    run("batches", "results", one["id"], "-o", str(out))
+    before = out.read_bytes()
+
+    told = run("batches", "results", two["id"], "-o", str(out), status=2)
+
+    assert two["id"] in told.stderr
+    assert out.read_bytes() == before
+    out.write_bytes(before + b"my notes")
+    run("batches", "results", one["id"], "-o", str(out), status=2)
+    assert out.read_bytes() == before + b"my notes"
+
+
 def test_results_without_following_are_those_that_are_there(
     run: Run, make: Callable[..., str]
 ) -> None:

@@ -11,6 +11,7 @@ import orjson
 from app import cli, locales, settings
 from app.cli import client
 from app.cli.batches import calls, follow, tables, verify
+from app.cli.batches import output as files
 from app.cli.submit import DEFAULT_URL, progress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,10 +157,9 @@ def results(
     batch_id: str, output: Path | None, is_followed: bool, after: str | None, **server: Any
 ) -> None:
     with _Session(**server) as session:
-        lines = follow.read_results(
-            session.api, batch_id, after or follow.find_cursor(output), is_followed=is_followed
-        )
-        number = follow.write(lines, output)
+        begun = files.find_cursor(session.api, batch_id, output)
+        lines = follow.read_results(session.api, batch_id, after or begun, is_followed=is_followed)
+        number = files.write(lines, output)
         if output is not None and not session.as_json:
             click.echo(cli.say("batches.written", lines=number, path=str(output)), err=True)
 

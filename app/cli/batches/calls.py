@@ -117,7 +117,9 @@ def read_line(api: client.Client, batch_id: str, line: str) -> dict[str, Any]:
     return api.ask("GET", path, params={"custom_id": line})
 
 
-def read_page(api: client.Client, batch_id: str, after: str | None) -> dict[str, Any]:
+def read_page(
+    api: client.Client, batch_id: str, after: str | None, limit: int = 500
+) -> dict[str, Any]:
     """Results after a cursor."""
-    query = {"limit": 500} | ({"after": after} if after else {})
+    query = {"limit": limit} | ({"after": after} if after else {})
     return api.ask("GET", f"/v1/batches/{client.name_part(batch_id)}/results", params=query)

@@ -1,13 +1,8 @@
 """Following a batch to its end: it survives broken connections and restarts of the server."""
 
-import os
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import orjson
 
 from app import cli
 from app.cli import client
@@ -72,36 +67,3 @@ def read_results(
                 break
         if not page["data"] and (page["batch_status"] in ENDED or not is_followed):
             return
-
-
-def find_cursor(output: Path | None) -> str | None:
-    """Where an earlier run that wrote this file was; a last line that was cut off is removed."""
-    if output is None or not output.exists():
-        return None
-    cursor, size = None, 0
-    with output.open("r+b") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            size += len(line)
-            cursor = str(orjson.loads(line)["cursor"])
-        file.truncate(size)
-    return cursor
-
-
-def write(lines: Iterator[dict[str, Any]], output: Path | None) -> int:
-    """Writes each line as it comes, to the end of the file or on standard output; returns how many
-    there were."""
-    number = 0
-    out = sys.stdout.buffer if output is None else output.open("ab")
-    try:
-        for line in lines:
-            out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-            out.flush()
-            number += 1
-        if output is not None:
-            os.fsync(out.fileno())
-    finally:
-        if output is not None:
-            out.close()
-    return number
