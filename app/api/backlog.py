@@ -2,7 +2,7 @@
 
 import time
 
-from app.models import jobs
+from app.models import room
 from app.models.database import Database
 
 COUNT_SECONDS = 1.0
@@ -26,6 +26,6 @@ class Backlog:
         now = time.monotonic()
         if self._counted_at is None or now - self._counted_at >= COUNT_SECONDS:
             self._counted_at = now
-            self._count = jobs.count_queued(self._db, self._cap)
+            self._count = room.count_queued(self._db, self._cap)
         self._count += 1
         return self._cap if self._count >= self._near else None

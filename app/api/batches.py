@@ -24,7 +24,9 @@ def create(query: schemas.NoQuery, body: schemas.BatchBody) -> flask.Response:
     """Make a batch of an uploaded file. Its lines are checked after the answer."""
     current = context.current()
     _check_purpose(body.input_file_id)
-    batch, is_new = batches.create(current.db, _read_batch(body))
+    batch, is_new = batches.create(
+        current.db, _read_batch(body), max_lines=current.settings.queue.max_waiting_lines
+    )
     if is_new:
         current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
     return flask.jsonify(current.outlook.show(batch))

@@ -62,7 +62,11 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
         code = "nothing_to_retry" if origin.completed else "batch_not_run"
         raise Conflict(code, id=origin.id, status=origin.status)
     file = _copy_lines(origin, lost)
-    batch, is_new = batch_store.create(current.db, _make_batch(origin, file))
+    batch, is_new = batch_store.create(
+        current.db,
+        _make_batch(origin, file),
+        max_lines=current.settings.queue.max_waiting_lines,
+    )
     if is_new:
         current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
     else:

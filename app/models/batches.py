@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from app import clock
 from app.errors import Conflict, NotFound
-from app.models import bulk, cursors, deliveries, lineage, picks, retries, twins
+from app.models import bulk, cursors, deliveries, lineage, picks, retries, room, twins
 from app.models import jobs as job_store
 from app.models.database import Database
 from app.models.states import CANCELLABLE, BatchState, JobState
@@ -17,7 +17,6 @@ from app.models.tables import batches, jobs, tenants
 from app.wire import ids
 from app.wire.rows import Batch, Line, NewBatch
 
-BATCH_PRIORITY = -10
 _OVERTAKEN_SECONDS = 30.0  # a first try hardly arrives later than this after one of its retries
 _NOT_STORED = ("window_seconds", "retry_seconds", "webhook")
 _HIDDEN = ("idempotency_key", "announced_at", "input_sha256", "manifest", "tries")
@@ -32,15 +31,19 @@ _RETRIES = (
 
 
 @retries.repeat
-def create(db: Database, new: NewBatch) -> tuple[Batch, bool]:
+def create(db: Database, new: NewBatch, *, max_lines: int | None = None) -> tuple[Batch, bool]:
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
     and body give the first one again, another body raises Conflict("idempotency_conflict"). So
     does a client's own retry (`retry_seconds`) of the same body with the same API key, and a first try
-    (`tries` 0) that arrives after its own retry."""
+    (`tries` 0) that arrives after its own retry. Busy("batches_full") when `max_lines` lines of batches wait already."""
     with db.write() as tx:
         _lock_tenant(tx, new.tenant_id)
         earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
-        return (earlier, False) if earlier else (_insert(tx, new), True)
+        if earlier:
+            return earlier, False
+        if max_lines is not None:
+            room.require_lines(tx, max_lines)
+        return _insert(tx, new), True
 
 
 def _lock_tenant(tx: Connection, tenant_id: str) -> None:
@@ -244,7 +247,7 @@ def _line_row(batch: Batch, line: Line, current: Any) -> dict[str, Any]:
         "model": line.model,
         "endpoint": batch.endpoint,
         "state": state.value,
-        "priority": BATCH_PRIORITY,
+        "priority": room.BATCH_PRIORITY,
         "request": line.request,
         "batch_id": batch.id,
         "custom_id": line.custom_id,

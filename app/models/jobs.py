@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
-from app.errors import Busy, Conflict, NotFound
-from app.models import bulk, deliveries, endings, retries, twins
+from app.errors import Conflict, NotFound
+from app.models import bulk, deliveries, endings, retries, room, twins
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -48,7 +48,8 @@ def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple
 
     The same idempotency key, endpoint and body give the first job again. Raises Conflict
     ("idempotency_conflict") for the same key with another body or endpoint, NotFound
-    ("session_not_found"), Busy ("queue_full") when `max_queued` jobs wait already.
+    ("session_not_found"), Busy ("queue_full") when `max_queued` jobs wait already that are no
+    lines of batches.
     """
     with db.write() as tx:
         earlier = find_duplicate(tx, new)
@@ -62,7 +63,7 @@ def create(db: Database, new: NewJob, *, max_queued: int | None = None) -> tuple
 def place(tx: Connection, new: NewJob, *, max_queued: int | None) -> Job:
     """Stores a job whose session and key are checked; Busy("queue_full") without room."""
     if max_queued is not None:
-        _require_room(tx, max_queued)
+        room.require_place(tx, max_queued)
     return _insert(tx, new)
 
 
@@ -87,17 +88,6 @@ def _require_session(tx: Connection, tenant_id: str, session_id: str) -> None:
     locked = sa.select(sessions.c.id).where(*owned).with_for_update(key_share=True)
     if tx.execute(locked).one_or_none() is None:
         raise NotFound("session_not_found", param="session_id", id=session_id)
-
-
-def count_queued(db: Database, limit: int) -> int:
-    """How many jobs wait, counted up to `limit`. It walks them: 10 ms for 50,000."""
-    with db.look() as tx:
-        return _count(tx, limit, jobs.c.state == JobState.QUEUED)
-
-
-def _require_room(tx: Connection, limit: int) -> None:
-    if _count(tx, limit, jobs.c.state == JobState.QUEUED) >= limit:
-        raise Busy("queue_full", limit=limit)
 
 
 def _insert(tx: Connection, new: NewJob) -> Job:
@@ -299,14 +289,9 @@ def _count_ahead(tx: Connection, job: Job) -> int:
         jobs.c.held == sa.false(),
     )
     number = sum(
-        _count(tx, _POSITION_LIMIT, *waiting, *each) for each in (more_urgent, before, earlier)
+        room.count(tx, _POSITION_LIMIT, *waiting, *each) for each in (more_urgent, before, earlier)
     )
     return min(number, _POSITION_LIMIT)
-
-
-def _count(tx: Connection, limit: int, *conditions: sa.ColumnElement[bool]) -> int:
-    bounded = sa.select(jobs.c.seq).where(*conditions).limit(limit).subquery()
-    return tx.execute(sa.select(sa.func.count()).select_from(bounded)).scalar_one()
 
 
 def _is_session_busy(tx: Connection, job: Job) -> bool:

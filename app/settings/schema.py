@@ -185,9 +185,11 @@ class Worker(_Checked):
 
 @dataclass(frozen=True)
 class Queue(_Checked):
-    """Back pressure: how many jobs may wait before POST answers 429."""
+    """Back pressure: how many jobs and calls, and how many lines of batches, may wait before POST
+    answers 429."""
 
     max_queued_jobs: Count = 200_000
+    max_waiting_lines: Count = 2_000_000
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,14 @@ def fail(job: Job, code: str = "context_length_exceeded") -> Outcome:
 
 def add_batch(db: Database, num_lines: int = 0, **changes: Any) -> Batch:
     """A batch; with lines it is in progress and all of them are stored."""
+    batch = batches.create(db, new_batch(**changes))[0]
+    if num_lines:
+        batches.accept(db, batch.id, model=MODEL, total=num_lines)
+        batches.add_lines(db, batch, make_lines(range(1, num_lines + 1)), last_line=num_lines)
+    return reload(db, batch)
+
+
+def new_batch(**changes: Any) -> NewBatch:
     fields = {
         "tenant_id": DEFAULT_TENANT,
         "key_id": None,
@@ -64,11 +72,7 @@ def add_batch(db: Database, num_lines: int = 0, **changes: Any) -> Batch:
         "request_hash": "h",
         "locale": "en-US",
     }
-    batch = batches.create(db, NewBatch(**(fields | changes)))[0]
-    if num_lines:
-        batches.accept(db, batch.id, model=MODEL, total=num_lines)
-        batches.add_lines(db, batch, make_lines(range(1, num_lines + 1)), last_line=num_lines)
-    return reload(db, batch)
+    return NewBatch(**(fields | changes))
 
 
 def make_lines(numbers: Sequence[int] | range) -> list[Line]:

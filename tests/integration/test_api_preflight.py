@@ -10,7 +10,7 @@ import tokenizers
 
 from app import settings
 from app.api import preflight
-from app.models import batches, claims, jobs, sessions
+from app.models import batches, claims, room, sessions
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.workers.context import Context
@@ -183,7 +183,7 @@ def test_nothing_is_queued_and_no_batch_is_made(api: Api, context: Context) -> N
     validate(api, context, [good(1), good(2)])
 
     assert batches.find_unfinished(api.db) == []
-    assert jobs.count_queued(api.db, 10) == 0
+    assert room.count_queued(api.db, 10) == 0
 
 
 def test_requests_that_are_the_same_are_told_beside_the_line_they_repeat(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.errors import Conflict, NotFound
+from app.errors import Busy, Conflict, NotFound
 from app.models import batches, claims, jobs, sweeps, withdrawals, workers
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -48,6 +48,20 @@ def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database:
     assert makers.add_batch(database, idempotency_key="k").id == first.id
     with pytest.raises(Conflict, match="idempotency_conflict"):
         makers.add_batch(database, idempotency_key="k", request_hash="other")
+
+
+def test_a_batch_is_refused_while_too_many_lines_wait(database: Database) -> None:
+    first = makers.add_batch(database, 2)
+    (line, _) = jobs.list_lines(database, first.id, after_line=0, limit=2)
+    again = makers.new_batch(idempotency_key="k")
+
+    with pytest.raises(Busy, match="batches_full"):
+        batches.create(database, again, max_lines=2)
+
+    jobs.cancel(database, DEFAULT_TENANT, line.id)
+    made, _ = batches.create(database, again, max_lines=2)
+    batches.accept(database, made.id, model=makers.MODEL, total=5)
+    assert batches.create(database, again, max_lines=2) == (makers.reload(database, made), False)
 
 
 def test_a_batch_of_another_tenant_is_not_found(database: Database) -> None:

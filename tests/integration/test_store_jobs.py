@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Busy, Conflict, NotFound
-from app.models import claims, jobs, keys, sessions, withdrawals
+from app.models import claims, jobs, keys, pauses, room, sessions, withdrawals
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.rows import Job, NewJob
@@ -108,6 +108,20 @@ def test_a_full_queue_refuses_and_has_room_again_after_a_claim(database: Databas
 
     makers.take(database, makers.add_worker(database), limit=1)
     assert jobs.create(database, new, max_queued=2)[1]
+
+
+def test_lines_of_batches_take_no_place_of_jobs(database: Database) -> None:
+    makers.add_batch(database, 5)
+    other = makers.add_batch(database, 5, request_hash="paused")
+    pauses.pause(database, DEFAULT_TENANT, other.id)
+    priorities = (5, room.BATCH_PRIORITY, room.BATCH_PRIORITY - 5)
+
+    for number, priority in enumerate(priorities, 1):
+        jobs.create(database, makers.new_job(model=f"m{number}", priority=priority), max_queued=3)
+        assert room.count_queued(database, 100) == number
+    with pytest.raises(Busy, match="queue_full"):
+        jobs.create(database, makers.new_job(), max_queued=3)
+    assert room.count_queued(database, 2) == 2
 
 
 def test_a_retry_with_a_known_key_is_answered_even_when_the_queue_is_full(

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import NotFound, Unavailable
-from app.models import claims, files, jobs, keys, sessions, workers
+from app.models import claims, files, jobs, keys, room, sessions, workers
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.models.states import WorkerState
@@ -31,7 +31,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path / 'broken.db'}")
 
     with pytest.raises(Unavailable, match="database_malformed"):
-        jobs.count_queued(db, 1)
+        room.count_queued(db, 1)
     db.close()
 
 

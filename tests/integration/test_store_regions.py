@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.models import batches, claims, jobs, pauses
+from app.models import batches, claims, jobs, pauses, room
 from app.models.claims import Holder
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -50,7 +50,7 @@ def test_lines_that_begin_alike_are_claimed_together_whatever_their_order(
 def test_an_earlier_batch_goes_first_and_single_jobs_before_both(database: Database) -> None:
     add_batch(database, "b")
     add_batch(database, "a")
-    single = makers.add_job(database, priority=batches.BATCH_PRIORITY)
+    single = makers.add_job(database, priority=room.BATCH_PRIORITY)
     urgent = makers.add_job(database)
 
     claimed = makers.take(database, makers.add_worker(database))
