@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -253,6 +254,23 @@ def test_what_is_in_use_is_refused_with_a_clear_message(stack: Stack, tmp_path: 
     assert expected in log.read_text()
     assert "Traceback" not in log.read_text()
     assert stack.process.poll() is None
+
+
+def test_a_port_that_a_killed_service_still_holds_is_waited_for(tmp_path: Path):
+    """Its API may end an upload after it; here the test holds the port."""
+    made = Stack(tmp_path / "s", fake_config(), "--no-flower")
+    made.data_dir.mkdir()
+    (made.data_dir / "up.lock").write_text("12345")  # as SIGKILL leaves it
+    with socket.create_server(("127.0.0.1", made.port)):
+        made.start()
+        wait_for(lambda: f"for port {made.port}" in made.log.read_text(), "the wait")
+        assert made.process.poll() is None
+    try:
+        made.wait_healthy()
+        assert made.interrupt() == 0
+    finally:
+        made.end()
+    assert (made.data_dir / "up.lock").read_text() == ""
 
 
 def test_an_open_address_without_a_key_is_refused(tmp_path: Path):

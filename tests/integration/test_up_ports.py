@@ -2,9 +2,9 @@
 
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,19 +47,19 @@ def test_a_port_that_stays_taken_after_a_kill_is_no_fault_of_the_configuration(
 
 
 def test_a_port_is_waited_for_after_a_kill(
-    options: settings.Settings, listener: socket.socket, capsys: pytest.CaptureFixture[str]
+    options: settings.Settings, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ):
-    heard = threading.Event()
+    told: list[str] = []
 
-    def release() -> None:
-        heard.wait(60)
+    def release(key: str, **_values: Any) -> None:
+        told.append(key)
         listener.close()
 
-    thread = threading.Thread(target=release)
-    thread.start()
-    heard.set()
+    monkeypatch.setattr(up, "_tell", release)
+
     require(options, 60.0)
-    thread.join()
+
+    assert told == ["up.waiting"]
 
 
 def test_only_a_killed_one_leaves_its_id(tmp_path: Path):
