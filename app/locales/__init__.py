@@ -1,6 +1,7 @@
 """Every text a person reads, by key and language; loaded once from messages_<locale>.yaml."""
 
 import re
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from app.locales.negotiation import negotiate, system
 FALLBACK = "en-US"
 
 _FOLDER = Path(__file__).parent
+_reading = threading.RLock()  # a signal may need a text while its thread is in here
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w |()-]*))?\}")
 
 __all__ = ["FALLBACK", "explain", "message", "negotiate", "system", "texts"]
@@ -33,9 +35,15 @@ def explain(error: AutoglmError, locale: str | None = None, *, fallback: str = F
     return _render(f"errors.{error.code}", locale or fallback, fallback, values)
 
 
-@cache
 def texts(locale: str) -> Mapping[str, str]:
-    """All texts of one shipped locale by dotted key; empty for a locale that is not shipped."""
+    """All texts of one shipped locale by dotted key; empty for a locale that is not shipped. Threads
+    that ask at once wait for the first: 200 that each read the file kept a new API busy for 20 s."""
+    with _reading:
+        return _read(locale)
+
+
+@cache
+def _read(locale: str) -> Mapping[str, str]:
     path = _FOLDER / f"messages_{locale}.yaml"
     if path.name not in {shipped.name for shipped in _FOLDER.glob("messages_*.yaml")}:
         return {}

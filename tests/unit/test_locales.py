@@ -2,6 +2,8 @@
 
 import ast
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,26 @@ def test_every_language_has_the_same_keys_and_placeholders(locale):
         != _placeholders(locales.texts(locale).get(key, "{0}"))
     ]
     assert sorted(wrong) == []
+
+
+def test_threads_that_ask_at_once_have_the_texts_read_once(monkeypatch):
+    parse, reads, barrier = locales.yaml.safe_load, [], threading.Barrier(8)
+
+    def count(content):
+        reads.append(threading.get_ident())
+        return parse(content)
+
+    def ask(_number):
+        barrier.wait()
+        return locales.texts("en-US")
+
+    monkeypatch.setattr(locales.yaml, "safe_load", count)
+    locales._read.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(8)))
+
+    assert len(reads) == 1
+    assert all(texts is found[0] for texts in found)
 
 
 @pytest.mark.parametrize("locale", settings.LOCALES)
