@@ -36,9 +36,11 @@ def context(api: Api) -> Context:
     return made
 
 
-def validate(api: Api, context: Context, lines: list[bytes]) -> dict[str, Any]:
+def validate(
+    api: Api, context: Context, lines: list[bytes], endpoint: str = makers.ENDPOINT
+) -> dict[str, Any]:
     file = inputs.add_input(context, b"".join(lines))
-    body = {"input_file_id": file.id, "endpoint": makers.ENDPOINT, "completion_window": "24h"}
+    body = {"input_file_id": file.id, "endpoint": endpoint, "completion_window": "24h"}
     answer = api.client.post("/v1/batches/validate", json=body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = json.loads(answer.data)
@@ -200,6 +202,25 @@ def test_requests_that_are_the_same_are_told_beside_the_line_they_repeat(
     assert found["data"][0]["first_line"] == 1
     assert found["data"][0]["severity"] == "warning"
     assert (found["valid"], found["errors"], found["warnings"]) == (True, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"body_input": "x" * 500}, "input"),
+        ({"body_input": "hi", "body_max_output_tokens": 4000}, "max_output_tokens"),
+    ],
+)
+def test_a_response_that_is_too_long_is_told_by_its_own_names(
+    api: Api, context: Context, changes: dict[str, Any], param: str
+) -> None:
+    record = inputs.make_record(1, url="/v1/responses", body_model="small", **changes)
+    del record["body"]["messages"]
+
+    found = validate(api, context, [json.dumps(record).encode()], "/v1/responses")
+
+    assert [each["code"] for each in found["data"]] == ["context_length_exceeded"]
+    assert found["data"][0]["param"] == param
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Context) -> None:

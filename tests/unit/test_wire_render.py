@@ -92,6 +92,28 @@ def test_a_failed_line_says_whose_fault_it_was(code: str, status: int, kind: str
     assert "'limit': 8" in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("stored", "endpoint", "shown"),
+    [
+        ("messages", "/v1/responses", "input"),
+        ("max_tokens", "/v1/responses", "max_output_tokens"),
+        ("response_format", "/v1/responses", "text.format"),
+        ("input", "/v1/responses", "input"),
+        ("messages", "/v1/chat/completions", "messages"),
+        (None, "/v1/responses", None),
+    ],
+)
+def test_an_error_names_what_the_endpoint_calls_the_parameter(
+    stored: str | None, endpoint: str, shown: str | None
+) -> None:
+    error = {"code": "context_length_exceeded", "param": stored, "values": {}}
+    job = replace(end("failed"), endpoint=endpoint, error=error)
+
+    assert render.failure(job, explain)["param"] == shown
+    assert render.as_error(job).param == shown
+    assert render.output_line(job, explain)["response"]["body"]["error"]["param"] == shown
+
+
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
 def test_a_line_that_never_ran_has_no_response(state: str) -> None:
     line = render.output_line(end(state), explain)

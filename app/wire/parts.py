@@ -1,0 +1,46 @@
+"""The content of a message: a text, or a list of parts that are texts."""
+
+from collections.abc import Container
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.wire import flaws
+
+_PART = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+
+
+def join(*kinds: str, idle: Container[str] = ()) -> BeforeValidator:
+    """OpenAI's list of text parts of these kinds as one string; anything else is left for the type
+    check. Parts may have the members `idle` and, beside them, null alone."""
+
+    def read(content: Any) -> Any:
+        if not isinstance(content, list):
+            return content
+        return "".join(_read_part(part, number, kinds, idle) for number, part in enumerate(content))
+
+    return BeforeValidator(read)
+
+
+def _read_part(part: Any, number: int, kinds: Container[Any], idle: Container[str]) -> str:
+    kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
+    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or kind not in kinds or not isinstance(text, str):
+        raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
+    for name, value in part.items():
+        if name not in ("type", "text") and name not in idle and value is not None:
+            within = {"within": f"{number}.{name[:40]}"}
+            raise PydanticCustomError("unknown_parameter", "unknown", within)
+    return text
+
+
+Content = Annotated[
+    str,
+    join("text"),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _PART}]}),
+]
