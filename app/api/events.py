@@ -5,7 +5,6 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import flask
-import orjson
 
 from app import locales
 from app.api import context
@@ -13,7 +12,7 @@ from app.errors import Unavailable
 from app.models import batches, results
 from app.models.database import Database
 from app.models.states import ENDED
-from app.wire import endings, render
+from app.wire import endings, packing, render
 from app.wire.endings import Cursor
 from app.wire.rows import Batch
 
@@ -102,4 +101,4 @@ class _Stream:
 
 def _write(name: str, value: dict[str, Any], cursor: str) -> bytes:
     head = f"event: {name}\nid: {cursor}\ndata: ".encode()
-    return head + orjson.dumps(value) + b"\n\n"
+    return head + packing.pack_line(value) + b"\n"

@@ -11,7 +11,7 @@ from app.models import batches as batch_store
 from app.models import files, jobs
 from app.models.database import Database
 from app.models.states import ENDED, JobState
-from app.wire import endings, render
+from app.wire import endings, packing, render
 from app.wire.rows import Batch, Job
 
 INCOMPLETE = "X-Incomplete"
@@ -80,5 +80,5 @@ def _render(db: Database, batch: Batch, belongs: Callable[[Job], bool]) -> Itera
     while page := jobs.list_ended(db, batch.id, after_line=last, limit=_PAGE_LINES):
         for job in filter(belongs, page):
             line = render.output_line(job, events.explainer(batch))
-            yield render.pack_line(line)
+            yield packing.pack_line(line)
         last = page[-1].line_no or 0

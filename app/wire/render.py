@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from app.errors import BadRequest, Failed
 from app.wire import logprobs, origins, replies, responses
 from app.wire.rows import Choice, Job, Result
@@ -26,8 +24,6 @@ SERVER_FAULTS = frozenset(
 """Codes of failed jobs that are ours; whatever else fails a job, its request is the reason."""
 
 CHAT = "/v1/chat/completions"
-
-_ENDS = {f"{char}".encode(): b"\\u%04x" % ord(char) for char in "\x85\u2028\u2029"}
 
 
 def output_line(job: Job, explain: Explain) -> dict[str, Any]:
@@ -153,12 +149,3 @@ def _response(job: Job, status_code: int, body: dict[str, Any]) -> dict[str, Any
 def _derive(prefix: str, job: Job) -> str:
     """An id that is the same whenever the line is rendered again."""
     return prefix + job.id.removeprefix("job_")
-
-
-def pack_line(line: Mapping[str, Any]) -> bytes:
-    """A line of a file as bytes. The characters that some readers of lines take for an end of line
-    (Python's `splitlines` does) are escaped."""
-    packed = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-    for char, escaped in _ENDS.items():
-        packed = packed.replace(char, escaped)
-    return packed

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from app import clock, locales
 from app.models import batches, bulk, files, jobs
 from app.models.states import BatchState, JobState
-from app.wire import render
+from app.wire import packing, render
 from app.wire.rows import Batch, File, Job
 from app.workers import manifests
 from app.workers.context import Context
@@ -120,7 +120,7 @@ class _Writer:
         return self._digest.hexdigest()
 
     def write(self, line: Mapping[str, Any]) -> None:
-        content = render.pack_line(line)
+        content = packing.pack_line(line)
         self._file.write(content)
         self._digest.update(content)
         self.bytes += len(content)

@@ -182,6 +182,17 @@ def test_a_stream_brings_each_line_once_and_ends_with_the_batch(api: Api, holder
     assert seen[-1]["data"]["output_file_id"]
 
 
+def test_an_event_is_one_line_of_data_whatever_an_answer_says(api: Api, holder: Holder) -> None:
+    text = "a\u2028b\x85c\u2029d"
+    batch = makers.add_batch(api.db, 1)
+    claims.settle(api.db, [makers.succeed(makers.take(api.db, holder, limit=1)[0], text)])
+
+    event = next(open_stream(api, batch))
+
+    answer = event["data"]["response"]["body"]
+    assert answer["choices"][0]["message"]["content"] == text
+
+
 def test_a_stream_goes_on_after_the_last_event_that_was_seen(api: Api, holder: Holder) -> None:
     batch = makers.add_batch(api.db, 4)
     end_lines(api, holder, 4)

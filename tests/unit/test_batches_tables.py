@@ -1,10 +1,12 @@
-"""Tables of `autoglm batches`."""
+"""Tables and files of `autoglm batches`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.cli.batches import tables
+from app.cli.batches import output, tables
 
 
 def make_attempt(number: int, outcome: str, evidence: dict[str, Any] | None) -> dict[str, Any]:
@@ -34,3 +36,12 @@ def test_a_line_shows_what_each_dead_worker_left(capsys: pytest.CaptureFixture[s
     assert "    File app/x.py, line 3 in step?[2J\n" in shown
     assert "  Step 7 began.\n" in shown
     assert "Attempt 2" not in shown
+
+
+def test_a_result_is_one_line_for_every_reader(tmp_path: Path) -> None:
+    line = {"cursor": "1", "text": "a\u2028b\x85c\u2029d"}
+    path = tmp_path / "out.jsonl"
+
+    assert output.write(iter([line]), path) == 1
+
+    assert list(map(json.loads, path.read_text(encoding="utf-8").splitlines())) == [line]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.submit import check
+from app.cli.submit import check, division
 
 
 def record(custom_id: Any = "a", **changes: Any) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def record(custom_id: Any = "a", **changes: Any) -> dict[str, Any]:
 def problems(path: Path, content: bytes, **limits: int) -> list[tuple[int | None, str, str | None]]:
     path.write_bytes(content)
     found: list[check.Problem] = []
-    check.check_file(path, check.Limits(**limits), found.append)
+    check.check_file(path, division.Limits(**limits), found.append)
     return [(problem.line, problem.code, problem.param) for problem in found]
 
 
@@ -94,7 +94,7 @@ def test_the_first_use_of_a_duplicate_is_named(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(encode(record("a"), record("b"), record("b")))
     found: list[check.Problem] = []
 
-    check.check_file(tmp_path / "in", check.Limits(), found.append)
+    check.check_file(tmp_path / "in", division.Limits(), found.append)
 
     assert found[0].message == "The custom_id 'b' was already used on line 2."
 
@@ -141,7 +141,7 @@ def test_an_endless_line_is_never_held_in_memory(tmp_path: Path) -> None:
 
     tracemalloc.start()
     found: list[check.Problem] = []
-    check.check_file(tmp_path / "in", check.Limits(line_bytes=1024 * 1024), found.append)
+    check.check_file(tmp_path / "in", division.Limits(line_bytes=1024 * 1024), found.append)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -152,7 +152,7 @@ def test_an_endless_line_is_never_held_in_memory(tmp_path: Path) -> None:
 def test_chunks_cover_the_file_within_the_limits(tmp_path: Path) -> None:
     content = encode(*(record(f"id-{number}") for number in range(25)))
     (tmp_path / "in").write_bytes(content)
-    limits = check.Limits(batch_lines=10, batch_bytes=1500)
+    limits = division.Limits(batch_lines=10, batch_bytes=1500)
 
     verdict = check.check_file(tmp_path / "in", limits, lambda problem: None)
 
@@ -167,7 +167,50 @@ def test_text_of_the_file_cannot_steer_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(encode(record("a", method="\x1b[2J" + "x" * 500)))
     found: list[check.Problem] = []
 
-    check.check_file(tmp_path / "in", check.Limits(), found.append)
+    check.check_file(tmp_path / "in", division.Limits(), found.append)
 
     assert found[0].message.isprintable()
     assert len(found[0].message) < 150
+
+
+def follow_up(custom_id: str, previous: str | None = None) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": "demo", "messages": [{}], "previous_response_id": previous}
+    return record(custom_id, body=body)
+
+
+def divide(path: Path, previous: dict[str, str], **limits: int) -> list[int]:
+    """How many of the lines a to h each batch has; some follow on another one."""
+    records = [follow_up(name, previous.get(name)) for name in "abcdefgh"]
+    path.write_bytes(encode(*records))
+    verdict = check.check_file(path, division.Limits(**limits), lambda _problem: None)
+    spans = [chunk.span for chunk in verdict.chunks]
+    assert [span.start for span in spans[1:]] == [span.end for span in spans[:-1]]
+    assert spans[-1].end == path.stat().st_size
+    return [] if verdict.problems else [chunk.lines for chunk in verdict.chunks]
+
+
+@pytest.mark.parametrize(
+    ("previous", "batches"),
+    [
+        ({}, [3, 3, 2]),
+        ({"d": "custom_id:c"}, [2, 3, 3]),
+        ({"d": "custom_id:b", "e": "resp_1"}, [1, 3, 3, 1]),
+        ({"c": "custom_id:b", "d": "custom_id:c", "h": "custom_id:g"}, [1, 3, 2, 2]),
+        ({"c": "custom_id:b", "b": "custom_id:a"}, [3, 3, 2]),
+        ({"d": "custom_id:a"}, []),
+        ({"c": "custom_id:a", "d": "custom_id:b"}, []),
+        ({"a": "custom_id:h", "b": "custom_id:none"}, [3, 3, 2]),
+    ],
+)
+def test_lines_that_follow_on_one_another_are_not_cut_apart(
+    tmp_path: Path, previous: dict[str, str], batches: list[int]
+) -> None:
+    assert divide(tmp_path / "in", previous, batch_lines=3) == batches
+
+
+def test_a_conversation_that_no_batch_takes_is_refused_by_its_first_line(tmp_path: Path) -> None:
+    content = encode(record("z"), *(follow_up(n, "custom_id:a") for n in "abc"))
+
+    found = problems(tmp_path / "in", content, batch_bytes=300)
+
+    assert found == [(2, "conversation_too_long", "body.previous_response_id")]

@@ -129,3 +129,15 @@ def test_memory_does_not_grow_with_the_size_of_the_results(tmp_path: Path) -> No
 
     assert path.stat().st_size > 10_000_000
     assert peak < 4_000_000
+
+
+def test_a_result_is_one_line_for_every_reader(tmp_path: Path) -> None:
+    told = result("a", body={"text": "b\u2028c\x85d\u2029e", "usage": {}})
+    out = io.BytesIO()
+
+    merge.merge_results(
+        ["a"], [write(tmp_path / "good", [told])], out, merge.Tally(), missing="result_missing"
+    )
+
+    assert len(out.getvalue().decode().splitlines()) == 1
+    assert json.loads(out.getvalue()) == told

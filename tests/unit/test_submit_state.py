@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from app import errors
-from app.cli.submit import check, lines, state
+from app.cli.submit import division, lines, state
 
 
 def make_state() -> state.State:
-    chunks = [check.Chunk(lines.Span(1, 0, 90), 3, 90), check.Chunk(lines.Span(4, 90, 120), 1, 30)]
+    chunks = [
+        division.Chunk(lines.Span(1, 0, 90), 3, 90),
+        division.Chunk(lines.Span(4, 90, 120), 1, 30),
+    ]
     parts = (state.Part(chunks[0], "file-1", "batch_1"), state.Part(chunks[1]))
     return state.State("ab" * 32, "http://127.0.0.1:1", "/v1/completions", "run", parts)
 

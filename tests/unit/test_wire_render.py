@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.wire import objects, render
+from app.wire import objects, packing, render
 from app.wire.rows import Batch, Job, Result
 
 RESULT = Result("hello", "stop", 5, 2, 3, {"weights_sha256": "ab", "model": "m"})
@@ -198,7 +198,7 @@ def test_a_batch_has_every_field_that_clients_read() -> None:
 def test_a_packed_line_is_one_line_for_every_reader() -> None:
     line = {"custom_id": "a\u2028b", "text": "c\x85d\u2029e\n\u00c2"}
 
-    packed = render.pack_line(line)
+    packed = packing.pack_line(line)
 
     assert len(packed.decode().splitlines()) == 1
     assert packed.endswith(b"\n")

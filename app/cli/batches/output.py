@@ -12,6 +12,7 @@ import orjson
 from app.cli import client
 from app.cli.batches import calls
 from app.errors import BadRequest, InputError
+from app.wire import packing
 from app.wire.endings import Cursor
 
 _FIRST = b'{"id":"batch_req_'  # how a line begins
@@ -79,7 +80,7 @@ def write(lines: Iterator[dict[str, Any]], output: Path | None) -> int:
     out = sys.stdout.buffer if output is None else output.open("ab")
     try:
         for line in lines:
-            out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            out.write(packing.pack_line(line))
             out.flush()
             number += 1
         if output is not None:

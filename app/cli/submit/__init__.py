@@ -10,7 +10,7 @@ import orjson
 
 from app import cli, errors, locales, settings
 from app.cli import client
-from app.cli.submit import check, preflight, progress, run, state
+from app.cli.submit import check, division, preflight, progress, run, state
 from app.cli.submit.source import Source
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -18,7 +18,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _POSITIVE = click.IntRange(min=1)
 _BYTES = click.IntRange(min=1024)
-_LIMITS = check.Limits()
+_LIMITS = division.Limits()
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _plan(options: Options) -> run.Submission:
     if results.resolve() == options.file.resolve():
         raise errors.InputError("output_is_input", path=str(options.file))
     line_bytes = min(_LIMITS.line_bytes, options.batch_bytes - 1)
-    limits = check.Limits(options.batch_lines, options.batch_bytes, line_bytes)
+    limits = division.Limits(options.batch_lines, options.batch_bytes, line_bytes)
     report = _Report(options.file, as_json=options.as_json)
     return run.Submission(options.file, results, limits, report)
 

@@ -8,20 +8,12 @@ from typing import Any
 import orjson
 
 from app import cli
-from app.cli.submit import lines
+from app.cli.submit import division, lines
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 MAX_ID_CHARACTERS = 64
+LINE_PREFIX = "custom_id:"  # of the line that another one follows on
 _SHOWN_CHARACTERS = 80
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The server's limits: `batch_*` split a file into several batches, `line_bytes` refuses."""
-
-    batch_lines: int = 50_000
-    batch_bytes: int = 200 * 1024 * 1024
-    line_bytes: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -46,21 +38,12 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Lines that become one batch: where they are, how many, how many bytes they upload as."""
-
-    span: lines.Span
-    lines: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What a check found: the chunks to submit, and how many problems there are."""
 
     endpoint: str
     lines: int
-    chunks: tuple[Chunk, ...]
+    chunks: tuple[division.Chunk, ...]
     problems: int
 
 
@@ -71,8 +54,9 @@ class Checker:
         self.endpoint: str | None = None
         self._model: str | None = None
         self._first_uses: dict[int, int] = {}  # hash of custom_id -> line: 64 bits suffice
+        self.reach: dict[int, int] = {}  # line -> the last line that follows on it
 
-    def check(self, line: lines.Line, limits: Limits) -> Iterator[Problem]:
+    def check(self, line: lines.Line, limits: division.Limits) -> Iterator[Problem]:
         """Every problem of this line."""
         if line.content is None:
             yield Problem(line.number, "line_too_long", None, {"bytes": limits.line_bytes})
@@ -94,6 +78,14 @@ class Checker:
         if isinstance(record.get("body"), dict):
             yield from self._inspect_model(record["body"].get("model"))
             yield from _inspect_body(record["body"], record.get("url"))
+            self._note_link(record["body"].get("previous_response_id"), number)
+
+    def _note_link(self, previous: Any, number: int) -> None:
+        """One that names no line above is the server's to refuse."""
+        if isinstance(previous, str) and previous.startswith(LINE_PREFIX):
+            parent = self._first_uses.get(hash(previous.removeprefix(LINE_PREFIX)))
+            if parent is not None:
+                self.reach[parent] = number
 
     def _inspect_id(self, custom_id: Any, number: int) -> Iterator["Flaw"]:
         if not isinstance(custom_id, str):
@@ -131,35 +123,38 @@ _FIELDS: dict[str, type] = {"custom_id": str, "method": str, "url": str, "body":
 _JSON_NAMES: dict[type, str] = {str: "string", dict: "object"}
 
 
-def check_file(path: Path, limits: Limits, report: Callable[[Problem], None]) -> Verdict:
-    """Reads the whole file once; `report` hears of every problem as it is found."""
-    checker, count, problems = Checker(), 0, 0
-    chunks: list[Chunk] = []
+def check_file(path: Path, limits: division.Limits, report: Callable[[Problem], None]) -> Verdict:
+    """Reads the whole file, and once more if lines that follow on one another may need several
+    batches; `report` hears of every problem as it is found."""
+    checker, problems = Checker(), 0
+    chunks: list[division.Chunk] = []
     for line in lines.read_lines(path, lines.Span(), max_bytes=limits.line_bytes):
-        count += 1
-        _append(chunks, line, limits)
+        division.append(chunks, division.take(line), limits)
         for problem in checker.check(line, limits):
             problems += 1
             report(problem)
-    if not count:
+    count = sum(chunk.lines for chunk in chunks)
+    if checker.reach and len(chunks) > 1:
+        chunks = division.keep_together(path, limits, checker.reach)
+    for problem in _inspect_chunks(chunks, limits):
         problems += 1
-        report(Problem(None, "empty_file"))
+        report(problem)
     return Verdict(checker.endpoint or ENDPOINTS[0], count, tuple(chunks), problems)
 
 
-def _append(chunks: list[Chunk], line: lines.Line, limits: Limits) -> None:
-    """Adds the line to the last chunk, or to a new one if that is full."""
-    last = chunks[-1] if chunks else None
-    if last and _has_room(last, line, limits):
-        span = lines.Span(last.span.number, last.span.start, line.end)
-        chunks[-1] = Chunk(span, last.lines + 1, last.bytes + line.upload_bytes)
-    else:
-        chunks.append(Chunk(lines.Span(line.number, line.start, line.end), 1, line.upload_bytes))
-
-
-def _has_room(chunk: Chunk, line: lines.Line, limits: Limits) -> bool:
-    fits = chunk.bytes + line.upload_bytes <= limits.batch_bytes
-    return fits and chunk.lines < limits.batch_lines
+def _inspect_chunks(chunks: list[division.Chunk], limits: division.Limits) -> Iterator[Problem]:
+    if not chunks:
+        yield Problem(None, "empty_file")
+    for chunk in chunks:
+        if chunk.lines > 1 and not division.fits(chunk, limits):
+            values = {"lines": chunk.lines, "bytes": chunk.bytes}
+            bounds = {"max_lines": limits.batch_lines, "max_bytes": limits.batch_bytes}
+            yield Problem(
+                chunk.span.number,
+                "conversation_too_long",
+                "body.previous_response_id",
+                values | bounds,
+            )
 
 
 def _parse(content: bytes) -> dict[str, Any] | str:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from app import locales
+from app.wire import packing
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def merge_results(
         for custom_id in custom_ids:
             result = results.find(custom_id) or _missing(custom_id, missing)
             tally.add(result)
-            out.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+            out.write(packing.pack_line(result))
     finally:
         for file in files:
             file.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.cli import client
-from app.cli.submit import check
+from app.cli.submit import check, division
 from app.cli.submit.source import Source
 
 N = TypeVar("N", int, float)
@@ -62,7 +62,7 @@ def ask(
 
 def _report(
     source: Source,
-    chunk: check.Chunk,
+    chunk: division.Chunk,
     found: list[dict[str, Any]],
     report: Callable[[check.Problem], None],
 ) -> None:

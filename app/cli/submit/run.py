@@ -9,7 +9,7 @@ from typing import Any
 
 from app import cli, errors
 from app.cli import client
-from app.cli.submit import batches, check, merge, progress, state
+from app.cli.submit import batches, check, division, merge, progress, state
 from app.cli.submit.source import Source
 
 
@@ -19,7 +19,7 @@ class Submission:
 
     source: Path
     results: Path
-    limits: check.Limits
+    limits: division.Limits
     report: Callable[[check.Problem], None]  # hears of every problem, as it is found
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from app import errors
-from app.cli.submit import check, lines
+from app.cli.submit import division, lines
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -45,7 +45,7 @@ class Source:
 
     def _lines(self, span: lines.Span) -> Iterator[lines.Line]:
         """The lines of the span, each vouched for after it was read."""
-        for line in lines.read_lines(self.path, span, max_bytes=check.Limits().batch_bytes):
+        for line in lines.read_lines(self.path, span, max_bytes=division.Limits().batch_bytes):
             self._guard()
             yield line
         self._guard()

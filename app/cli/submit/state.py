@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.cli.submit import check, lines
+from app.cli.submit import division, lines
 
 VERSION = 1
 
@@ -19,7 +19,7 @@ VERSION = 1
 class Part:
     """One batch of the submission: its lines, and its ids on the server once they exist."""
 
-    chunk: check.Chunk
+    chunk: division.Chunk
     file_id: str | None = None
     batch_id: str | None = None
 
@@ -105,4 +105,4 @@ def _parse(content: dict[str, Any]) -> State:
 def _parse_part(content: dict[str, Any]) -> Part:
     chunk = content.pop("chunk")
     span = lines.Span(**chunk.pop("span"))
-    return Part(check.Chunk(span, **chunk), **content)
+    return Part(division.Chunk(span, **chunk), **content)
