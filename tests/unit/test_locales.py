@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def test_every_language_has_the_same_keys_and_placeholders(locale):
 
 
 def test_threads_that_ask_at_once_have_the_texts_read_once(monkeypatch):
-    parse, reads, barrier = locales.yaml.safe_load, [], threading.Barrier(8)
+    parse, reads, barrier = yaml.safe_load, [], threading.Barrier(8)
 
     def count(content):
         reads.append(threading.get_ident())
@@ -49,7 +50,7 @@ def test_threads_that_ask_at_once_have_the_texts_read_once(monkeypatch):
         barrier.wait()
         return locales.texts("en-US")
 
-    monkeypatch.setattr(locales.yaml, "safe_load", count)
+    monkeypatch.setattr(yaml, "safe_load", count)
     locales._read.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(8)))
