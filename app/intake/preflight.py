@@ -113,10 +113,17 @@ class Preflight:
         if named.parent_line in self._failing:
             name = body["previous_response_id"].removeprefix(links.PREFIX)
             raise BadRequest("dependency_failed", param="previous_response_id", custom_id=name)
-        tokens = self.measure(model, responses.find_least(request))
+        tokens = self._count(model, request)
         known = self.prompt_tokens
         self.prompt_tokens = None if tokens is None or known is None else known + tokens
         self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
+
+    def _count(self, model: str, request: dict[str, Any]) -> int | None:
+        try:
+            return self.measure(model, responses.find_least(request))
+        except BadRequest as error:
+            param = responses.name_param(error.param, self.rules.endpoint)
+            raise BadRequest(error.code, param=param, **error.values) from error
 
     def _tell_unknown(self, model: str, *, was_known: bool) -> Iterator[Finding]:
         """Once, at the first line whose prompt could not be counted."""

@@ -119,13 +119,14 @@ def as_error(job: Job) -> BadRequest | Failed:
     """A failed job as the error of the call that waited for it."""
     problem = job.error or {"code": "internal_error"}
     kind = Failed if problem["code"] in SERVER_FAULTS else BadRequest
-    return kind(problem["code"], param=problem.get("param"), **(problem.get("values") or {}))
+    param = responses.name_param(problem.get("param"), job.endpoint)
+    return kind(problem["code"], param=param, **(problem.get("values") or {}))
 
 
 def failure(job: Job, explain: Explain) -> dict[str, Any]:
     """The `error` body of a failed job."""
     problem = job.error or {"code": "internal_error", "param": None, "values": {}}
-    code, param = problem["code"], problem.get("param")
+    code, param = problem["code"], responses.name_param(problem.get("param"), job.endpoint)
     fault = "server_error" if code in SERVER_FAULTS else "invalid_request_error"
     message = explain(code, {"param": param, **(problem.get("values") or {})})
     body = {"message": message, "type": fault, "param": param, "code": code}

@@ -136,12 +136,19 @@ def _as_response_format(wanted: Format) -> dict[str, Any]:
 
 def rename(error: BadRequest) -> BadRequest:
     """An error of the chat, with the names of this body."""
-    param = error.param or ""
+    param = name_param(error.param, ENDPOINT)
+    return type(error)(error.code, param=param, **error.values)
+
+
+def name_param(param: str | None, endpoint: str) -> str | None:
+    """What a parameter of the chat is called at this endpoint; one that has this name already keeps
+    it."""
+    if param is None or endpoint != ENDPOINT:
+        return param
     for chat, own in {"max_completion_tokens": "max_output_tokens", **_NAMES}.items():
         if param == chat or param.startswith(f"{chat}."):
-            param = own + param.removeprefix(chat)
-            break
-    return type(error)(error.code, param=param or None, **error.values)
+            return own + param.removeprefix(chat)
+    return param
 
 
 def keep(body: Body) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_a_failed_line_says_whose_fault_it_was(code: str, status: int, kind: str
 def test_an_error_names_what_the_endpoint_calls_the_parameter(
     stored: str | None, endpoint: str, shown: str | None
 ) -> None:
-    error = {"code": "context_length_exceeded", "param": stored, "values": {}}
+    error: dict[str, Any] = {"code": "context_length_exceeded", "param": stored, "values": {}}
     job = replace(end("failed"), endpoint=endpoint, error=error)
 
     assert render.failure(job, explain)["param"] == shown
