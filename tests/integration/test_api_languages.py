@@ -18,9 +18,12 @@ SCRIPTS = {"zh-CN": r"[\u4e00-\u9fff]", "ja-JP": r"[\u3040-\u9fff]", "en-US": r"
 
 
 def raise_error(code: str) -> NoReturn:
-    """An error with a value for every placeholder of its text."""
+    """An error with a value for every placeholder of its text, and what its body shows besides."""
     names = re.findall(r"\{(\w+)", locales.texts("en-US")[f"errors.{code}"])
     values: dict[str, Any] = dict.fromkeys(names, 7)
+    if code == "schema_violation":
+        usage = {"prompt_tokens": 7, "completion_tokens": 7}
+        values |= {"text": "{}", "asks": 7, "usage": usage}
     raise BadRequest(code, **{"param": values.pop("param", None), **values})
 
 
