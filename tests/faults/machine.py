@@ -42,7 +42,9 @@ MAX_ATTEMPTS = 3
 LEASE_SECONDS = 4.0
 _HOUR_SECONDS = 3600.0
 _MOST_ROUNDS = 400
-_DISTURBANCES = ("lost", "down", "up", "restarted", "swept twice", "control", "early", "late")
+_FREED = (JobState.QUEUED, JobState.CANCELLED, JobState.EXPIRED)
+_JUMPS = {"slow": -_HOUR_SECONDS, "right": 0.0, "fast": _HOUR_SECONDS}
+_DISTURBANCES = ("lost", "down", "up", "restarted", "swept twice", "control", *_JUMPS)
 
 
 @dataclass
@@ -325,7 +327,7 @@ class Service(RuleBasedStateMachine):
             self._pass_lease()
         now = invariants.read(self.db).jobs
         for job in held:
-            is_free = now[job.id]["state"] in (JobState.QUEUED, JobState.CANCELLED)
+            is_free = now[job.id]["state"] in _FREED  # expired if it was overdue
             assert is_free, f"I2: {job.id} is held by one that was stopped"
             assert now[job.id]["crashes"] == job.crashes, f"I4: a stop of {job.id} counts"
 
@@ -452,7 +454,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(_DISTURBANCES))
     def disturb(self, kind: str) -> None:
-        """Redis, the control process, and the wall clock, which jumps by an hour."""
+        """Redis, the control process, and the wall clock, which jumps and is seen by a sweeper."""
         if kind == "lost":
             self.broker.pop(queue.model_queue(makers.MODEL))
         elif kind in ("down", "up"):
@@ -464,7 +466,8 @@ class Service(RuleBasedStateMachine):
         elif kind == "control":
             self.sweepers[0] = self._make_sweeper()
         else:
-            self.clock.offset = _HOUR_SECONDS if kind == "late" else -_HOUR_SECONDS
+            self.clock.offset = _JUMPS[kind]
+            self.sweepers[0].sweep()
 
     @precondition(lambda self: self.expected.accepted)
     @rule(index=INDEX)
