@@ -116,7 +116,9 @@ class Preflight:
         tokens = self._count(model, request)
         known = self.prompt_tokens
         self.prompt_tokens = None if tokens is None or known is None else known + tokens
-        self.max_answer_tokens += request["sampling"].get("max_tokens", DEFAULT_ANSWER_TOKENS)
+        sampling = request["sampling"]
+        longest = sampling.get("max_tokens", DEFAULT_ANSWER_TOKENS)
+        self.max_answer_tokens += longest * sampling.get("n", 1)
 
     def _count(self, model: str, request: dict[str, Any]) -> int | None:
         try:

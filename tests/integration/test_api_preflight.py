@@ -224,7 +224,7 @@ def test_a_response_that_is_too_long_is_told_by_its_own_names(
 
 
 def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Context) -> None:
-    lines = [good(1, body_max_tokens=7), good(2, body_max_tokens=5)]
+    lines = [good(1, body_max_tokens=7), good(2, body_max_tokens=5, body_n=3)]
     catalog = api.app.extensions["autoglm"].catalog
     each = [{"role": "user", "content": f"hi {number}"} for number in (1, 2)]
     requests = [{"messages": [message], "sampling": {}} for message in each]
@@ -233,7 +233,7 @@ def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Conte
     found = validate(api, context, lines)
 
     assert found["prompt_tokens"] == expected > 0
-    assert found["max_answer_tokens"] == 12
+    assert found["max_answer_tokens"] == 7 + 3 * 5
 
 
 def serve(
