@@ -10,7 +10,7 @@ import flask
 import orjson
 from flask_openapi.blueprint import APIBlueprint
 
-from app.api import answers, batches, context, language, schemas
+from app.api import answers, batches, context, hooks, language, schemas
 from app.errors import BadRequest, NotFound
 from app.intake import lines
 from app.intake.preflight import Preflight
@@ -29,6 +29,7 @@ routes = APIBlueprint(
 def validate(query: schemas.NoQuery, body: schemas.ValidateBody) -> flask.Response:
     """Judge an uploaded file: every bad line, and how much work it would be. Queues nothing."""
     current = context.current()
+    hooks.read(body.webhook)
     path = _find_file(body.input_file_id)
     known = current.settings.models
     names = {name: model.name for model in known for name in (model.name, *model.aliases)}

@@ -5,7 +5,8 @@ import logging
 from typing import Any
 
 import flask
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as NoRoute
 
 from app.api import language
 from app.errors import (
@@ -29,6 +30,8 @@ _FINAL = (Conflict, Failed, Overdue)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNCODED = frozenset({"batch_file_format", "batch_not_cancellable"})
 """Errors that OpenAI answers with `"code": null`; their clients know them by status and text."""
+_UNSERVED = frozenset({"/v1/responses/input_tokens", "/v1/responses/compact"})
+"""Routes of OpenAI's that are not here, and that look like an object of ours."""
 _CODES = {
     404: "route_not_found",
     405: "method_not_allowed",
@@ -50,7 +53,8 @@ def register(app: flask.Flask) -> None:
 
 def envelope(error: AutoglmError, kind: str) -> dict[str, Any]:
     """The body of an error answer."""
-    message = language.explain(error.code, {**error.values, "param": error.param})
+    text = render.choose_text(error.code, error.values)
+    message = language.explain(text, {**error.values, "param": error.param})
     code = None if error.code in _UNCODED else error.code
     body = {"message": message, "type": kind, "param": error.param, "code": code}
     return {"error": body | render.show_last(error.code, error.values)}
@@ -72,6 +76,8 @@ def _answer_known(error: AutoglmError) -> flask.Response:
 
 def _answer_http(error: HTTPException) -> flask.Response:
     """werkzeug's own refusals; redirects pass."""
+    if isinstance(error, MethodNotAllowed) and flask.request.path.rstrip("/") in _UNSERVED:
+        error = NoRoute()
     response = flask.Response(headers=[h for h in error.get_headers() if h[0] != "Content-Type"])
     response.status_code = error.code or 500
     if response.status_code < 400 or error.response is not None:

@@ -53,8 +53,10 @@ def refuse_nul() -> None:
 
 
 def refuse_repeats() -> None:
-    """A query parameter that is given twice: which one was meant is not for us to guess."""
-    _refuse_repeated(name for name, _ in flask.request.args.items(multi=True))
+    """A query parameter that is given twice: which one was meant is not for us to guess. Lists are
+    written so (`include[]`), and no route knows one."""
+    names = (name for name, _ in flask.request.args.items(multi=True))
+    _refuse_repeated(name for name in names if not name.endswith("[]"))
 
 
 def refuse_repeated_parts() -> None:

@@ -49,8 +49,9 @@ def _continue(tx: Connection, new: NewJob, previous_id: str) -> str:
     is_last = turn_no in (None, num_turns) and not _has_successor(tx, previous)
     if is_last and new.request["response"]["store"]:
         return previous.session_id
-    if turn_no is None:  # others wait for it, too: its turn cannot be copied yet
-        raise BadRequest("previous_response_pending", param="previous_response_id", id=previous_id)
+    if turn_no is None:  # its turn cannot be copied yet
+        code = "previous_response_unfinished" if is_last else "previous_response_pending"
+        raise BadRequest(code, param="previous_response_id", id=previous_id)
     return _fork(tx, new, previous.session_id, turn_no)
 
 

@@ -14,15 +14,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.wire import dials, flaws
+from app.wire import dials, flaws, parts
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _WORD = re.compile(r"[A-Za-z0-9_. -]{0,64}")
-_PART = {
-    "type": "object",
-    "required": ["type", "text"],
-    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
-}
 
 
 class Strict(BaseModel):
@@ -50,30 +45,10 @@ def read(body: Strict, name: str) -> Any:
     return vars(body).get(name)
 
 
-def _join_parts(content: Any) -> Any:
-    """OpenAI's list of text parts as one string; anything else is left for the type check."""
-    if not isinstance(content, list):
-        return content
-    return "".join(_read_part(part) for part in content)
-
-
-def _read_part(part: Any) -> str:
-    kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
-    text = part.get("text") if isinstance(part, dict) else None
-    if kind != "text" or not isinstance(text, str) or set(part) != {"type", "text"}:
-        raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
-    return text
-
-
 def _wrap_stop(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-Content = Annotated[
-    str,
-    BeforeValidator(_join_parts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _PART}]}),
-]
 StopText = Annotated[str, Field(min_length=1, max_length=1000)]
 Stop = Annotated[
     list[StopText],
@@ -91,6 +66,27 @@ Stop = Annotated[
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+def only(*idle: Any) -> AfterValidator:
+    """For a parameter of which null and these values change nothing, and no other can be served.
+    Types are told apart: 0 is not false."""
+
+    def refuse(value: Any) -> Any:
+        if value is None or any(type(value) is type(each) and value == each for each in idle):
+            return value
+        raise PydanticCustomError("unsupported_parameter", "unsupported")
+
+    return AfterValidator(refuse)
+
+
+NoList = Annotated[Any, only([])]
+
+
+def _refuse_tool(role: Any) -> Any:
+    if role in ("tool", "function"):
+        raise PydanticCustomError("tool_message", "unsupported")
+    return role
+
+
 class Message(Strict):
     """One message of a conversation. `developer` is a newer word for `system`. Null fields count
     as absent: clients send an earlier answer's message back as it came."""
@@ -103,8 +99,16 @@ class Message(Strict):
         own = ("role", "content")
         return {name: value for name, value in given.items() if value is not None or name in own}
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
+    role: Annotated[
+        Literal["system", "developer", "user", "assistant"], BeforeValidator(_refuse_tool)
+    ]
+    tool_calls: NoList = None  # these stand before the content, which is null beside a call
+    function_call: Annotated[Any, only()] = None
+    tool_call_id: Annotated[Any, only()] = None
+    refusal: Annotated[Any, only()] = None
+    audio: Annotated[Any, only()] = None
+    annotations: NoList = None
+    content: parts.Content
     name: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -142,18 +146,6 @@ class Webhook(Strict):
     url: Annotated[str, Field(min_length=1, max_length=2048)]
 
 
-def only(*idle: Any) -> AfterValidator:
-    """For a parameter of which null and these values change nothing, and no other can be served.
-    Types are told apart: 0 is not false."""
-
-    def refuse(value: Any) -> Any:
-        if value is None or any(type(value) is type(each) and value == each for each in idle):
-            return value
-        raise PydanticCustomError("unsupported_parameter", "unsupported")
-
-    return AfterValidator(refuse)
-
-
 class StreamOptions(Strict):
     """What a stream tells beside its text."""
 
@@ -161,7 +153,6 @@ class StreamOptions(Strict):
     include_obfuscation: Annotated[Any, only(False)] = None  # ours are never padded
 
 
-NoList = Annotated[Any, only([])]
 NoCall = Annotated[Any, only("none", "auto")]  # of a tool: without tools these are the same
 UsualTier = Annotated[Any, only("auto", "default")]
 Metadata = Annotated[

@@ -28,6 +28,8 @@ _EXPECTED = {
 }
 _OWN = frozenset(
     {
+        "tool_message",
+        "unknown_parameter",
         "unsupported_content",
         "unsupported_parameter",
         "invalid_schema",
@@ -121,8 +123,10 @@ def _missing(flaw: Flaw, param: str | None) -> BadRequest:
 
 
 def _unknown(flaw: Flaw, param: str | None) -> BadRequest:
-    code = "unsupported_parameter" if param in UNSERVED else "unknown_parameter"
-    return BadRequest(code, param=param)
+    plain = None if param is None else param.removesuffix("[]")  # so lists are written in a query
+    if plain in UNSERVED:
+        return BadRequest("unsupported_parameter", param=plain)
+    return BadRequest("unknown_parameter", param=param)
 
 
 def _bad_type(flaw: Flaw, param: str | None) -> BadRequest:
@@ -152,8 +156,11 @@ def _bad_length(flaw: Flaw, param: str | None) -> BadRequest:
 
 
 def _own(flaw: Flaw, param: str | None) -> BadRequest:
-    """An error raised by one of our own validators: its type is the code."""
-    return BadRequest(str(flaw["type"]), param=param, **flaw.get("ctx", {}))
+    """An error raised by one of our own validators: its type is the code. `within` is the way to
+    what is wrong in a value that pydantic does not see into."""
+    values = dict(flaw.get("ctx", {}))
+    within = values.pop("within", None)
+    return BadRequest(str(flaw["type"]), param=f"{param}.{within}" if within else param, **values)
 
 
 def show(value: Any) -> str:

@@ -128,9 +128,16 @@ def failure(job: Job, explain: Explain) -> dict[str, Any]:
     problem = job.error or {"code": "internal_error", "param": None, "values": {}}
     code, param = problem["code"], responses.name_param(problem.get("param"), job.endpoint)
     fault = "server_error" if code in SERVER_FAULTS else "invalid_request_error"
-    message = explain(code, {"param": param, **(problem.get("values") or {})})
+    values = problem.get("values") or {}
+    message = explain(choose_text(code, values), {"param": param, **values})
     body = {"message": message, "type": fault, "param": param, "code": code}
-    return body | show_last(code, problem.get("values") or {})
+    return body | show_last(code, values)
+
+
+def choose_text(code: str, values: Mapping[str, Any]) -> str:
+    """The name of the text that explains an error: of some codes there are several."""
+    was_asked_once = code == "schema_violation" and values.get("asks") == 1
+    return f"{code}_once" if was_asked_once else code
 
 
 def show_last(code: str, values: Mapping[str, Any]) -> dict[str, Any]:

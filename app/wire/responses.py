@@ -4,31 +4,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
 
 from app.errors import BadRequest
-from app.wire import bodies, dials, flaws
+from app.wire import bodies, dials, parts
 
 ENDPOINT = "/v1/responses"
 LINE_PREFIX = "custom_id:"  # of a predecessor that is a line of the same batch
 _TEXTS = ("input_text", "output_text", "text")
+_SENT_BACK = ("annotations", "logprobs")  # as an earlier response had them
 _STEERED = ("guided_decoding", "max_reasks")  # ours, not OpenAI's: its object does not repeat them
 _PASSED = ("temperature", "top_p", "user", "safety_identifier", "prompt_cache_key", *_STEERED)
-_NAMES = {"max_tokens": "max_output_tokens", "messages": "input", "response_format": "text.format"}
-
-
-def _join_parts(content: Any) -> Any:
-    if not isinstance(content, list):
-        return content
-    return "".join(_read_part(part) for part in content)
-
-
-def _read_part(part: Any) -> str:
-    kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
-    text = part.get("text") if isinstance(part, dict) else None
-    if kind not in _TEXTS or not isinstance(text, str):
-        raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
-    return text
+_NAMES = {
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "response_format.json_schema": "text.format",  # before what it begins with
+    "response_format": "text.format",
+}
 
 
 def wrap_text(value: Any) -> Any:
@@ -48,7 +39,7 @@ class Item(bodies.Strict):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(_join_parts)]
+    content: Annotated[str, parts.join(*_TEXTS, idle=_SENT_BACK)]
     id: Annotated[str, Field(max_length=128)] | None = None
     status: Literal["in_progress", "completed", "incomplete"] | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import locales, settings
-from app.api import problems
+from app.api import language, problems
 from app.models import jobs
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -132,6 +132,9 @@ def test_json_that_breaks_parsers_gets_a_message_of_its_own(
         ("GET", "/v1/jobs?limit=99999999999999999999", 400, "out_of_range"),
         ("GET", "/v1/jobs?colour=red", 400, "unknown_parameter"),
         ("GET", "/v1/jobs?status=lost", 400, "invalid_value"),
+        ("GET", "/v1/jobs?colour[]=red", 400, "unknown_parameter"),
+        ("GET", "/v1/responses/none?include=a", 400, "unsupported_parameter"),
+        ("GET", "/v1/responses/none?include[]=a", 400, "unsupported_parameter"),
         ("GET", "/v1/jobs/job_none?wait=61", 400, "out_of_range"),
         ("GET", "/v1/jobs/job_none?wait=nan", 400, "invalid_type"),
         ("GET", "/v1/jobs/job_none?wait=inf", 400, "invalid_type"),
@@ -147,6 +150,9 @@ def test_json_that_breaks_parsers_gets_a_message_of_its_own(
         ("GET", "/v1/models/none", 404, "model_not_found"),
         ("PUT", "/v1/jobs", 405, "method_not_allowed"),
         ("GET", "/v2/jobs", 404, "route_not_found"),
+        ("POST", "/v1/responses/input_tokens", 404, "route_not_found"),
+        ("POST", "/v1/responses/compact/", 404, "route_not_found"),
+        ("POST", "/v1/responses/resp_1", 405, "method_not_allowed"),
         ("GET", "//v1/jobs", 404, "route_not_found"),
     ],
 )
@@ -168,6 +174,7 @@ def test_wrong_ids_queries_methods_and_routes_are_answered_in_the_envelope(
         ("/v1/sessions?after=none", "after"),
         ("/v1/jobs?limit=2&after=none&limit=2", "limit"),
         ("/v1/jobs/none?wait=nan", "wait"),
+        ("/v1/responses/none?include[]=a&include[]=b", "include"),
     ],
 )
 def test_the_query_parameter_at_fault_is_named(api: Api, path: str, param: str) -> None:
@@ -345,6 +352,21 @@ BROKEN = {
     "asks": 3,
     "usage": {"prompt_tokens": 210, "completion_tokens": 36, "cached_tokens": 0},
 }
+
+
+@pytest.mark.parametrize(("asks", "text"), [(1, "not to be asked for again"), (2, "2 time(s)")])
+def test_who_did_not_want_to_ask_again_is_not_told_of_it(api: Api, asks: int, text: str) -> None:
+    values = BROKEN | {"asks": asks}
+    error = {"code": "schema_violation", "param": "prompt", "values": values}
+    job = replace(end("failed"), error=error)
+
+    with api.app.test_request_context(headers={"Accept-Language": "en"}):
+        told = problems.envelope(render.as_error(job), "server_error")["error"]
+        shown = render.failure(job, language.explain)
+
+    assert text in told["message"]
+    assert shown["message"] == told["message"]
+    assert shown["code"] == "schema_violation"
 
 
 @pytest.mark.parametrize("code", ["schema_violation", "numerical"])

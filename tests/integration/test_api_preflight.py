@@ -48,6 +48,17 @@ def validate(
     return found
 
 
+def test_a_webhook_that_a_batch_may_not_have_is_refused(api: Api, context: Context) -> None:
+    file = inputs.add_input(context, good(1))
+    body: dict[str, Any] = {"input_file_id": file.id, "endpoint": makers.ENDPOINT}
+    body |= {"completion_window": "24h", "webhook": {"url": "http://x"}}
+
+    answers = [api.client.post(path, json=body) for path in ("/v1/batches", "/v1/batches/validate")]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert answers[0].json["error"] == answers[1].json["error"]
+
+
 def good(number: int | str, **changes: Any) -> bytes:
     return inputs.make_line(number, **({"body_model": "small"} | changes))
 

@@ -174,6 +174,22 @@ def test_nobody_goes_on_with_the_response_of_a_line(context: Context):
         chains.create(context.db, new, previous_id=replies.name(line), max_queued=None)
 
 
+def test_what_is_not_stored_waits_for_nothing_and_says_why(context: Context):
+    def ask(previous: Job | None, *, is_stored: bool = True) -> Job:
+        request = {"messages": [], "sampling": {}, "response": {"store": is_stored}}
+        new = makers.new_job(endpoint=responses.ENDPOINT, request=request)
+        previous_id = None if previous is None else replies.name(previous)
+        return chains.create(context.db, new, previous_id=previous_id, max_queued=None)[0]
+
+    first = ask(None)
+    with pytest.raises(BadRequest, match="previous_response_unfinished"):
+        ask(first, is_stored=False)
+
+    ask(first)
+    with pytest.raises(BadRequest, match="previous_response_pending"):
+        ask(first)
+
+
 def test_what_follows_on_a_failed_line_fails_with_it_and_others_go_on(context: Context):
     take_in(context, make_line(1) + follow(2, "c1") + follow(3, "c2") + make_line(4))
     holder = makers.add_worker(context.db)

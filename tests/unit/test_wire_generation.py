@@ -313,7 +313,19 @@ UNJUDGED = ("unguided_unjudged", "guided_decoding")
         (message(content=None), "invalid_type", "messages.0.content"),
         (message(role="boss"), "invalid_value", "messages.0.role"),
         (message(content=[{"type": "image_url"}]), "unsupported_content", "messages.0.content"),
-        (message(tool_calls=[]), "unknown_parameter", "messages.0.tool_calls"),
+        (message(tool_calls=[{}]), "unsupported_parameter", "messages.0.tool_calls"),
+        (message(tool_calls=[{}], content=None), "unsupported_parameter", "messages.0.tool_calls"),
+        (message(refusal="no", content=None), "unsupported_parameter", "messages.0.refusal"),
+        (message(annotations=[{}]), "unsupported_parameter", "messages.0.annotations"),
+        (message(role="tool", tool_call_id="c"), "tool_message", "messages.0.role"),
+        (message(role="function"), "tool_message", "messages.0.role"),
+        (message(tool_call_id="c"), "unsupported_parameter", "messages.0.tool_call_id"),
+        (message(foo=[]), "unknown_parameter", "messages.0.foo"),
+        (
+            message(content=[{"type": "text", "text": "x"}, {"type": "text", "text": "x", "f": 1}]),
+            "unknown_parameter",
+            "messages.0.content.1.f",
+        ),
     ],
 )
 def test_each_mistake_has_its_own_code_and_names_its_place(
@@ -524,3 +536,26 @@ def test_a_field_is_read_as_set_and_is_none_where_its_kind_of_body_has_none() ->
     assert bodies.read(body, "prompt") == "hi"
     assert bodies.read(body, "logprobs") == 2
     assert bodies.read(body, "messages") is None
+
+
+@pytest.mark.parametrize("given", [{"tool_calls": []}, {"tool_calls": None}, {"annotations": []}])
+def test_a_message_may_name_what_it_does_not_have(given: dict[str, Any]) -> None:
+    assert parse(message(**given), CHAT)["messages"] == [{"role": "user", "content": "x"}]
+
+
+@pytest.mark.parametrize("kind", ["input_text", "output_text"])
+def test_a_part_of_a_response_has_no_member_that_would_be_ignored(kind: str) -> None:
+    def ask(**members: Any) -> dict[str, Any]:
+        part = {"type": kind, "text": "x", **members}
+        return {"model": "m", "input": [{"role": "user", "content": [part]}]}
+
+    assert parse(ask(annotations=[], logprobs=[], foo=None), RESPONSES)["messages"]
+    assert refuse(ask(foo=1), RESPONSES) == ("unknown_parameter", "input.0.content.0.foo")
+
+
+@pytest.mark.parametrize("name", ["schema", "name"])
+def test_what_a_responses_format_lacks_is_named_as_its_body_names_it(name: str) -> None:
+    wanted = {"type": "json_schema", "name": "n", "schema": {}}
+    body = {"model": "m", "input": "hi", "text": {"format": {**wanted, name: None}}}
+
+    assert refuse(body, RESPONSES) == ("missing_required_parameter", f"text.format.{name}")
