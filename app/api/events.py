@@ -31,9 +31,9 @@ def explainer(batch: Batch) -> render.Explain:
 
 def make_page(db: Database, batch: Batch, after: Cursor, limit: int) -> dict[str, Any]:
     """A page of results. The batch was read before them: once it has ended, nothing is missing."""
-    found = results.list_page(db, batch.id, after=after, limit=limit + 1)
-    shown = [endings.show_ending(each, explainer(batch)) for each in found[:limit]]
-    return endings.show_page(shown, after=after, has_more=len(found) > limit, status=batch.status)
+    found, has_more = results.list_page(db, batch.id, after=after, limit=limit)
+    shown = [endings.show_ending(each, explainer(batch)) for each in found]
+    return endings.show_page(shown, after=after, has_more=has_more, status=batch.status)
 
 
 def answer(batch: Batch, after: Cursor) -> flask.Response:
@@ -70,13 +70,15 @@ class _Stream:
             batch = batches.find(self._db, self._batch.id)  # before the lines: see make_page
             if batch is None:
                 return
-            page = results.list_page(self._db, batch.id, after=self._after, limit=_PAGE_LINES)
+            page, has_more = results.list_page(
+                self._db, batch.id, after=self._after, limit=_PAGE_LINES
+            )
             yield from map(self._write_line, page)
             if not page and batch.status in ENDED:
                 yield _write("batch", self._outlook.show(batch), str(self._after))
                 return
             yield from self._warn(batch)
-            if len(page) < _PAGE_LINES and (yield from self._wait(is_quiet=not page)):
+            if not has_more and (yield from self._wait(is_quiet=not page)):
                 return
 
     def _write_line(self, ending: endings.Ending) -> bytes:

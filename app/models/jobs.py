@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlalchemy.engine import Connection, RowMapping
 
 from app.errors import Conflict, NotFound
-from app.models import bulk, deliveries, endings, retries, room, twins
+from app.models import bulk, deliveries, endings, retries, room, sizes, twins
 from app.models.database import Database
 from app.models.states import OPEN, JobState, sources
 from app.models.tables import batches, jobs, results, sessions, workers
@@ -144,7 +144,8 @@ def list_page(
     after: str | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> tuple[list[Job], bool]:
-    """The tenant's jobs, newest first, and whether more follow. `filters` compares columns
+    """The tenant's jobs, newest first, and whether more follow, as far as they are one page
+    (app.models.sizes). `filters` compares columns
     (state, model, session_id, batch_id). NotFound("job_not_found") for an unknown `after`."""
     with db.read() as tx:
         query = with_results().where(jobs.c.tenant_id == tenant_id)
@@ -152,8 +153,10 @@ def list_page(
             query = query.where(jobs.c[name] == value)
         if after is not None:
             query = query.where(jobs.c.seq < _cursor(tx, tenant_id, after))
-        rows = tx.execute(query.order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
-    return [read_row(row) for row in rows[:limit]], len(rows) > limit
+        query = query.order_by(jobs.c.seq.desc())
+        number, has_more = sizes.fit(tx, query, limit, has_requests=True)
+        rows = tx.execute(query.limit(number)).mappings().all()
+    return [read_row(row) for row in rows], has_more
 
 
 def _cursor(tx: Connection, tenant_id: str, job_id: str) -> int:
@@ -172,9 +175,17 @@ def list_lines(
     object repeats of its request."""
     page = with_results() if has_requests else select_answers()
     page = page.where(jobs.c.batch_id == batch_id, jobs.c.line_no > after_line)
+    return _read_page(db, page, limit, has_requests=has_requests)
+
+
+def _read_page(
+    db: Database, page: sa.Select[Any], limit: int, *, has_requests: bool = False
+) -> list[Job]:
+    """Fewer than `limit` where they are large: see app.models.sizes."""
+    ordered = page.order_by(jobs.c.line_no)
     with db.look() as tx:
-        found = tx.execute(page.order_by(jobs.c.line_no).limit(limit))
-        return [read_row(row) for row in bulk.read(found)]
+        number, _ = sizes.fit(tx, ordered, limit, has_requests=has_requests)
+        return [read_row(row) for row in bulk.read(tx.execute(ordered.limit(number)))]
 
 
 def _repeat(name: str) -> sa.Label[Any]:
@@ -191,9 +202,7 @@ def list_ended(db: Database, batch_id: str, *, after_line: int, limit: int) -> l
         jobs.c.line_no > after_line,
         jobs.c.state.not_in([state.value for state in OPEN]),
     )
-    with db.look() as tx:
-        found = tx.execute(page.order_by(jobs.c.line_no).limit(limit))
-        return [read_row(row) for row in bulk.read(found)]
+    return _read_page(db, page, limit)
 
 
 def select_answers(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:

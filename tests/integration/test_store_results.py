@@ -1,13 +1,16 @@
 """The order of endings: readers of a running batch miss nothing and see nothing twice."""
 
+import functools
 import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from app.models import batches, claims, jobs, results, sweeps
+from app.models import batches, claims, jobs, results, sizes, sweeps
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire.endings import Cursor, Ending
@@ -38,7 +41,7 @@ def read_all(db: Database, batch: Batch, *, limit: int = 7) -> list[Ending]:
     found: list[Ending] = []
     while page := results.list_page(
         db, batch.id, after=found[-1].cursor if found else Cursor(), limit=limit
-    ):
+    )[0]:
         found += page
     return found
 
@@ -81,7 +84,7 @@ def test_a_reader_beside_many_committers_sees_every_line_once(
 
 def read_rest(db: Database, batch: Batch, seen: list[Ending]) -> list[Ending]:
     after = seen[-1].cursor if seen else Cursor()
-    page = results.list_page(db, batch.id, after=after, limit=11)
+    page = results.list_page(db, batch.id, after=after, limit=11)[0]
     seen += page
     return page
 
@@ -134,3 +137,67 @@ def test_lines_of_different_batches_do_not_meet(database: Database) -> None:
     for batch in (first, second):
         assert {each.job.batch_id for each in read_all(database, batch)} == {batch.id}
         assert len(read_all(database, batch)) == 2
+
+
+def test_a_page_holds_so_many_bytes_and_one_line_at_least(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of 10, 10, 200, 10 and 10 characters, and 50 to a page."""
+    batch = makers.add_batch(database, 5)
+    held = makers.take(database, makers.add_worker(database))
+    for job in held:
+        size = 200 if job.line_no == 3 else 10
+        claims.settle(database, [makers.succeed(job, "x" * size)])
+    monkeypatch.setattr(sizes, "PAGE_BYTES", 50)
+
+    told = read_pages(lambda c: results.list_page(database, batch.id, after=c, limit=100))
+
+    assert told == [([1, 2], True), ([3], True), ([4, 5], False)]
+    for list_page in (jobs.list_ended, functools.partial(jobs.list_lines, has_requests=False)):
+        pages = [list_page(database, batch.id, after_line=n, limit=100) for n in (0, 2, 3)]
+        assert [[job.line_no for job in page] for page in pages] == [[1, 2], [3], [4, 5]]
+    assert len(jobs.list_lines(database, batch.id, after_line=3, limit=100)) == 1  # with requests
+
+
+def read_pages(
+    list_page: Callable[[Cursor], tuple[list[Ending], bool]],
+) -> list[tuple[list[int | None], bool]]:
+    told, has_more, after = [], True, Cursor()
+    while has_more:
+        page, has_more = list_page(after)
+        after = page[-1].cursor
+        told.append(([ending.job.line_no for ending in page], has_more))
+    return told
+
+
+def test_a_list_of_jobs_holds_so_many_bytes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [makers.add_job(database, request={"prompt": "x" * 40}) for _ in range(3)]
+    monkeypatch.setattr(sizes, "PAGE_BYTES", 120)
+
+    page, has_more = jobs.list_page(database, DEFAULT_TENANT, limit=100)
+    rest = jobs.list_page(database, DEFAULT_TENANT, limit=100, after=page[-1].id)
+
+    assert ([job.id for job in page], has_more) == ([made[2].id, made[1].id], True)
+    assert ([job.id for job in rest[0]], rest[1]) == ([made[0].id], False)
+
+
+def test_choices_and_their_log_probabilities_count(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = makers.add_batch(database, 2)
+    held = makers.take(database, makers.add_worker(database))
+    outcomes = [makers.succeed(job) for job in held]
+    many: dict[str, Any] = {
+        "others": [{"text": "y" * 100, "finish_reason": "stop", "logprobs": None}]
+    }
+    large = [
+        replace(each, result=replace(each.result, details=many)) for each in outcomes if each.result
+    ]
+    claims.settle(database, large)
+    monkeypatch.setattr(sizes, "PAGE_BYTES", 120)
+
+    page, has_more = results.list_page(database, batch.id, after=Cursor(), limit=100)
+
+    assert (len(page), has_more) == (1, True)
