@@ -247,6 +247,11 @@ MUTANTS = (
         expected=("I6",),
         databases=_BOTH,
     ),
+    Mutant(
+        "a job expires by the wall clock",
+        (("app/models/sweeps.py", "<= clock.earliest()", "<= clock.latest()"),),
+        expected=("I14",),
+    ),
 )
 
 

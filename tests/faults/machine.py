@@ -44,7 +44,7 @@ _HOUR_SECONDS = 3600.0
 _MOST_ROUNDS = 400
 _FREED = (JobState.QUEUED, JobState.CANCELLED, JobState.EXPIRED)
 _JUMPS = {"slow": -_HOUR_SECONDS, "right": 0.0, "fast": _HOUR_SECONDS}
-_DISTURBANCES = ("lost", "down", "up", "restarted", "swept twice", "control", *_JUMPS)
+_DISTURBANCES = ("lost", "down", "up", "restarted", "swept twice", "control")
 
 
 @dataclass
@@ -454,7 +454,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(_DISTURBANCES))
     def disturb(self, kind: str) -> None:
-        """Redis, the control process, and the wall clock, which jumps and is seen by a sweeper."""
+        """Redis and the control process."""
         if kind == "lost":
             self.broker.pop(queue.model_queue(makers.MODEL))
         elif kind in ("down", "up"):
@@ -463,11 +463,14 @@ class Service(RuleBasedStateMachine):
             self.broker.restart()
         elif kind == "swept twice":
             self._pass_lease()
-        elif kind == "control":
-            self.sweepers[0] = self._make_sweeper()
         else:
-            self.clock.offset = _JUMPS[kind]
-            self.sweepers[0].sweep()
+            self.sweepers[0] = self._make_sweeper()
+
+    @rule(kind=st.sampled_from(sorted(_JUMPS)))
+    def jump(self, kind: str) -> None:
+        """The wall clock does, and a sweeper looks."""
+        self.clock.offset = _JUMPS[kind]
+        self.sweepers[0].sweep()
 
     @precondition(lambda self: self.expected.accepted)
     @rule(index=INDEX)
