@@ -35,7 +35,7 @@ def create(db: Database, new: NewBatch, *, max_lines: int | None = None) -> tupl
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
     and body give the first one again, another body raises Conflict("idempotency_conflict"). So
     does a client's own retry (`retry_seconds`) of the same body with the same API key, and a first try
-    (`tries` 0) that arrives after its own retry. Busy("batches_full") when `max_lines` lines of batches wait already."""
+    (`tries` 0) that arrives after its own retry, the first such one. Busy("batches_full") when `max_lines` lines of batches wait already."""
     with db.write() as tx:
         _lock_tenant(tx, new.tenant_id)
         earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
@@ -64,7 +64,11 @@ def _find_first_try(tx: Connection, new: NewBatch) -> Batch | None:
         recent,
     )
     row = tx.execute(alike.order_by(batches.c.seq.desc()).limit(1)).mappings().one_or_none()
-    return None if row is None else Batch(**row)
+    if row is None:
+        return None
+    if new.tries == 0:  # it has arrived: another first try is another call
+        tx.execute(sa.update(batches).where(batches.c.id == row["id"]).values(tries=0))
+    return Batch(**row)
 
 
 def _may_be_same(new: NewBatch) -> sa.ColumnElement[bool] | None:

@@ -130,7 +130,9 @@ batches = Table(
     Column("manifest", JSON),
     Column("reused_lines", Integer, nullable=False, server_default="0"),  # see app.models.twins
     Column("reused_tokens", BigInteger, nullable=False, server_default="0"),  # of their answers
-    Column("tries", Integer),  # the client's tries before the one that made it; NULL: not told
+    Column(
+        "tries", Integer
+    ),  # of its client before this one; 0 once the first came; NULL: not told
     Column("unrun", Integer, nullable=False, server_default="0"),  # of `failed`: no worker had them
     UniqueConstraint("tenant_id", "idempotency_key", name="uq_batches_idempotency"),
     Index("ix_batches_tenant", "tenant_id", "seq"),

@@ -418,6 +418,23 @@ def test_tries_of_one_call_make_one_batch_in_whatever_order_they_arrive(api: Api
     assert another != send(0)  # a first try does not repeat another first try
 
 
+def test_a_batch_is_given_to_one_overtaken_first_try_only(api: Api) -> None:
+    """Further creations are deliberate: each has a batch, and its own retries get that."""
+    body = batch_body("file-a")
+
+    def send(tries: int) -> str:
+        headers = {"x-stainless-retry-count": str(tries)}
+        return str(api.client.post("/v1/batches", json=body, headers=headers).json["id"])
+
+    retried = send(1)
+    assert send(0) == retried
+    second = send(0)
+    assert send(1) == second
+    third = send(0)
+
+    assert len({retried, second, third}) == 3
+
+
 @pytest.mark.parametrize(
     "changes",
     [
