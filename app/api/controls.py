@@ -16,7 +16,7 @@ from app.api import (
     schemas,
     uploads,
 )
-from app.errors import Conflict, NotFound
+from app.errors import Busy, Conflict, Contention, Full, NotFound
 from app.models import batches as batch_store
 from app.models import deliveries, files, pauses
 from app.models import lines as line_store
@@ -61,23 +61,38 @@ def retry(path: schemas.BatchPath, query: schemas.NoQuery) -> flask.Response:
     if not lost.numbers:
         code = "nothing_to_retry" if origin.completed else "batch_not_run"
         raise Conflict(code, id=origin.id, status=origin.status)
-    file = _copy_lines(origin, lost)
-    batch, is_new = batch_store.create(
-        current.db,
-        _make_batch(origin, file),
-        max_lines=current.settings.queue.max_waiting_lines,
-    )
-    if is_new:
-        current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
-    else:
-        files.delete(current.db, caller.tenant_id, file.id)
-        (current.files_dir / file.path).unlink(missing_ok=True)
+    new, max_lines = _make_batch(origin), current.settings.queue.max_waiting_lines
+    batch = batch_store.admit(current.db, new, max_lines=max_lines)  # before much is written
+    if batch is None:
+        batch = _create(new, _copy_lines(origin, lost, new.input_file_id), max_lines)
     return flask.jsonify(current.outlook.show(batch))
 
 
-def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:
-    """A new input file with these lines of the old one."""
-    current, file_id, now = context.current(), ids.make_file(), clock.latest()
+def _create(new: NewBatch, file: File, max_lines: int) -> Batch:
+    """Stores and starts the batch of this file, which is removed if another one was first."""
+    current = context.current()
+    try:
+        batch, is_new = batch_store.create(current.db, new, max_lines=max_lines)
+    except (Busy, Conflict, Contention, Full):  # it is not stored; after another error it may be
+        _remove(file)
+        raise
+    if is_new:
+        current.publisher.control(queue.INGEST_TASK, batch_id=batch.id)
+    else:
+        _remove(file)
+    return batch
+
+
+def _remove(file: File) -> None:
+    """The bytes first: of a full disk the row may not go before them."""
+    current = context.current()
+    (current.files_dir / file.path).unlink(missing_ok=True)
+    files.delete(current.db, file.tenant_id, file.id)
+
+
+def _copy_lines(origin: Batch, lost: line_store.Lost, file_id: str) -> File:
+    """A new input file of this id with these lines of the old one."""
+    current, now = context.current(), clock.latest()
     limits = current.settings.limits
     source = files.get(current.db, origin.tenant_id, origin.input_file_id, param="input_file_id")
     sink = uploads.Sink(current.files_dir, limits.max_file_bytes)
@@ -103,12 +118,13 @@ def _copy_lines(origin: Batch, lost: line_store.Lost) -> File:
     return sink.record(current.db, file)
 
 
-def _make_batch(origin: Batch, file: File) -> NewBatch:
+def _make_batch(origin: Batch) -> NewBatch:
+    """The new batch, of a file that is not there yet."""
     return NewBatch(
         tenant_id=origin.tenant_id,
         key_id=context.caller().key_id,
         endpoint=origin.endpoint,
-        input_file_id=file.id,
+        input_file_id=ids.make_file(),
         completion_window=origin.completion_window,
         window_seconds=batches.WINDOW_SECONDS[origin.completion_window],
         request_hash=hashlib.sha256(f"retry {origin.id}".encode()).hexdigest(),

@@ -37,13 +37,24 @@ def create(db: Database, new: NewBatch, *, max_lines: int | None = None) -> tupl
     does a client's own retry (`retry_seconds`) of the same body with the same API key, and a first try
     (`tries` 0) that arrives after its own retry, the first such one. Busy("batches_full") when `max_lines` lines of batches wait already."""
     with db.write() as tx:
-        _lock_tenant(tx, new.tenant_id)
-        earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
-        if earlier:
-            return earlier, False
-        if max_lines is not None:
-            room.require_lines(tx, max_lines)
-        return _insert(tx, new), True
+        earlier = _admit(tx, new, max_lines)
+        return (earlier, False) if earlier else (_insert(tx, new), True)
+
+
+@retries.repeat
+def admit(db: Database, new: NewBatch, *, max_lines: int | None = None) -> Batch | None:
+    """The batch that `create` would give again, None if it would store this one; raises what it would.
+    For a caller who has much to write first."""
+    with db.write() as tx:
+        return _admit(tx, new, max_lines)
+
+
+def _admit(tx: Connection, new: NewBatch, max_lines: int | None) -> Batch | None:
+    _lock_tenant(tx, new.tenant_id)
+    earlier = _find_duplicate(tx, new) if new.idempotency_key else _find_first_try(tx, new)
+    if earlier is None and max_lines is not None:
+        room.require_lines(tx, max_lines)
+    return earlier
 
 
 def _lock_tenant(tx: Connection, tenant_id: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from openai.types import Batch as OpenAIBatch
 
+from app import settings
 from app.api import answers, outlook
 from app.models import (
     batches,
@@ -31,7 +32,7 @@ from app.wire.rows import Batch, Line, Problem
 from app.workers import finalize, ingest
 from app.workers.context import Context
 from tests.integration import inputs, makers
-from tests.integration.apis import Api
+from tests.integration.apis import MODELS, Api
 
 pytestmark = pytest.mark.integration
 
@@ -264,6 +265,42 @@ def test_a_retry_that_is_asked_for_again_is_made_once(api: Api, context: Context
     assert conflict.json["error"]["code"] == "idempotency_conflict"
     assert len(api.client.get(f"/v1/batches/{batch.id}").json["retries"]) == 1
     assert before < len(list(context.files.iterdir()))
+
+
+@pytest.mark.parametrize("is_seen_late", [False, True])
+def test_a_retry_that_is_refused_leaves_no_file(
+    database: Database,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_seen_late: bool,
+) -> None:
+    """Late: another batch, or one with the same key, came in while the lines were copied."""
+    options = settings.Settings(
+        models=MODELS, data_dir=tmp_path, queue=settings.Queue(max_waiting_lines=5)
+    )
+    api = Api(database, redis_url, tmp_path, options)
+    context = Context(api.db, api.settings)
+    context.files.mkdir(parents=True, exist_ok=True)
+    batch, other = run_batch(context, api, 3, bad={1}), run_batch(context, api, 2, bad={1})
+    assert post(api, other.id, "retry", **{"Idempotency-Key": "k"}).status_code == 200
+    before = list_kept(api, context)
+    if is_seen_late:
+        monkeypatch.setattr(batches, "admit", lambda *_, **__: None)
+
+    conflict = post(api, batch.id, "retry", **{"Idempotency-Key": "k"})
+    makers.add_batch(api.db, 5)
+    full = post(api, batch.id, "retry")
+
+    assert (conflict.status_code, conflict.json["error"]["code"]) == (409, "idempotency_conflict")
+    assert (full.status_code, full.json["error"]["code"]) == (429, "batches_full")
+    assert [file for file in list_kept(api, context) if file not in before] == []
+
+
+def list_kept(api: Api, context: Context) -> list[str]:
+    """Every file, as it is told and as it is on disk."""
+    told = [file["id"] for file in api.client.get("/v1/files").json["data"]]
+    return [*told, *(f"on disk {path.name}" for path in context.files.iterdir())]
 
 
 @pytest.mark.parametrize(
