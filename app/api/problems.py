@@ -2,13 +2,15 @@
 
 import errno
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import flask
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 
-from app.api import language
+from app.api import language, refusals
 from app.errors import (
     AutoglmError,
     BadRequest,
@@ -40,7 +42,7 @@ _CODES = {
     414: "uri_too_long",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
-    431: "body_too_large",
+    431: "headers_too_large",
 }
 
 
@@ -48,6 +50,7 @@ def register(app: flask.Flask) -> None:
     """Makes these the handlers of the app."""
     app.register_error_handler(AutoglmError, _answer_known)
     app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(ParseException, _answer_malformed)
     app.register_error_handler(Exception, _answer_unknown)
 
 
@@ -87,6 +90,18 @@ def _answer_http(error: HTTPException) -> flask.Response:
     known = BadRequest(code, method=method, path=path)
     response.data = flask.json.dumps(envelope(known, BadRequest.type))
     response.mimetype = "application/json"
+    return response
+
+
+def _answer_malformed(error: Exception) -> flask.Response:
+    """A body in pieces that gunicorn could not put together. It closes the connection after it."""
+    status, code = refusals.judge(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _answer_unknown(error)
+    values = {"action": "refused", "request_id": flask.g.get("request_id")}
+    _logger.warning("refused: %s: %s", type(error).__name__, error, extra=values)
+    response = flask.jsonify(envelope(BadRequest(code), BadRequest.type))
+    response.status_code = status
     return response
 
 

@@ -23,8 +23,11 @@ _OURS = (
 _STATUSES: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.LimitRequestLine: (HTTPStatus.REQUEST_URI_TOO_LONG, "uri_too_long"),
     errors.LimitRequestHeaders: (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
-    errors.ExpectationFailed: (HTTPStatus.EXPECTATION_FAILED, "bad_request"),
-    errors.UnsupportedTransferCoding: (HTTPStatus.NOT_IMPLEMENTED, "bad_request"),
+    errors.ExpectationFailed: (HTTPStatus.EXPECTATION_FAILED, "expectation_unsupported"),
+    errors.UnsupportedTransferCoding: (
+        HTTPStatus.NOT_IMPLEMENTED,
+        "transfer_encoding_unsupported",
+    ),
     errors.ForbiddenProxyRequest: (HTTPStatus.FORBIDDEN, "bad_request"),
 }
 
@@ -36,9 +39,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         """Answers and logs; the connection is closed after it."""
         status, code = judge(exc)
         request_id = f"req_{secrets.token_hex(16)}"
-        values = {"action": "refused", "status": int(status), "request_id": request_id}
+        values = {
+            "action": "refused",
+            "status": int(status),
+            "request_id": request_id,
+            "peer": addr[0] if isinstance(addr, tuple) else str(addr),
+        }
         cause = None if status < HTTPStatus.INTERNAL_SERVER_ERROR else exc
-        _logger.warning("refused: %s", type(exc).__name__, exc_info=cause, extra=values)
+        _logger.warning("refused: %s: %s", type(exc).__name__, exc, exc_info=cause, extra=values)
         with contextlib.suppress(OSError):  # the client may be gone
             util.write_nonblock(client, render(status, code, request_id))
 

@@ -114,7 +114,12 @@ NOT_HTTP = [
     (b"GET /v1/files?a=%s HTTP/1.1\r\nHost: x\r\n\r\n" % (5000 * b"a"), 414, "uri_too_long"),
     (b"GET /v1/models HTTP/1.1\r\nA: %s\r\n\r\n" % (9000 * b"a"), 431, "headers_too_large"),
     (b"GET /v1/models HTTP/1.1\r\n%s\r\n" % (101 * b"A: a\r\n"), 431, "headers_too_large"),
-    (b"GET / HTTP/1.1\r\nTransfer-Encoding: moo\r\n\r\n", 501, "bad_request"),
+    (
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: moo\r\n\r\n",
+        501,
+        "transfer_encoding_unsupported",
+    ),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nExpect: moo\r\n\r\n", 417, "expectation_unsupported"),
 ]
 
 
@@ -132,9 +137,9 @@ def test_what_is_no_request_is_refused_in_json(server: Server) -> None:
         assert body["error"]["message"]
         assert answer.headers["Content-Type"] == "application/json"
         named = answer.headers["x-request-id"]
-        assert [line["status"] for line in server.lines if line.get("request_id") == named] == [
-            status
-        ]
+        (line,) = (line for line in server.lines if line.get("request_id") == named)
+        assert (line["status"], line["peer"]) == (status, "127.0.0.1")
+        assert "moo" in line["message"] or b"moo" not in sent
 
     ai = OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="k", max_retries=0)
     with ai, pytest.raises(APIStatusError) as caught:
@@ -143,10 +148,41 @@ def test_what_is_no_request_is_refused_in_json(server: Server) -> None:
     assert server.ask("GET", "/health/live")[0] == 200
 
 
-def send(port: int, content: bytes) -> tuple[http.client.HTTPResponse, Any]:
-    """The answer to these bytes, which may be no request at all, and its body."""
+_HEAD = (
+    b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: %s\r\n\r\n"
+)
+_JSON = _HEAD % b"application/json"
+_FORM = (_HEAD % b"multipart/form-data; boundary=b").replace(b"/v1/jobs", b"/v1/files")
+BROKEN_BODIES = [
+    (_JSON + b"zz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
+    (_FORM + b"zz\r\n--b\r\n0\r\n\r\n", 400, "bad_request"),
+    (_JSON + b"2\r\n{}xx0\r\n\r\n", 400, "bad_request"),
+    (_JSON + b"2;=\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
+    (_JSON + b"2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", 400, "bad_request"),
+    (_JSON + b"2\r\n{}\r\n0\r\nA: b\nC: d\r\n", 400, "bad_request"),
+    (_JSON + b"2\r\n{}\r\n0\r\n%s\r\n" % (101 * b"A: a\r\n"), 431, "headers_too_large"),
+    (_JSON + b"2\r\n{}\r\n0\r\nA: b", 400, "bad_request"),
+    (_JSON + b"9\r\n{}", 400, "bad_request"),
+]
+
+
+def test_a_broken_chunked_body_is_the_clients_fault(server: Server) -> None:
+    for sent, status, code in BROKEN_BODIES:
+        answer, body = send(server.port, sent, ends=not sent.endswith(b"\n"))
+
+        shown = (answer.status, body["error"]["code"], body["error"]["type"])
+        assert shown == (status, code, "invalid_request_error"), sent[-60:]
+    assert "Traceback" not in server.log.read_text()
+    assert server.ask("GET", "/health/live")[0] == 200
+
+
+def send(port: int, content: bytes, *, ends: bool = False) -> tuple[http.client.HTTPResponse, Any]:
+    """The answer to these bytes, which may be no request at all, and its body. `ends`: no more are
+    to come."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(content)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         return answer, json.loads(answer.read())
