@@ -43,16 +43,21 @@ class Catalog:
             raise NotFound("model_not_found", param="model", model=name[:80], available=available)
         return self._models[name]
 
-    def check_length(self, model: Model, request: Mapping[str, Any]) -> None:
+    def check_length(
+        self, model: Model, request: Mapping[str, Any], *, limit_name: str = "max_tokens"
+    ) -> None:
         """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context; see `measure`."""
-        self.measure(model, request)
+        self.measure(model, request, limit_name=limit_name)
 
-    def measure(self, model: Model, request: Mapping[str, Any]) -> int | None:
+    def measure(
+        self, model: Model, request: Mapping[str, Any], *, limit_name: str = "max_tokens"
+    ) -> int | None:
         """The prompt's tokens; None for a model whose tokenizer cannot be loaded. BadRequest
         ("context_length_exceeded") unless prompt and answer fit the model's context, if it has one,
         and "bad_bias" for a token in `logit_bias` that the model does not have.
 
-        An answer whose length the client left open needs one token. A tokenizer that cannot be
+        An answer whose length the client left open needs one token; `limit_name` is what the client
+        calls that length. A tokenizer that cannot be
         loaded is the worker's to report: the request is let in unchecked.
         """
         tokenizer = self._tokenizer(model)
@@ -63,7 +68,7 @@ class Catalog:
         text.refuse_huge(tokenizer, request, limit)
         prompt_tokens = _count(tokenizer, request)
         if limit is not None:
-            _refuse_long(request, prompt_tokens, limit)
+            _refuse_long(request, prompt_tokens, limit, limit_name)
         return prompt_tokens
 
     def _tokenizer(self, model: Model) -> text.Tokenizer | None:
@@ -110,12 +115,14 @@ def _refuse_bias(request: Mapping[str, Any], vocabulary: int | None) -> None:
         raise BadRequest("bad_bias", param="logit_bias", token=bad, vocabulary=vocabulary)
 
 
-def _refuse_long(request: Mapping[str, Any], prompt_tokens: int, limit: int) -> None:
+def _refuse_long(
+    request: Mapping[str, Any], prompt_tokens: int, limit: int, limit_name: str
+) -> None:
     tokens = prompt_tokens + request["sampling"].get("max_tokens", 1)
     if tokens > limit:
         values = {"prompt_tokens": prompt_tokens, "tokens": tokens, "limit": limit}
         field = "messages" if "messages" in request else "prompt"
-        fault = field if prompt_tokens >= limit else "max_tokens"
+        fault = field if prompt_tokens >= limit else limit_name
         raise BadRequest("context_length_exceeded", param=fault, **values)
 
 

@@ -46,7 +46,8 @@ def _start(body: bodies.Chat | bodies.Completion, endpoint: str) -> Job:
     model = current.catalog.find(body.model)
     request = generation.extract(body, current.settings.limits)
     guides.check(request, endpoint)
-    current.catalog.check_length(model, request)
+    limit_name = generation.name_limit(body.max_completion_tokens)
+    current.catalog.check_length(model, request, limit_name=limit_name)
     if body.stream:
         request["stream"] = True
     return interactive.start(model, endpoint, request, metadata=body.metadata)

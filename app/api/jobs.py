@@ -60,23 +60,24 @@ def _make_request(body: schemas.JobBody, model: Model, request: dict[str, Any]) 
     if body.kind != "code":
         if body.scope is not None:
             raise BadRequest("scope_without_code", param="scope")
-        return _check_input(model, request, body.session_id)
-    chat = _as_chat(request)
-    context.current().catalog.check_length(model, chat)
+        return _check_input(model, request, body)
+    chat, limit_name = _as_chat(request), generation.name_limit(body.max_completion_tokens)
+    context.current().catalog.check_length(model, chat, limit_name=limit_name)
     return chat if body.scope is None else {**chat, "scope": body.scope}
 
 
-def _check_input(model: Model, request: dict[str, Any], session_id: str | None) -> dict[str, Any]:
+def _check_input(model: Model, request: dict[str, Any], body: schemas.JobBody) -> dict[str, Any]:
     """The request as it is stored. A prompt is one user message; only a model that has no chat
     template gets it as raw text, and then without a session."""
     catalog = context.current().catalog
-    chat = _as_chat(request)
+    chat, limit_name = _as_chat(request), generation.name_limit(body.max_completion_tokens)
     try:
-        catalog.check_length(model, chat)
+        catalog.check_length(model, chat, limit_name=limit_name)
     except BadRequest as error:
-        if error.code != "no_chat_template" or "prompt" not in request or session_id is not None:
+        has_text = "prompt" in request and body.session_id is None
+        if error.code != "no_chat_template" or not has_text:
             raise
-        catalog.check_length(model, request)
+        catalog.check_length(model, request, limit_name=limit_name)
         return request
     return chat
 

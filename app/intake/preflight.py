@@ -113,18 +113,20 @@ class Preflight:
         if named.parent_line in self._failing:
             name = body["previous_response_id"].removeprefix(links.PREFIX)
             raise BadRequest("dependency_failed", param="previous_response_id", custom_id=name)
-        tokens = self._count(model, request)
+        tokens = self._count(model, request, body)
         known = self.prompt_tokens
         self.prompt_tokens = None if tokens is None or known is None else known + tokens
         sampling = request["sampling"]
         longest = sampling.get("max_tokens", DEFAULT_ANSWER_TOKENS)
         self.max_answer_tokens += longest * sampling.get("n", 1)
 
-    def _count(self, model: str, request: dict[str, Any]) -> int | None:
+    def _count(self, model: str, request: dict[str, Any], body: dict[str, Any]) -> int | None:
         try:
             return self.measure(model, responses.find_least(request))
         except BadRequest as error:
             param = responses.name_param(error.param, self.rules.endpoint)
+            if param == "max_tokens":
+                param = generation.name_limit(body.get("max_completion_tokens"))
             raise BadRequest(error.code, param=param, **error.values) from error
 
     def _tell_unknown(self, model: str, *, was_known: bool) -> Iterator[Finding]:

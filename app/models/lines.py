@@ -17,11 +17,11 @@ _LOST = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 
 
 def find(
-    db: Database, batch_id: str, name: str, *, by: str | None = None
+    db: Database, batch_id: str, name: str, *, by: str | None = None, param: str = "line"
 ) -> tuple[Job, list[Attempt]]:
     """The line of this custom_id, else of this number in the input file, with its attempts from
     the first to the present one. `by` ("custom_id" or "number") allows only one meaning.
-    NotFound("line_not_found") otherwise."""
+    NotFound("line_not_found") otherwise; `param` is what the client calls the name."""
     with db.read() as tx:
         found = None
         if by != "number":
@@ -30,7 +30,7 @@ def find(
             number = int(name[:18])
             found = _load(tx, jobs.c.batch_id == batch_id, jobs.c.line_no == number)
         if found is None:
-            raise NotFound("line_not_found", param="line", line=name[:80], id=batch_id)
+            raise NotFound("line_not_found", param=param, line=name[:80], id=batch_id)
         return job_store.read_row(found[0]), [*_read_earlier(tx, found[0]["id"]), *found[1]]
 
 

@@ -28,6 +28,8 @@ _EXPECTED = {
 }
 _OWN = frozenset(
     {
+        "invalid_type",
+        "missing_required_parameter",
         "tool_message",
         "unknown_parameter",
         "unsupported_content",

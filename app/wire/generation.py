@@ -148,8 +148,13 @@ def _read_max_tokens(body: bodies.Sampling, limit: int) -> int | None:
     old, new = body.max_tokens, body.max_completion_tokens
     if old is not None and new is not None and old != new:
         raise BadRequest("max_tokens_twice", param="max_tokens")
-    value, name = (old, "max_tokens") if new is None else (new, "max_completion_tokens")
+    value = old if new is None else new
     if value is not None and value > limit:
-        shown = flaws.show(value)
+        name, shown = name_limit(new), flaws.show(value)
         raise BadRequest("out_of_range", param=name, value=shown, allowed=f"<= {limit}")
     return value
+
+
+def name_limit(max_completion_tokens: object) -> str:
+    """What a body with this `max_completion_tokens` calls the most tokens of its answer."""
+    return "max_tokens" if max_completion_tokens is None else "max_completion_tokens"

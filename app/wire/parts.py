@@ -29,14 +29,24 @@ def join(*kinds: str, idle: Container[str] = ()) -> BeforeValidator:
 
 def _read_part(part: Any, number: int, kinds: Container[Any], idle: Container[str]) -> str:
     kind = part.get("type") if isinstance(part, dict) else flaws.name_type(part)
-    text = part.get("text") if isinstance(part, dict) else None
-    if not isinstance(kind, str) or kind not in kinds or not isinstance(text, str):
+    if not isinstance(part, dict) or not isinstance(kind, str) or kind not in kinds:
         raise PydanticCustomError("unsupported_content", "unsupported", {"kind": str(kind)[:40]})
+    text = _read_text(part, f"{number}.text")
     for name, value in part.items():
         if name not in ("type", "text") and name not in idle and value is not None:
             within = {"within": f"{number}.{name[:40]}"}
             raise PydanticCustomError("unknown_parameter", "unknown", within)
     return text
+
+
+def _read_text(part: dict[str, Any], within: str) -> str:
+    if "text" not in part:
+        raise PydanticCustomError("missing_required_parameter", "missing", {"within": within})
+    text = part["text"]
+    if isinstance(text, str):
+        return text
+    kinds = {"expected": flaws.word("string"), "actual": flaws.word(flaws.name_type(text))}
+    raise PydanticCustomError("invalid_type", "type", {"within": within, **kinds})
 
 
 Content = Annotated[

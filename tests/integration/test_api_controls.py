@@ -385,12 +385,12 @@ def test_a_line_is_found_in_the_query_by_its_custom_id_only(api: Api) -> None:
         api.client.get(f"{path}{query}") for query in ("?custom_id=2", "", "?custom_id=", "?line=1")
     ]
 
-    shown = [(answer.status_code, answer.json["error"]["code"]) for answer in answers]
-    assert shown == [
-        (404, "line_not_found"),
-        (400, "missing_required_parameter"),
-        (400, "too_short"),
-        (400, "missing_required_parameter"),
+    errors = [(answer.status_code, answer.json["error"]) for answer in answers]
+    assert [(status, error["code"], error["param"]) for status, error in errors] == [
+        (404, "line_not_found", "custom_id"),
+        (400, "missing_required_parameter", "custom_id"),
+        (400, "too_short", "custom_id"),
+        (400, "missing_required_parameter", "custom_id"),
     ]
 
 

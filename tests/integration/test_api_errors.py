@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.exceptions import RequestHeaderFieldsTooLarge
 
 from app import locales, settings
 from app.api import language, problems
@@ -70,6 +71,25 @@ def test_each_kind_of_bad_input_has_its_own_answer(
     assert "{" not in error["message"]
     assert answer.headers["x-request-id"]
     assert api.client.get("/v1/jobs").json["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/jobs"])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_an_answer_that_does_not_fit_is_told_by_the_name_that_was_given(
+    api: Api, path: str, name: str
+) -> None:
+    said = {"messages": [{"role": "user", "content": "hi"}]} if "chat" in path else {"prompt": "hi"}
+
+    error = api.client.post(path, json={"model": "small", **said, name: 199}).json["error"]
+
+    assert (error["code"], error["param"]) == ("context_length_exceeded", name)
+
+
+def test_headers_that_are_too_large_are_not_called_a_body(api: Api) -> None:
+    with api.app.test_request_context():
+        answer: Any = api.app.handle_user_exception(RequestHeaderFieldsTooLarge())
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (431, "headers_too_large")
 
 
 def test_a_text_that_is_too_long_to_predict_from_is_told_by_its_own_name(api: Api) -> None:

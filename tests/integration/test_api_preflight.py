@@ -234,6 +234,17 @@ def test_a_response_that_is_too_long_is_told_by_its_own_names(
     assert found["data"][0]["param"] == param
 
 
+def test_an_answer_that_does_not_fit_is_told_by_the_name_that_was_given(
+    api: Api, context: Context
+) -> None:
+    lines = [good(1, body_max_tokens=4000), good(2, body_max_completion_tokens=4000)]
+
+    found = validate(api, context, lines)
+
+    assert told(found) == [(n, "line", "context_length_exceeded") for n in (1, 2)]
+    assert [each["param"] for each in found["data"]] == ["max_tokens", "max_completion_tokens"]
+
+
 def test_tokens_are_counted_by_the_models_own_tokenizer(api: Api, context: Context) -> None:
     lines = [good(1, body_max_tokens=7), good(2, body_max_tokens=5, body_n=3)]
     catalog = api.app.extensions["autoglm"].catalog

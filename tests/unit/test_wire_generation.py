@@ -313,6 +313,16 @@ UNJUDGED = ("unguided_unjudged", "guided_decoding")
         (message(content=None), "invalid_type", "messages.0.content"),
         (message(role="boss"), "invalid_value", "messages.0.role"),
         (message(content=[{"type": "image_url"}]), "unsupported_content", "messages.0.content"),
+        (
+            message(content=[{"type": "text", "text": "x"}, {"type": "text", "text": None}]),
+            "invalid_type",
+            "messages.0.content.1.text",
+        ),
+        (
+            message(content=[{"type": "text"}]),
+            "missing_required_parameter",
+            "messages.0.content.0.text",
+        ),
         (message(tool_calls=[{}]), "unsupported_parameter", "messages.0.tool_calls"),
         (message(tool_calls=[{}], content=None), "unsupported_parameter", "messages.0.tool_calls"),
         (message(refusal="no", content=None), "unsupported_parameter", "messages.0.refusal"),
