@@ -91,8 +91,7 @@ def _estimate(judge: Preflight, done: Throughput | None) -> dict[str, Any]:
     if done is None or judge.prompt_tokens is None:
         reason = "no_finished_work" if done is None else "lengths_unknown"
         return {"device_minutes": None, "reason": reason, "answer_tokens": None}
-    good = max(0, judge.total - judge.batch_errors - judge.line_errors)
-    answers_tokens = min(judge.max_answer_tokens, round(good * done.mean_answer))
+    answers_tokens = min(judge.max_answer_tokens, round(judge.num_answers * done.mean_answer))
     seconds = (judge.prompt_tokens + answers_tokens) / max(done.tokens_per_second, 0.001)
     return {
         "device_minutes": round(seconds / 60, 2),

@@ -54,6 +54,7 @@ class Preflight:
     warnings: int = 0
     prompt_tokens: int | None = 0  # None as soon as one line's are unknown
     max_answer_tokens: int = 0
+    num_answers: int = 0  # of lines that can run: one for each choice
     model: str | None = None
     _requests: dict[int, int] = field(default_factory=dict)
     _index: links.Index = field(default_factory=links.Index)
@@ -117,8 +118,9 @@ class Preflight:
         known = self.prompt_tokens
         self.prompt_tokens = None if tokens is None or known is None else known + tokens
         sampling = request["sampling"]
-        longest = sampling.get("max_tokens", DEFAULT_ANSWER_TOKENS)
-        self.max_answer_tokens += longest * sampling.get("n", 1)
+        longest, choices = sampling.get("max_tokens", DEFAULT_ANSWER_TOKENS), sampling.get("n", 1)
+        self.max_answer_tokens += longest * choices
+        self.num_answers += choices
 
     def _count(self, model: str, request: dict[str, Any], body: dict[str, Any]) -> int | None:
         try:

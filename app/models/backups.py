@@ -46,7 +46,10 @@ def save(db: Database, files: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     with _open(source) as origin:
-        origin.execute("PRAGMA schema_version").close()  # what is no database is told by its name
+        # One moment, which also says by its name what is no database: without a transaction of its
+        # own the copy begins anew whenever another process has written.
+        origin.execute("BEGIN")
+        origin.execute("SELECT count(*) FROM sqlite_master").close()
         with _open(target) as copy:
             origin.backup(copy, pages=_PAGES)
     _check(target, source)

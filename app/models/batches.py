@@ -170,11 +170,11 @@ def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]
 
 @retries.repeat
 def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
-    """Starts cancelling: queued lines end, running ones may finish. A batch that is cancelling or cancelled is returned as it is.
-    Conflict("batch_not_cancellable") for one that has ended otherwise."""
+    """Starts cancelling: queued lines end, running ones may finish. A batch that is cancelling or
+    cancelled is returned as it is. Conflict("batch_not_cancellable") for one that has ended otherwise."""
     batch = get(db, tenant_id, batch_id)
     with db.write() as tx:
-        stamp = {"cancelling_at": time.time()}
+        stamp = {"cancelling_at": clock.latest()}
         if _move(tx, batch_id, CANCELLABLE, BatchState.CANCELLING, stamp):
             job_store.cancel_where(tx, jobs.c.batch_id == batch_id)
         batch = _load(tx, batch_id) or batch

@@ -145,8 +145,8 @@ def list_page(
     filters: Mapping[str, str] | None = None,
 ) -> tuple[list[Job], bool]:
     """The tenant's jobs, newest first, and whether more follow, as far as they are one page
-    (app.models.sizes). `filters` compares columns
-    (state, model, session_id, batch_id). NotFound("job_not_found") for an unknown `after`."""
+    (app.models.sizes). `filters` compares columns (state, model, session_id, batch_id).
+    NotFound("job_not_found") for an unknown `after`."""
     with db.read() as tx:
         query = with_results().where(jobs.c.tenant_id == tenant_id)
         for name, value in (filters or {}).items():
@@ -185,7 +185,8 @@ def _read_page(
     ordered = page.order_by(jobs.c.line_no)
     with db.look() as tx:
         number, _ = sizes.fit(tx, ordered, limit, has_requests=has_requests)
-        return [read_row(row) for row in bulk.read(tx.execute(ordered.limit(number)))]
+        found = bulk.read(tx.execute(ordered.limit(number))) if number else []
+        return [read_row(row) for row in found]
 
 
 def _repeat(name: str) -> sa.Label[Any]:

@@ -58,7 +58,8 @@ def _open(database: Path) -> int:
         raise InputError("database_unwritable", path=str(path), reason=reason) from error
     if os.geteuid() == 0:
         owner = os.stat(path.parent)
-        os.fchown(lock, owner.st_uid, owner.st_gid)
+        with contextlib.suppress(PermissionError):  # a root without that right, as in containers
+            os.fchown(lock, owner.st_uid, owner.st_gid)
     return lock
 
 

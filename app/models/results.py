@@ -23,7 +23,8 @@ def list_page(
     with db.look() as tx:
         ordered = found.order_by(jobs.c.ended_no, jobs.c.line_no)
         number, has_more = sizes.fit(tx, ordered, limit)
-        rows = [dict(row) for row in tx.execute(ordered.limit(number)).mappings()]
+        page = tx.execute(ordered.limit(number)).mappings() if number else ()
+        rows = [dict(row) for row in page]
     return [_read(row) for row in rows], has_more
 
 

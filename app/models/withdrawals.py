@@ -5,13 +5,13 @@ queued lines; the running ones have FINISH_SECONDS to finish, but are not run ag
 `cancel_requested` is the same; a job that was cancelled by itself has its reason as its `error`.
 """
 
-import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from app import clock
 from app.models.database import Database
 from app.models.states import BatchState
 from app.models.tables import batches, jobs
@@ -47,5 +47,5 @@ def find_cancelled(db: Database, job_ids: Sequence[str]) -> set[str]:
 
 
 def _find_finishing(tx: Connection, job_ids: Collection[str]) -> set[str]:
-    values = {"ids": list(job_ids), "since": time.time() - FINISH_SECONDS}
+    values = {"ids": list(job_ids), "since": clock.earliest() - FINISH_SECONDS}
     return {row.id for row in tx.execute(_FINISHING, values) if row.error is None}

@@ -23,7 +23,11 @@ from app.stack import ports
 _PROGRAMS = ("redis-server", "valkey-server")
 _LONGEST_SOCKET = 100  # the kernel takes 107 bytes; redis-server cuts what is longer, silently
 _IS_READY = "Ready to accept connections"
-_BLAMES_FILE = re.compile(r"append.?only|aof|rdb", re.IGNORECASE)
+_BLAMES_FILE = re.compile(
+    r"bad file format|unexpected end of file|wrong signature|short read|internal error in rdb"
+    r"|can't handle rdb|fatal error loading|unrecoverable error reading",
+    re.IGNORECASE,
+)
 _FILES = ("appendonly.aof", "appendonlydir", "dump.rdb")  # a folder since Redis 7
 
 _logger = logging.getLogger(__name__)

@@ -40,11 +40,16 @@ class Remains:
         for path in (self._stacks, self._log, self._log.with_name(f"{self._log.name}.1")):
             path.unlink(missing_ok=True)
         self._out = self._stacks.open("w")
-        print(json.dumps({"epoch": epoch, "stopping": False}), file=self._out, flush=True)
+        print(_write_header(epoch), file=self._out, flush=True)
         self._handler = RotatingFileHandler(self._log, maxBytes=_LOG_BYTES, backupCount=1)
         self._handler.setFormatter(log.JsonFormatter())
         logging.getLogger().addHandler(self._handler)
         faulthandler.enable(self._out)
+
+    def renew(self, epoch: int) -> None:
+        """The child's, which goes on under another epoch: what it leaves is this one's."""
+        with self._stacks.open("r+b") as out:
+            out.write(_write_header(epoch).encode())
 
     def close(self) -> None:
         """Ends what `begin` began; the files stay."""
@@ -108,6 +113,11 @@ class Remains:
             if path.exists():
                 lines += path.read_text(errors="replace").splitlines()
         return tuple(_parse(lines[-_LINES:]))
+
+
+def _write_header(epoch: int) -> str:
+    """The first line, of the same length for every epoch: it is written over."""
+    return json.dumps({"epoch": f"{epoch:>20}", "stopping": False})
 
 
 def _judge(stacks: str) -> str:

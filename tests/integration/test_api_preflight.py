@@ -318,13 +318,15 @@ def test_the_device_time_is_learned_from_finished_work_or_unknown(
     before = validate(api, context, [good(1)])["estimate"]
     finish_line(api, "small")
 
-    found = validate(api, context, [good(1, body_max_tokens=1), good(2, body_max_tokens=100)])
+    lines = [good(1, body_max_tokens=1), good(2, body_max_tokens=100, body_n=3)]
+
+    found = validate(api, context, lines)
 
     estimate = found["estimate"]
     assert (before["device_minutes"], before["reason"]) == (None, "no_finished_work")
-    assert estimate["answer_tokens"] == 4  # two a line, as those before
+    assert estimate["answer_tokens"] == 2 * (1 + 3)  # two an answer, as those before
     assert estimate["tokens_per_second"] == 2.0
-    assert estimate["device_minutes"] == round((found["prompt_tokens"] + 4) / 2 / 60, 2)
+    assert estimate["device_minutes"] == round((found["prompt_tokens"] + 8) / 2 / 60, 2)
 
 
 def finish_line(api: Api, model: str) -> None:

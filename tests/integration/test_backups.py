@@ -71,6 +71,29 @@ def test_a_backup_under_load_restores_to_one_moment_and_its_jobs_go_on(
     restored.close()
 
 
+def test_a_backup_ends_however_often_others_write(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "_PAGES", 1)
+    with database.write() as tx:
+        tx.exec_driver_sql("CREATE TABLE filler AS SELECT randomblob(60000000)")
+    has_ended = threading.Event()
+    writer = threading.Thread(target=lambda: _write_often(database, has_ended))
+    writer.start()
+
+    backups.save(database, tmp_path / "files", tmp_path / "backup")
+
+    was_first = not has_ended.is_set()
+    writer.join()
+    assert was_first
+
+
+def _write_often(db: Database, has_ended: threading.Event) -> None:
+    for _ in range(3000):
+        makers.add_job(db)
+    has_ended.set()
+
+
 def _write(db: Database, stop: threading.Event) -> None:
     while not stop.is_set():
         makers.add_job(db)

@@ -202,7 +202,7 @@ _OTHERS = {"id": "batch_req_1", "custom_id": "a", "response": None, "error": Non
         b'{"cursor":"nowhere"}\n',
         b"[1]\n",
         json.dumps(_OTHERS | {"cursor": "1-1"}).encode() + b"\n",
-        b'{"id":"batch_req_',
+        b'{"id":"batch_re',
     ],
 )
 def test_results_are_not_added_to_another_file(
@@ -216,6 +216,18 @@ def test_results_are_not_added_to_another_file(
 
     assert str(out) in told.stderr
     assert out.read_bytes() == content
+
+
+def test_a_first_result_that_was_cut_off_is_written_anew(
+    run: Run, make: Callable[..., str], tmp_path: Path
+) -> None:
+    batch = read_json(run("batches", "create", make(2), "--watch", "--json"))
+    out = tmp_path / "out"
+    out.write_bytes(b'{"id":"batch_req_1","cust')
+
+    run("batches", "results", batch["id"], "-o", str(out))
+
+    assert [json.loads(line)["line"] for line in out.read_bytes().splitlines()] == [1, 2]
 
 
 def test_results_of_two_batches_do_not_meet_in_a_file(

@@ -117,6 +117,23 @@ def test_a_file_that_redis_cannot_read_is_kept_aside_and_it_begins_without(
         app.close()
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Can't open the append-only file: Permission denied",
+        "Can't open or create append-only dir appendonlydir: No space left on device",
+        "Loading RDB produced by version 7.0.15",
+    ],
+)
+def test_a_file_that_redis_can_read_stays(tmp_path: Path, told: str):
+    file = tmp_path / "appendonly.aof"
+    file.write_bytes(b"hints")
+
+    broker.mend(broker.Broker("redis://", (), tmp_path), told)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["appendonly.aof"]
+
+
 def _publish(app: Celery) -> None:
     queue.publish(app, queue.SHIFT_TASK, "model.m", {"model": "m", "job_ids": []})
 

@@ -263,7 +263,7 @@ def test_a_running_line_of_a_cancelled_batch_is_stopped_after_nine_minutes(
 
     asked = []
     for seconds in (539.0, 541.0):
-        monkeypatch.setattr("app.models.withdrawals.time.time", lambda now=since + seconds: now)
+        monkeypatch.setattr("app.clock.earliest", lambda now=since + seconds: now)
         asked.append(withdrawals.find_cancelled(database, [held.id]))
 
     assert asked == [set(), {held.id}]

@@ -122,3 +122,20 @@ def test_a_stop_is_marked_in_place_and_forgotten_by_the_next_one(tmp_path: Path)
     left.begin(8)
     left.close()
     assert left.is_crash(8) is None
+
+
+def test_what_is_left_belongs_to_the_last_epoch_of_the_child(tmp_path: Path):
+    left = Remains(tmp_path, "h/cpu:0")
+    left.begin(7)
+    with pytest.raises(ZeroDivisionError) as caught:
+        1 / 0  # noqa: B018
+    left.note(caught.value)
+
+    left.renew(1000)
+    left.mark_stopping()
+
+    left.close()
+    found = left.read()
+    assert found is not None
+    assert (found[0], found[1].cause) == (1000, "error")
+    assert (left.is_crash(7), left.is_crash(1000)) == (None, True)

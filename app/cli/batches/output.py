@@ -25,29 +25,29 @@ def find_cursor(api: client.Client, batch_id: str, output: Path | None) -> str |
     if output is None or not output.is_file() or not output.stat().st_size:
         return None
     first, last, size = _read_lines(output)
-    for line in (first, last):
+    for line in (first, last) if size else ():
         if not _is_served(api, batch_id, line):
             raise InputError("output_not_results", path=str(output), batch=batch_id)
     if size < output.stat().st_size:
         os.truncate(output, size)
-    return str(last["cursor"])
+    return str(last["cursor"]) if size else None
 
 
 def _read_lines(output: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """The first and the last whole result, and the bytes up to its end."""
+    """The first and the last whole result, and the bytes up to its end: none, if the first one was
+    not written to its end."""
     first: dict[str, Any] | None = None
     last, size = {}, 0
     with output.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if first is not None and _is_torn(line):
+            if _is_torn(line) and (first is not None or line.startswith(_FIRST)):
                 break
             last = _read_line(line)
             if not last:
                 raise InputError("output_not_result", path=str(output), line=number)
             first = first or last
             size += len(line)
-    assert first is not None  # the file is not empty
-    return first, last, size
+    return first or {}, last, size
 
 
 def _is_torn(line: bytes) -> bool:
