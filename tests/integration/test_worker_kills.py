@@ -52,11 +52,12 @@ def stops(
 @pytest.mark.databases
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stop_under_load_gives_every_job_back_uncounted(stops: Workplace, way: str):
-    worker = stops.start_worker()
-    row = stops.wait_ready(beyond=0 if (before := stops.row()) is None else before.epoch)
-    urgency = 1 + WAYS.index(way)
+    urgency = 1 + WAYS.index(way)  # what earlier stops left must not fill the worker first
     made = [stops.add(f"{way} {n}", max_tokens=400, priority=urgency) for n in range(10)]
     stops.hint(made)
+    before = stops.row()
+    worker = stops.start_worker()
+    row = stops.wait_ready(beyond=before.epoch if before else 0)
     wait_for(lambda: stops.states(*made).count("running") >= 8, "running jobs")
 
     started = time.monotonic()
