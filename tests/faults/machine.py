@@ -389,6 +389,27 @@ class Service(RuleBasedStateMachine):
         for job in done:
             del agent.held[job.id]
 
+    @precondition(lambda self: any(agent.held for agent in self.living))
+    @rule(index=INDEX)
+    def cancel_held(self, index: int) -> None:
+        """A job is cancelled just before its worker commits it."""
+        agent = _pick([agent for agent in self.living if agent.held], index)
+        job = next(iter(agent.held.values()))
+        if self._row(job.id)["state"] not in TERMINAL:
+            jobs.cancel(self.db, job.tenant_id, job.id)
+            self.expected.cancelled.add(job.id)
+        claims.settle(self.db, [_conclude(job, JobState.SUCCEEDED)])
+        del agent.held[job.id]
+
+    @precondition(lambda self: self.living)
+    @rule(index=INDEX)
+    def fail_first_alike(self, index: int) -> None:
+        """Three lines that are alike arrive, and the one that is run for all fails."""
+        self.submit_batch(num_lines=3, num_stored=3, is_bad=False, are_alike=True)
+        self.claim(index, 4, len(self.living))
+        if self._list_alike():
+            self.end_alike(index, JobState.FAILED)
+
     @precondition(lambda self: self._list_alike())
     @rule(index=INDEX, state=st.sampled_from(sorted(TERMINAL)))
     def end_alike(self, index: int, state: JobState) -> None:
