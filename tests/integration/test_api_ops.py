@@ -126,7 +126,12 @@ def test_every_status_of_the_error_table_is_described_somewhere(api: Api) -> Non
     described = {status for each in operations for status in each["responses"]}
 
     assert len(table) >= 12
-    assert table - described == {"414", "417", "431", "501"}  # refused before anybody knows which operation
+    assert table - described == {
+        "414",
+        "417",
+        "431",
+        "501",
+    }  # refused before anybody knows which operation
 
 
 def test_event_streams_are_described(api: Api) -> None:

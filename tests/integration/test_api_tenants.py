@@ -117,8 +117,11 @@ def test_another_tenants_ids_are_answered_exactly_like_unknown_ids_on_every_rout
             continue
         tried |= rule.arguments & OWNED
         body = {"pinned": True} if rule.rule.endswith("/pin") else None
+        query = {"custom_id": "a"} if rule.rule.endswith("/lines") else None
         foreign, absent = (
-            api.client.open(path_of(rule, ids), method=method, headers=mine, json=body)
+            api.client.open(
+                path_of(rule, ids), method=method, headers=mine, json=body, query_string=query
+            )
             for ids in (theirs, unknown)
         )
         (name,) = rule.arguments & OWNED
