@@ -61,7 +61,7 @@ VERBS = ("show", "watch", "results", "retry", "pause", "resume", "cancel", "expl
     ("words", "path"),
     [
         *((("batches", verb, NAME), f"/v1/batches/{QUOTED}") for verb in VERBS),
-        (("batches", "line", NAME, NAME), f"/v1/batches/{QUOTED}/lines/{QUOTED}"),
+        (("batches", "line", NAME, NAME), f"/v1/batches/{QUOTED}/lines"),  # and its name as a query
         (("memory", "symbols", NAME), f"/v1/sessions/{QUOTED}/symbols"),
         (("memory", "turns", NAME), f"/v1/sessions/{QUOTED}/turns"),
         (("memory", "export", NAME), f"/v1/sessions/{QUOTED}/export"),
