@@ -18,8 +18,14 @@ from app.models import migrate
 from app.models.database import Database
 from tests.postgres import running_postgres
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it does not wait for
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what it does not wait for with some signals ignored, nohup with another.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 hypothesis.settings.register_profile("unshrunk", phases=[hypothesis.Phase.generate])
 
 _START_SECONDS = 300.0
