@@ -46,7 +46,8 @@ class Catalog:
     def check_length(
         self, model: Model, request: Mapping[str, Any], *, limit_name: str = "max_tokens"
     ) -> None:
-        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context; see `measure`."""
+        """BadRequest("context_length_exceeded") unless prompt and answer fit the model's context;
+        see `measure`."""
         self.measure(model, request, limit_name=limit_name)
 
     def measure(
@@ -57,8 +58,8 @@ class Catalog:
         and "bad_bias" for a token in `logit_bias` that the model does not have.
 
         An answer whose length the client left open needs one token; `limit_name` is what the client
-        calls that length. A tokenizer that cannot be
-        loaded is the worker's to report: the request is let in unchecked.
+        calls that length. A tokenizer that cannot be loaded is the worker's to report: the request
+        is let in unchecked.
         """
         tokenizer = self._tokenizer(model)
         limit = _limit(model, tokenizer)

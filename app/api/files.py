@@ -133,7 +133,8 @@ def send_stored(found: File) -> flask.Response:
 
 def _check_range(size: int) -> None:
     """A Range that says nothing sensible (bytes=9-2), or asks for several parts at once, is answered
-    with the whole, as are the last bytes of a file that has fewer. https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
+    with the whole, as are the last bytes of a file that has fewer.
+    https://www.rfc-editor.org/rfc/rfc9110#section-14.2"""
     asked = flask.request.range
     if flask.request.headers.get("Range", "").replace(" ", "").rstrip("0") == "bytes=-":
         raise RequestedRangeNotSatisfiable(length=size)  # the last no bytes

@@ -43,7 +43,8 @@ class Unjudged(Exception):
 def find_fault(guide: Mapping[str, str]) -> str:
     """Why no grammar can be made of a guide (`kind` json_schema or regex, and `text`); "" if one
     can. Of kind `patterns` (a JSON list) it is why neither a grammar can be made of one of them nor
-    an answer be judged by it. May take LIMIT_SECONDS; raises Overrun after that, Unjudged if it never had its turn."""
+    an answer be judged by it. May take LIMIT_SECONDS; raises Overrun after that, Unjudged if it
+    never had its turn."""
     return _judge.ask(guide)
 
 

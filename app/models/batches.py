@@ -35,7 +35,8 @@ def create(db: Database, new: NewBatch, *, max_lines: int | None = None) -> tupl
     """Stores a batch in `validating`; returns it and whether it is new. The same idempotency key
     and body give the first one again, another body raises Conflict("idempotency_conflict"). So
     does a client's own retry (`retry_seconds`) of the same body with the same API key, and a first try
-    (`tries` 0) that arrives after its own retry, the first such one. Busy("batches_full") when `max_lines` lines of batches wait already."""
+    (`tries` 0) that arrives after its own retry, the first such one. Busy("batches_full") when
+    `max_lines` lines of batches wait already."""
     with db.write() as tx:
         earlier = _admit(tx, new, max_lines)
         return (earlier, False) if earlier else (_insert(tx, new), True)
@@ -43,8 +44,8 @@ def create(db: Database, new: NewBatch, *, max_lines: int | None = None) -> tupl
 
 @retries.repeat
 def admit(db: Database, new: NewBatch, *, max_lines: int | None = None) -> Batch | None:
-    """The batch that `create` would give again, None if it would store this one; raises what it would.
-    For a caller who has much to write first."""
+    """The batch that `create` would give again, None if it would store this one; raises what it
+    would. For a caller who has much to write first."""
     with db.write() as tx:
         return _admit(tx, new, max_lines)
 
@@ -171,7 +172,8 @@ def find_retries(db: Database, batch_ids: Sequence[str]) -> dict[str, list[str]]
 @retries.repeat
 def cancel(db: Database, tenant_id: str, batch_id: str) -> Batch:
     """Starts cancelling: queued lines end, running ones may finish. A batch that is cancelling or
-    cancelled is returned as it is. Conflict("batch_not_cancellable") for one that has ended otherwise."""
+    cancelled is returned as it is. Conflict("batch_not_cancellable") for one that has ended
+    otherwise."""
     batch = get(db, tenant_id, batch_id)
     with db.write() as tx:
         stamp = {"cancelling_at": clock.latest()}

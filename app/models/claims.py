@@ -56,7 +56,8 @@ def claim(
 
 
 def _may_claim(tx: Connection, holder: Holder) -> bool:
-    """Whether the holder's row is current and it is not told to end; locked, so that nobody declares it dead meanwhile."""
+    """Whether the holder's row is current and it is not told to end; locked, so that nobody declares
+    it dead meanwhile."""
     own = sa.select(workers.c.slot).where(
         workers.c.slot == holder.slot,
         workers.c.epoch == holder.epoch,

@@ -37,7 +37,8 @@ def find_url(db: Database, object_id: str) -> str | None:
 
 def announce(db: Database, endpoints: Sequence[str], *, is_on: bool = True) -> int:
     """Makes deliveries of what has ended and was not announced yet; returns how many objects.
-    `endpoints` hear of every batch and background response. Off, it only marks, so that switching on tells no old news."""
+    `endpoints` hear of every batch and background response. Off, it only marks, so that switching
+    on tells no old news."""
     with db.read() as tx:
         batch_ids = list(tx.execute(sa.select(batches.c.id).where(*_NEWS).limit(_PIECE)).scalars())
         job_ids = list(tx.execute(_select_jobs(jobs.c.id).limit(_PIECE)).scalars())

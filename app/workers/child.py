@@ -275,7 +275,8 @@ class Child:
         a new epoch with the model it has."""
         _logger.warning("lease was lost; enrolling again", extra={"action": "lease_lost"})
         self.holder = self._enroll()
-        self._remains.renew(self.holder.epoch)
+        with contextlib.suppress(OSError):  # without the file its end counts as any
+            self._remains.renew(self.holder.epoch)
         self.clerk.forfeit(self.holder)
         self.pulse.mark_ready(dict(self._loaded.engine.provenance))
         self._write(model_loads_total=1)

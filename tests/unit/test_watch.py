@@ -13,6 +13,7 @@ from app import settings
 from app.models import evidence, jobs, workers
 from app.models.claims import Holder
 from app.models.database import Database
+from app.wire.rows import Job
 from app.workers.remains import Remains
 from app.workers.slot import Slot
 from app.workers.watch import GRACE_SECONDS, Watch
@@ -59,6 +60,19 @@ def holder(database: Database, child: subprocess.Popen[bytes]) -> Holder:
     made, _ = workers.enroll(database, identity, max_attempts=3)
     workers.update(database, made, step=1, in_flight=2, in_shift=True)
     return made
+
+
+def give_job(database: Database, holder: Holder) -> Job:
+    """A job that the child runs."""
+    job = makers.add_job(database, model="m")
+    makers.take(database, holder)
+    return job
+
+
+def begin(remains: Remains, holder: Holder) -> None:
+    """The files of a child that has said nothing yet."""
+    remains.begin(holder.epoch)
+    remains.close()
 
 
 def look_for(watch: Watch, clock: Clock, seconds: float) -> bool:
@@ -135,10 +149,8 @@ def test_another_parent_s_child_is_left_alone(
 def test_the_jobs_of_a_killed_child_are_free_at_once_and_keep_what_it_left(
     database: Database, watch: Watch, clock: Clock, holder: Holder, remains: Remains
 ):
-    job = makers.add_job(database, model="m")
-    makers.take(database, holder)
-    remains.begin(holder.epoch)
-    remains.close()
+    job = give_job(database, holder)
+    begin(remains, holder)
 
     assert look_for(watch, clock, LIMIT)
 
@@ -150,8 +162,7 @@ def test_the_jobs_of_a_killed_child_are_free_at_once_and_keep_what_it_left(
 def test_the_jobs_of_a_child_that_died_by_itself_are_free_at_the_next_look(
     database: Database, watch: Watch, holder: Holder, child: subprocess.Popen[bytes]
 ):
-    job = makers.add_job(database, model="m")
-    makers.take(database, holder)
+    job = give_job(database, holder)
     child.kill()
     child.wait()
 
@@ -170,11 +181,9 @@ def test_a_child_that_is_killed_after_the_stop_began_costs_its_jobs_nothing(
     remains: Remains,
     kept: str,
 ):
-    job = makers.add_job(database, model="m")
-    makers.take(database, holder)
+    job = give_job(database, holder)
     if kept == "files":
-        remains.begin(holder.epoch)
-        remains.close()
+        begin(remains, holder)
     watch.note_stop()
     if kept == "files":
         workers.update(database, holder, state="ready")
@@ -190,10 +199,8 @@ def test_a_child_that_is_killed_after_the_stop_began_costs_its_jobs_nothing(
 def test_a_step_that_never_ends_is_a_crash_also_while_the_worker_stops(
     database: Database, watch: Watch, clock: Clock, holder: Holder, remains: Remains
 ):
-    job = makers.add_job(database, model="m")
-    makers.take(database, holder)
-    remains.begin(holder.epoch)
-    remains.close()
+    job = give_job(database, holder)
+    begin(remains, holder)
     watch.note_stop()
 
     assert look_for(watch, clock, LIMIT)
