@@ -84,7 +84,7 @@ def load_tasks() -> tuple[Family, ...]:
     """The families that stand alone, in a fixed order."""
     topics = (
         "arithmetic", "conditions", "geometry", "units", "strings", "lists", "recursion", "rules",
-        "daily", "basics",
+        "daily", "basics", "everyday",
     )  # fmt: skip
     return tuple(family for topic in topics for family in load(topic))
 
