@@ -29,7 +29,7 @@ from tools.demo.prompts import Function
 TASKS = families.load_tasks()
 FOLLOWUPS = families.load("followups")
 PAIRS = families.load("pairs")
-CONSTANTS = {"k": "7", "j": "9", "m": "11", "o": "3", "p": "5", "q": "8", "t": "4"}
+CONSTANTS = {"k": "7", "j": "9", "m": "11", "o": "3", "r": "5", "q": "8", "t": "4"}
 CONSTANTS |= {"w": "big", "v": "small", "u": "tiny"}
 
 
@@ -75,7 +75,7 @@ def test_another_seed_gives_other_data():
 
 
 def test_seed_one_gives_the_data_whose_digest_is_written_here():
-    assert _digest(1) == "b7d599ac04f5798df9e71c9e05b9296d9c36e6636bcf500e873032dfa3a85129"
+    assert _digest(1) == "d536d66d4ab4163395edf55d8be364234e054b38fcd457c1de980c7f57cc0c09"
 
 
 def test_every_family_computes_what_its_test_says():

@@ -97,8 +97,8 @@ def _guess_language(older: Function) -> str:
 
 
 def _in_body(older: Function, old: str, new: str) -> str:
-    head, _, body = older.code.rpartition("):\n")
-    return f"{head}):\n{re.sub(old, new, body)}"
+    head, _, body = older.code.partition(":\n")  # the first line ends so, with type hints or not
+    return f"{head}:\n{re.sub(old, new, body)}"
 
 
 def call_on(method: str) -> Maker:

@@ -4,30 +4,40 @@ from random import Random
 
 from tools.demo import names, parts
 
-KEPT = {slot: f"${slot}" for slot in "kjmopqtwvu"}  # slots for constants, filled in last
+KEPT = {slot: f"${slot}" for slot in "kjmorqtwvu"}  # slots for constants, filled in last
 
 
 def put(request: str, code: str, language: str, rng: Random) -> tuple[str, str]:
     """Request and code with a value in each slot for a constant."""
-    for slot, chosen in _draw_constants(code, language, rng).items():
-        said = (
-            parts.spell(chosen, language, rng, often=slot == "t")
-            if f"${slot}%" not in request
-            else chosen
-        )
-        request, code = request.replace(f"${slot}", said), code.replace(f"${slot}", chosen)
-    return request, code
+    drawn = draw(code, language, rng)
+    return say(request, drawn, language, rng), fill(code, drawn)
 
 
-def _draw_constants(code: str, language: str, rng: Random) -> dict[str, str]:
-    """Values for the slots in `code`: free numbers, rising ones (o < p < q), a digit, and words."""
+def fill(code: str, drawn: dict[str, str]) -> str:
+    """Code with the drawn values in it."""
+    for slot, chosen in drawn.items():
+        code = code.replace(f"${slot}", chosen)
+    return code
+
+
+def say(request: str, drawn: dict[str, str], language: str, rng: Random) -> str:
+    """A request with the drawn values in it: small numbers are words at times."""
+    for slot, chosen in drawn.items():
+        spelled = f"${slot}%" not in request
+        said = parts.spell(chosen, language, rng, often=slot == "t") if spelled else chosen
+        request = request.replace(f"${slot}", said)
+    return request
+
+
+def draw(code: str, language: str, rng: Random) -> dict[str, str]:
+    """Values for the slots in `code`: free numbers, rising ones (o < r < q), a digit, and words."""
     slots = [slot for slot in KEPT if f"${slot}" in code]
     rising = sorted(rng.sample(range(2, rng.choice((30, 100, 500))), 3))
     words: list[str] = []
     while len(words) < 3:
         word = names.pick_word(language, rng)
         words += [] if word in words else [word]
-    drawn = dict(zip("opqwvu", [*map(str, rising), *words], strict=True))
+    drawn = dict(zip("orqwvu", [*map(str, rising), *words], strict=True))
     drawn["t"] = str(rng.randrange(1, 10))
     return {slot: drawn.get(slot) or _number(rng) for slot in slots}
 

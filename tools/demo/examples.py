@@ -22,8 +22,10 @@ _UNSUITED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 _LONGEST = 40  # characters
 
 
-def show(code: str, family: Family, language: str, rng: Random) -> str:
-    """A clause with one example, or nothing where none can be made."""
+def show(code: str, family: Family, language: str, rng: Random, *, ended: bool = False) -> str:
+    """A clause with one example, or nothing where none can be made; after the end of a sentence
+    (`ended`) one that begins another.
+    """
     try:
         arguments = _draw(family, rng)
         value = _call(code, arguments)
@@ -32,7 +34,13 @@ def show(code: str, family: Family, language: str, rng: Random) -> str:
     shown = (", ".join(map(_write, arguments)), _write(value))
     if sum(map(len, shown)) > _LONGEST or (isinstance(value, float) and len(shown[1]) > 6):
         return ""
-    return rng.choice(_SHOWN[language]).format(*shown)
+    if any("$" in text for text in shown):
+        return ""
+    options = [form for form in _SHOWN[language] if not ended or form[0] in ".\u3002("]
+    clause = rng.choice(options).format(*shown)
+    return (
+        clause.lstrip("\u3002") if ended and language != "en" else clause.removeprefix("." * ended)
+    )
 
 
 def _draw(family: Family, rng: Random) -> tuple[Any, ...]:

@@ -30,19 +30,26 @@ def te_form(text: str) -> str:
     return text
 
 
+_QUESTIONS = (
+    (
+        re.compile(r"(?<![不都全只也既但总还就可要于])是(?![否不])"),
+        ("是否是", "是不是", "是否为", "是"),
+    ),
+    (re.compile(r"(?<![不只可功都也才])能(?![否不])"), ("能否", "能不能", "是否能", "能")),
+    (re.compile(r"(?<![不都也既且])大于"), ("是否大于", "大于")),
+    (re.compile(r"(?<![不都也既且])小于"), ("是否小于", "小于")),
+    (re.compile(r"(?<![不只都也])包含"), ("是否包含", "包不包含", "包含")),
+    (re.compile(r"(?<![不都只存也])在(?=[\d$a-z])"), ("是否在", "在不在", "在")),
+)
+
+
 def question(text: str, rng: Random) -> str:
-    """A Chinese condition in one of its "whether" forms."""
-    forms = (
-        ("是", ("是否是", "是不是", "是否为", "是")),
-        ("能", ("能否", "能不能", "是否能", "能")),
-        ("大于", ("是否大于", "大于")),
-        ("小于", ("是否小于", "小于")),
-        ("包含", ("是否包含", "包不包含", "包含")),
-        ("在", ("是否在", "在不在", "在")),
-    )
-    for word, options in forms:
-        if word in text and "是否" not in text:
-            return text.replace(word, rng.choice(options), 1)
+    """A Chinese condition in one of its "whether" forms; a joined or negated one stays as it is."""
+    if re.search(r"是否|是不是|能否|能不能|不|且|或|都|全|既|只|没|无", text):
+        return text
+    for pattern, options in _QUESTIONS:
+        if pattern.search(text):
+            return pattern.sub(rng.choice(options), text, count=1)
     return text
 
 

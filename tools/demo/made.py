@@ -45,8 +45,8 @@ def pick_pair(language: str, rng: Random) -> tuple[Family, Family]:
     return pick_pair(language, rng)
 
 
-def _takes(family: Family) -> str:
-    return family.signature.split(">")[0]
+def _takes(family: Family) -> tuple[str, tuple[str, ...]]:
+    return family.signature.split(">")[0], family.parameters[1]
 
 
 def select(language: str, rng: Random) -> Family:
@@ -65,7 +65,7 @@ def select(language: str, rng: Random) -> Family:
 
 def _say_selection(chosen: Part, condition: Condition, language: str, rng: Random) -> Wording:
     kind, text = chosen.pick_line(language, rng)
-    text = text.replace("{L}", parts.say(language, "list"))
+    text = text.replace("{L}", parts.say_list(language, condition.noun))
     for key, value in (
         ("NP", condition.nouns),
         ("N", condition.noun),
@@ -90,16 +90,30 @@ def characters(language: str, rng: Random) -> Family:
     return parts.make_family("characters", chosen, f"s>{result}", code, kind="s", wording=wording)
 
 
+_QUOTED = r"(\"[^\"]*\")"
+_SHORTER = (
+    (rf"not \((x(?:\.lower\(\))?) in {_QUOTED}\)", r"\1 not in \2"),
+    (rf"not \(x == {_QUOTED}\)", r"x != \1"),
+    (r"not \((x\.\w+\(\))\)", r"not \1"),
+    (rf"sum\(1 for x in \$a if x == {_QUOTED}\)", r"$a.count(\1)"),
+    (rf"\"\"\.join\(x for x in \$a if x != {_QUOTED}\)", r'$a.replace(\1, "")'),
+    (rf"any\(x == {_QUOTED} for x in \$a\)", r"\1 in $a"),
+)
+
+
 def _tidy(code: str) -> str:
-    code = re.sub(r"not \(x in (\"[^\"]*\")\)", r"x not in \1", code)
-    code = re.sub(r"not \(x == (\"[^\"]*\")\)", r"x != \1", code)
-    return re.sub(r"not \((x\.\w+\(\))\)", r"not \1", code)
+    """The shortest form, which is that of the families, too."""
+    for long, short in _SHORTER:
+        code = re.sub(long, short, code)
+    return code
 
 
 def decide(language: str, rng: Random) -> Family:
     """Whether a value meets a condition or two, or one of two words by it."""
     kind = rng.choice("nns")
     code, said = _draw_test(kind, language, rng)
+    while not _can_differ(code, kind):
+        code, said = _draw_test(kind, language, rng)
     code = re.sub(r"\bx\b(?![\"'])", "$a", code)
     thing = parts.say(language, "number" if kind == "n" else "text")
     if rng.random() < 0.6:
@@ -111,6 +125,28 @@ def decide(language: str, rng: Random) -> Family:
     body = f'if {code}:\n    return "$w"\nreturn "$v"'
     wording = (language, Wording("x", text))
     return parts.make_family("decide", _CHOICE, f"{kind}>s", body, kind=kind, wording=wording)
+
+
+def _can_differ(code: str, kind: str) -> bool:
+    """Whether two joined conditions can be both met and not met, and none of them says it all."""
+    joint = re.search(r" (and|or) ", code)
+    if joint is None or kind == "s":
+        return True
+    edges = {int(number) for number in re.findall(r"\d+", code)}
+    tried = [edge + step for edge in edges for step in (-1, 0, 1, 2)] + [
+        -3,
+        -2,
+        0,
+        1,
+        4,
+        1001,
+        1002,
+    ]
+    test = eval(f"lambda x: ({code}, {code[: joint.start()]}, {code[joint.end() :]})")
+    results = [test(x) for x in tried]
+    return all(len({one[i] for one in results}) == 2 for i in range(3)) and not any(
+        all(one[0] == one[i] for one in results) for i in (1, 2)
+    )
 
 
 def _draw_test(kind: str, language: str, rng: Random) -> tuple[str, str]:

@@ -32,27 +32,62 @@ _RETURNED: dict[str, tuple[str, ...]] = {
 _LETTERS = "abcdefghmnpqrstuvwxyz"
 _FORMS = (
     *("{new}",) * 6,
-    *("{0}_{1}",) * 4,
+    *("{0}_{1}",) * 3,
     *("{0}_{new}", "{0}{upper}", "{0}{camel}", "{0}{number}") * 2,
     *("{letter}", "{0}"),
 )
+_DRESSED = (
+    "calc_{}", "calc_{}", "get_{}", "get_{}", "my_{}", "compute_{}", "do_{}", "{}_fn", "{}_func",
+    "{}2", "{}_v2", "f_{}", "new_{}", "the_{}", "{}_helper", "{}_of", "{}_value", "{}_result",
+)  # fmt: skip
+_DRESSED_TEST = ("my_{}", "check_{}", "test_{}", "{}_fn", "{}2", "{}_check")
+_TEST = re.compile(r"(is|has|can|are|all|any|check|too)_")
+_PARAMETERS = {
+    "n": "val num value number amount qty price score rate weight n1 num1 x1 x0 v1 arg inp nn xx "
+    "shu zhi jiage shuliang chengji kazu atai nedan kosu tensu kingaku",
+    "s": "txt str1 s1 line text word string msg sentence inp name1 wenben zifu juzi danci ci moji "
+    "bun tango mojiretsu",
+    "l": "lst arr xs nums seq vals data list1 array1 lst1 ys elems liebiao shuzu narabi risuto",
+    "b": "flag ok cond on switch",
+    "?": "x1 arg inp val data item obj y1 z1",
+}
+_KINDS = {kind: tuple(words.split()) for kind, words in _PARAMETERS.items()}
 _RESERVED = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"math"}
 
 
 def pick_function(usual: tuple[str, ...], code: str, rng: Random) -> str:
-    """A function name: at times a usual one, else invented; never one that `code` uses."""
+    """A function name: a usual one, one made from it, or invented; never one that `code` uses."""
     used = set(re.findall(r"\w+", code)) | _RESERVED
     while True:
-        name = rng.choice(usual) if rng.random() < 0.4 else invent(rng)
+        draw = rng.random()
+        if draw < 0.6:
+            name = rng.choice(usual)
+            name = name if draw < 0.42 else _dress(name, rng)
+        else:
+            name = invent(rng)
         if name not in used:
             return name
 
 
-def pick_parameters(usual: tuple[tuple[str, ...], ...], code: str, rng: Random) -> tuple[str, ...]:
+def _dress(name: str, rng: Random) -> str:
+    """A longer name made from a usual one: calc_area, checkEven."""
+    if len(name) < 16:
+        forms = _DRESSED_TEST if _TEST.match(name) else _DRESSED
+        name = rng.choice(forms).format(name) if rng.random() < 0.7 else name
+    if rng.random() < 0.4:
+        first, *rest = name.split("_")
+        name = first + "".join(map(str.capitalize, rest))
+    return name
+
+
+def pick_parameters(
+    usual: tuple[tuple[str, ...], ...], code: str, rng: Random, kinds: str = ""
+) -> tuple[str, ...]:
     """Parameter names, one for each of the first usual set; distinct and unused in `code`."""
     used = set(re.findall(r"(?<!\$)\b\w+", code)) | _RESERVED
+    listed = kinds.split(",") if kinds else ["?"] * len(usual[0])
     while True:
-        names = rng.choice(usual) if rng.random() < 0.65 else _invent_parameters(len(usual[0]), rng)
+        names = rng.choice(usual) if rng.random() < 0.6 else _invent_parameters(listed, rng)
         if len(set(names)) == len(names) and not used & set(names):
             return names
         if names == usual[0]:
@@ -62,7 +97,7 @@ def pick_parameters(usual: tuple[tuple[str, ...], ...], code: str, rng: Random) 
 def pick_other(taken: set[str], rng: Random) -> str:
     """One invented name that is not taken."""
     while True:
-        name = _invent_parameters(1, rng)[0]
+        name = _invent_parameters(["?"], rng)[0]
         if name not in taken | _RESERVED:
             return name
 
@@ -72,16 +107,17 @@ def pick_word(language: str, rng: Random) -> str:
     return rng.choice(_RETURNED["en" if rng.random() < 0.3 else language])
 
 
-def _invent_parameters(count: int, rng: Random) -> tuple[str, ...]:
-    style = rng.random()
+def _invent_parameters(kinds: list[str], rng: Random) -> tuple[str, ...]:
+    """Names that look like those of parameters, not like words of a sentence."""
+    style, count = rng.random(), len(kinds)
     if style < 0.4:
         return tuple(rng.sample(_LETTERS, count))
     if style < 0.55:
         stem = rng.choice(_LETTERS)
         return tuple(f"{stem}{i + 1}" for i in range(count))
-    if style < 0.8:
-        return tuple(rng.choice(_WORDS) for _ in range(count))
-    return tuple(_word(rng) for _ in range(count))
+    if style < 0.75:
+        return tuple(rng.choice(_KINDS.get(kind, _KINDS["?"])) for kind in kinds)
+    return tuple(_word(rng) for _ in kinds)
 
 
 def invent(rng: Random) -> str:

@@ -1,12 +1,22 @@
-"""Small disturbances: missing words, typing slips, punctuation and spacing habits."""
+"""Small disturbances: a missing article, a typing slip, punctuation and spacing habits.
+
+None of them takes away or changes what is asked for.
+"""
 
 import re
 from random import Random
 
-_SMALL_WORDS = re.compile(
-    r"(?<![$\w])(the|a|an|of|that|which|to|please|for|and|is|its|me|you|in|from|some|given|any) "
-)
 _CJK = r"[\u3040-\u30ff\u4e00-\u9fff]"
+_SLIPS = {
+    "function": ("fucntion", "funtion", "functon"), "return": ("retrun", "reutrn"),
+    "returns": ("retuns", "returs"), "number": ("numer", "nubmer"), "numbers": ("numbres",),
+    "please": ("plese", "pleae"), "write": ("wirte",), "string": ("strng",),
+    "whether": ("wether", "wheter"), "calculate": ("calcualte", "calulate"),
+    "should": ("shoud",), "which": ("wich",), "python": ("pyhton",), "given": ("givn",),
+}  # fmt: skip
+_SLIP = re.compile(rf"(?<![$\w`\"])({'|'.join(_SLIPS)})(?![\w`\"(])")
+_THANKED = re.compile(r"(thanks|thank you|thx|cheers|please|pls|plz|grateful|lot|appreciated)\W*$")
+_ENDS = "?.!\uff1f\u3002\uff01"
 
 
 def disturb(text: str, language: str, rng: Random) -> str:
@@ -23,35 +33,28 @@ def space(text: str, language: str, rng: Random) -> str:
 
 
 def _disturb_english(text: str, rng: Random) -> str:
-    if rng.random() < 0.1:
-        text = _SMALL_WORDS.sub(lambda match: match[0] if rng.random() < 0.4 else "", text)
-    if rng.random() < 0.08:
-        text = re.sub(r"(?<!\$)\b(the|a|an|of) ", "", text, count=rng.randrange(1, 4))
-    if rng.random() < 0.06:
-        text = _slip(text, rng)
-    if rng.random() < 0.75 and text[0].isalpha() and not text.startswith("$"):
+    if rng.random() < 0.05:
+        text = re.sub(r"(?<![$\w])(the|a|an) (?=[a-z$])", "", text, count=rng.randrange(1, 3))
+    if rng.random() < 0.03:
+        text = _SLIP.sub(lambda match: rng.choice(_SLIPS[match[1]]), text, count=1)
+    if rng.random() < 0.75 and re.match(r"[A-Za-z]([a-z]| )", text):
         text = (text[0].lower() if rng.random() < 0.35 else text[0].upper()) + text[1:]
-    if text[-1] not in "?.!" and rng.random() < 0.5:
-        text += rng.choice(("..", ".", ".", ".", "!", " please.", ", please.", " Thanks!"))
-    return text.replace("..", ".")
+    return _end(text, rng)
 
 
-def _slip(text: str, rng: Random) -> str:
-    words = list(re.finditer(r"(?<![$\w`\"])[a-z]{5,}", text))
-    if not words:
+def _end(text: str, rng: Random) -> str:
+    if text[-1] in _ENDS or rng.random() < 0.5:
         return text
-    at = rng.choice(words).start() + rng.randrange(1, 4)
-    if rng.random() < 0.5:
-        return text[:at] + text[at + 1 :]
-    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    if _THANKED.search(text.lower()):
+        return text + rng.choice(".!")
+    return text + rng.choice((".", ".", ".", ".", "!", ", please.", ". Thanks!"))
 
 
 def _disturb_asian(text: str, language: str, rng: Random) -> str:
     comma, dot = ("\uff0c", "\u3002") if language == "zh" else ("\u3001", "\u3002")
+    text = re.sub(r"^[,\u3001\u3002\uff0c ]+", "", text)
     if rng.random() < 0.7:
         text = re.sub(rf"({_CJK}|\)),", rf"\1{comma}", text)
-    if rng.random() < 0.05:
-        text = text.replace("的" if language == "zh" else "を", "", 1)
-    if text[-1] not in "?\uff1f\u3002.!\uff01" and rng.random() < 0.45:
-        text += rng.choice((dot, dot, dot, "\uff01", "."))
+    if text[-1] not in _ENDS and rng.random() < 0.45:
+        text += rng.choice((dot, dot, dot, dot, "\uff01"))
     return text

@@ -38,7 +38,8 @@ def _pick_parts(kind: str, language: str, rng: Random) -> list[Part]:
     last = rng.choice(options)
     if rng.random() >= 0.35:
         return [last]
-    return [rng.choice([p for p in options if ">" not in p.kinds and p.id not in _TO_TEXT]), last]
+    firsts = [p for p in options if ">" not in p.kinds and p.id not in (*_TO_TEXT, last.id)]
+    return [rng.choice(firsts), last]
 
 
 def _find_result(part: Part) -> str:
@@ -58,7 +59,7 @@ def apply(chosen: list[Part], values: list[Values], start: str) -> str:
 def _name_each(kind: str, language: str, rng: Random) -> str:
     noun = conditions.pick_noun(kind, language, rng)
     one = noun[:-3] + "y" if noun.endswith("ies") else noun.removesuffix("s")
-    text = f"[{parts.say(language, 'each')}]".replace("{LN}", parts.say(language, "list"))
+    text = f"[{parts.say(language, 'each')}]".replace("{LN}", parts.say_list(language, noun))
     return text.replace("{ONE}", one).replace("{N}", noun)
 
 

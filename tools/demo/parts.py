@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from tools.demo import grammar
+from tools.demo import families, grammar
 from tools.demo.families import LANGUAGES, Family, Wording
 
 FOLDER = Path(__file__).parent / "parts"
@@ -23,6 +23,22 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "en": _ENGLISH,
     "zh": (*"零一二三四五六七八九十", "十一", "十二"),
 }
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+_PLAIN = ("arithmetic", "conditions", "strings", "lists", "rules", "basics")
+_OF_A_FIELD = (
+    "rule_fee",
+    "rule_rate",
+    "rule_unrate",
+    "rule_speeding",
+    "rule_too_low",
+    "rule_off",
+    "rule_plus_pct",
+    "rule_ge",
+    "rule_weekday",
+    "divide_unit",
+    "minsec",
+)  # names of families that suit only what they are about
+_JAPANESE = ("一", "二", "三", "四", "五", "六", "七", "八", "九", "十")
 _PARAMETERS = {
     "list n": ("numbers", "items", "values", "xs", "nums"),
     "list s": ("words", "items", "texts", "strings", "names"),
@@ -86,24 +102,58 @@ def say(language: str, key: str) -> str:
     return _said()[language, key]
 
 
+_THINGS = ("もの", "项", "entries", "elements", "items")  # no word for what a list is of
+
+
+def say_list(language: str, noun: str) -> str:
+    """How a list of such things is spoken of."""
+    text = say(language, "list")
+    if noun not in _THINGS:
+        return text
+    options = [option for option in text.strip("[]").split("|") if "{N}" not in option]
+    return f"[{'|'.join(options)}]"
+
+
 def make_family(
     topic: str, part: Part, signature: str, body: str, *, kind: str, wording: tuple[str, Wording]
 ) -> Family:
     """A family of one parameter that is asked for in one way; `wording` begins with its language."""
-    names = part.fields.get("name", (f"{part.id} {part.id}_it transform convert",))
+    names = tuple(
+        part.fields.get("name", (f"{part.id} {part.id}_it transform convert",))[0].split()
+    )
     lines = "".join(f"\n    {line}" for line in body.split("\n"))
     usual = _PARAMETERS[f"list {kind}" if signature[0] == "l" else kind]
+    code = f"def $f($a):{lines}"
+    twin = _find_twin(signature[0], code)
+    if twin and (part.id == "drop" or kind == "s") and twin.parameters[0] == ("numbers",):
+        twin = twin if twin.names[0].startswith("drop") else None
     return Family(
         id=part.id,
         signature=signature,
         bases=(),
-        names=tuple(names[0].split()),
-        parameters=tuple((name,) for name in usual),
-        code=f"def $f($a):{lines}",
+        names=twin.names if twin else names,
+        parameters=twin.parameters if twin else tuple((name,) for name in usual),
+        code=code,
         test="",
         wordings={word: (wording[1],) if word == wording[0] else () for word in LANGUAGES},
         topic=topic,
     )
+
+
+def _find_twin(kind: str, code: str) -> Family | None:
+    """The family with the same code, whatever its number: its names are used here, too."""
+    twins = _twins()
+    return twins.get((kind, code)) or twins.get((kind, _NUMBER.sub("#", code)))
+
+
+@cache
+def _twins() -> dict[tuple[str, str], Family]:
+    found: dict[tuple[str, str], Family] = {}
+    for family in families.load_tasks():
+        if family.topic in _PLAIN and family.id not in _OF_A_FIELD:
+            code = re.sub(r"\$[kjmorqt](?![a-z])", "#", family.code)
+            found.setdefault((family.signature.split(">")[0], code), family)
+    return found
 
 
 def draw_values(rng: Random) -> dict[str, str]:
@@ -129,6 +179,13 @@ def say_values(text: str, values: dict[str, str], language: str, rng: Random) ->
         {key: spell(value, language, rng) for key, value in values.items()} if spelled else values
     )
     return put_values(text, said)
+
+
+def number_words(number: str) -> tuple[str, ...]:
+    """A small number as a word, in each language."""
+    count = int(number) if number.isdigit() else -1
+    japanese = _JAPANESE[count - 1 : count] if count > 0 else ()
+    return (*(words[count] for words in _WORDS.values() if 0 <= count < len(words)), *japanese)
 
 
 def spell(number: str, language: str, rng: Random, *, often: bool = False) -> str:

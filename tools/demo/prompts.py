@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tools.demo import constants, examples, grammar, inflect, names, noise, phrases
+from tools.demo import constants, determined, examples, grammar, inflect, names, noise, phrases
 from tools.demo.families import Family, Wording
 
 _SLOTS = "abcd"
+_ENDS = "?.!\uff1f\u3002\uff01"
 _NAMED = 0.5
 _NAMED_WHOLE = 0.3  # of the requests that come whole
 _INLINE = 0.7
 _OPEN = 0.4  # of the requests are made around a phrase, at least
-_FRAMED = 0.16  # of the requests have something else said before it, as many after it
+_FRAMED = 0.1  # of the requests have something else said before it, as many after it
 _NAMED_PARAMETERS = 0.12
-_PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
 _SHOWN = 0.12  # of the tasks come with an example
 _BARE = 0.08  # of the special follow-ups say nothing but the name
+_TRIES = 12  # to put a request that says all that its answer needs
+_ORDER = re.compile(r"order|順|顺序|依次")
 
 
 @dataclass(frozen=True)
@@ -57,49 +59,28 @@ def compose(
     """A request for `family`, put in `language`; a follow-up calls `older`, or `older` and `other`."""
     if older is not None and other is not None:
         family = dataclasses.replace(family, code=family.code.replace("$h", other.name))
+    for _ in range(_TRIES):
+        turn = _compose(family, language, rng, older, other)
+        made, seen = turn.function, f"{older.code if older else ''}\n{turn.request}"
+        if made and determined.is_said(family, seen, turn.answer, (made.name, *made.parameters)):
+            break
+    return turn
+
+
+def _compose(
+    family: Family, language: str, rng: Random, older: Function | None, other: Function | None
+) -> Turn:
     bare = family.is_special and rng.random() < _BARE
     text = _bare(language, rng) if bare else _word(family, language, rng, older)
-    text = noise.disturb(_frame(text, language, rng), language, rng)
-    function = _define(family, text, rng, older, bare=bare)
-    values = _values(family, function, older, rng, text) | {"h": other.name if other else ""}
-    request = grammar.fill(text, values)
-    request, code = constants.put(request, function.code, language, rng)
+    function = define(family, text, rng, older, bare=bare)
+    drawn = constants.draw(function.code, language, rng)
+    code = constants.fill(function.code, drawn)
     if older is None and rng.random() < _SHOWN:
-        request += examples.show(code, family, language, rng)
+        text += examples.show(code, family, language, rng, ended=text[-1] in _ENDS)
+    text = noise.disturb(_frame(text, language, rng), language, rng)
+    values = _values(language, function, older, rng, text) | {"h": other.name if other else ""}
+    request = constants.say(grammar.fill(text, values), drawn, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
-    return Turn(noise.space(request, language, rng), code, done)
-
-
-def compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
-    """`family` asked for in place of what `older` does: same name, same parameters."""
-    lines = wording(language)
-    choice = rng.choice(family.wordings[language])
-    phrase = grammar.expand(choice.text, lines.macros, rng)
-    wrapper = rng.choice(lines.sections[f"swap{choice.kind}"])
-    text = _insert(grammar.expand(wrapper, lines.macros | _PHRASE_MACROS, rng), phrase)
-    text = noise.disturb(text, language, rng)
-    values = dict(zip(_SLOTS, older.parameters, strict=False)) | constants.KEPT
-    values |= {"f": older.name, "g": older.name, "p": ", ".join(older.parameters)}
-    request, code = constants.put(
-        grammar.fill(text, values), grammar.fill(family.code, values), language, rng
-    )
-    done = Function(older.name, older.parameters, code, family.signature, (family.id, family.topic))
-    return Turn(noise.space(request, language, rng), code, done)
-
-
-def compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:
-    """`family` asked for by saying no more than that it is the opposite of `older`."""
-    lines = wording(language)
-    kind = rng.choice(("reverse", "switch"))
-    text = grammar.expand(rng.choice(lines.sections[kind]), lines.macros | {"F": "$f"}, rng)
-    plain = grammar.expand(rng.choice(family.wordings[language]).text, lines.macros, rng)
-    text = text.replace("\1", plain.replace("^", ""))
-    made = _define(family, text, rng, older, bare="$f" not in text)
-    name = older.name if kind == "switch" and "$f" not in text else made.name
-    code = re.sub(rf"\b{made.name}\b", name, made.code)
-    request = grammar.fill(text, _values(family, made, older, rng, text))
-    request, code = constants.put(request, code, language, rng)
-    done = Function(name, made.parameters, code, family.signature, made.topics)
     return Turn(noise.space(request, language, rng), code, done)
 
 
@@ -131,14 +112,14 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
         named = rng.random() < _NAMED_WHOLE
         if older is not None:
             text = _point(text, language, rng)
-        return _append(text.replace("~", ""), language, named, rng)
+        return _append(text.replace("~", ""), family, language, named, rng)
     phrase = grammar.expand(choice.text, lines.macros, rng)
     if language == "zh" and choice.kind == "w":
         phrase = inflect.question(phrase, rng)
     text = _wrap(rng.choice(kinds), phrase, language, named, rng)
     if older is not None:
         text = _refer(text, language, rng)
-    return _append(text, language, named, rng)
+    return _append(text, family, language, named, rng)
 
 
 def _choose(wordings: tuple[Wording, ...], rng: Random) -> Wording:
@@ -169,10 +150,10 @@ def _wrap(wrapper: str, phrase: str, language: str, named: bool, rng: Random) ->
         "XTE": "\4",
     }
     text = grammar.expand(wrapper, macros, rng)
-    return _insert(text, phrase)
+    return insert(text, phrase)
 
 
-def _insert(text: str, phrase: str) -> str:
+def insert(text: str, phrase: str) -> str:
     text = text.replace("\1", phrase.replace("^", ""))
     text = text.replace("\2", inflect.third_person(phrase))
     text = text.replace("\3", inflect.gerund(phrase))
@@ -193,23 +174,31 @@ def _mentions(opening: str) -> bool:
     return bool(re.search(r"\$g|it:|on it|它|函数|関数|それ", opening))
 
 
-def _append(text: str, language: str, named: bool, rng: Random) -> str:
+def _append(text: str, family: Family, language: str, named: bool, rng: Random) -> str:
     lines = wording(language)
     if named and "$f" not in text:
         text += _clause(lines.sections["T"], text, language, rng)
     if "$p" not in text and rng.random() < _NAMED_PARAMETERS:
-        text += _clause(lines.sections["A"], text, language, rng)
+        options = lines.sections["A"]
+        if len(family.parameters[0]) == 1:
+            options = tuple(line for line in options if not _ORDER.search(line))
+        text += _clause(options, text, language, rng)
     return text
 
 
 def _clause(options: tuple[str, ...], text: str, language: str, rng: Random) -> str:
-    clause = grammar.expand(rng.choice(options), wording(language).macros, rng)
-    if text[-1] in "?.\uff1f\u3002" and clause[0] in ".,\u3002\uff0c\u3001":
-        clause = clause[1:].lstrip()
-    return (" " if language == "en" and clause[0] not in ".," else "") + clause
+    """A clause to be put after `text`: after the end of a sentence, one that may stand alone."""
+    if text[-1] in _ENDS:
+        alone = tuple(line for line in options if re.match(r"\[?[.。(]| +[(]", line))
+        clause = grammar.expand(rng.choice(alone or options), wording(language).macros, rng)
+        clause = clause.lstrip(".,\u3002\uff0c\u3001 ")
+        clause = clause[:1].upper() + clause[1:] if re.match(r"[a-z]+ ", clause) else clause
+    else:
+        clause = grammar.expand(rng.choice(options), wording(language).macros, rng)
+    return (" " if language == "en" and clause[0] not in ".,:" else "") + clause
 
 
-def _define(
+def define(
     family: Family, text: str, rng: Random, older: Function | None, *, bare: bool
 ) -> Function:
     called = older.name if older else ""
@@ -218,15 +207,23 @@ def _define(
     name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
     name = rng.choice(usual[:3]) if bare else name
     parameters = _parameters(family, text, code + " " + name, rng)
-    values = dict(zip(_SLOTS, parameters, strict=False)) | constants.KEPT | {"f": name, "g": called}
-    code = grammar.fill(family.code, values)
+    code = fill_names(family, name, parameters, older)
     return Function(name, parameters, code, family.signature, (family.id, family.topic))
 
 
+def fill_names(
+    family: Family, name: str, parameters: tuple[str, ...], older: Function | None
+) -> str:
+    """The code of `family` with all names in it; its constants are still slots."""
+    values = dict(zip(_SLOTS, parameters, strict=False)) | constants.KEPT
+    return grammar.fill(family.code, values | {"f": name, "g": older.name if older else ""})
+
+
 def _parameters(family: Family, text: str, code: str, rng: Random) -> tuple[str, ...]:
-    usual = family.parameters[0]
+    usual, kinds = family.parameters[0], family.signature.split(">")[0]
+    kinds = kinds if kinds.count(",") == len(usual) - 1 else ""
     while True:
-        chosen = names.pick_parameters(family.parameters, code, rng)
+        chosen = names.pick_parameters(family.parameters, code, rng, kinds)
         pairs = zip(_SLOTS, chosen, usual, strict=False)
         result = tuple(new if "$p" in text or f"${s}" in text else old for s, new, old in pairs)
         if len(set(result)) == len(result):
@@ -234,14 +231,11 @@ def _parameters(family: Family, text: str, code: str, rng: Random) -> tuple[str,
 
 
 def _values(
-    family: Family, function: Function, older: Function | None, rng: Random, text: str
+    language: str, function: Function, older: Function | None, rng: Random, text: str
 ) -> dict[str, str]:
     listed = ", ".join(function.parameters)
     if not re.search(r"\$f\(\$p\)", text) and len(function.parameters) == 2 and rng.random() < 0.4:
-        listed = (
-            f"{function.parameters[0]} {'and' if text.isascii() else '和'} {function.parameters[1]}"
-        )
-        listed = listed if text.isascii() or "関" not in text else ", ".join(function.parameters)
+        listed = {"en": " and ", "zh": "和", "ja": "と"}[language].join(function.parameters)
     values = dict(zip(_SLOTS, function.parameters, strict=False))
     return values | {
         **constants.KEPT,

@@ -3,7 +3,7 @@
 from functools import cache
 from random import Random
 
-from tools.demo import edits, families, grammar, made, names, phrases, prompts
+from tools.demo import edits, families, grammar, instead, made, names, phrases, prompts
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
@@ -25,11 +25,9 @@ PAIRS = {  # tasks that are each other's opposite
         ("max_list", "min_list"), ("max_two", "min_two"), ("max_three", "min_three"),
         ("is_even", "is_odd"), ("upper", "lower"), ("evens", "odds"), ("sort_list", "sort_desc"),
         ("first_item", "last_item"), ("first_char", "last_char"), ("positives", "negatives"),
-        ("rule_list_gt", "rule_list_lt"), ("starts_with", "ends_with"), ("first_n", "last_n"),
-        ("drop_first", "drop_last"), ("is_positive", "is_negative"), ("first_word", "last_word"),
-        ("longest_word", "shortest_word"), ("floor_divide", "remainder"),
-        ("greater_than_k", "less_than_k"), ("rule_at_least", "rule_at_most"),
-    )
+        ("rule_list_gt", "rule_list_lt"), ("first_n", "last_n"),
+        ("drop_first", "drop_last"), ("first_word", "last_word"),
+        ("longest_word", "shortest_word"),     )
     for one, other in ((first, second), (second, first))
 }  # fmt: skip
 
@@ -99,7 +97,7 @@ def start_swapped(language: str, rng: Random) -> list[Turn]:
     first, second = _pick_pair(language, rng)
     turn = prompts.compose(first, language, rng)
     assert turn.function is not None
-    return [turn, prompts.compose_swap(second, language, rng, turn.function)]
+    return [turn, instead.compose_swap(second, language, rng, turn.function)]
 
 
 def _pick_pair(language: str, rng: Random) -> tuple[Family, Family]:
@@ -170,7 +168,7 @@ def _use_older(known: list[Function], language: str, rng: Random) -> Turn:
 def _oppose(older: Function, language: str, rng: Random) -> Turn:
     """The opposite task, in a function of its own or in place of the older one."""
     family = next(task for task in _tasks() if task.id == PAIRS[older.topics[0]])
-    return prompts.compose_opposite(family, language, rng, older)
+    return instead.compose_opposite(family, language, rng, older)
 
 
 def _call_by_name(older: Function, language: str, rng: Random) -> Turn | None:

@@ -1,0 +1,82 @@
+"""A task asked for in place of what the last function does, or as its opposite."""
+
+import re
+from random import Random
+
+from tools.demo import constants, determined, grammar, noise
+from tools.demo.families import Family
+from tools.demo.prompts import Function, Turn, define, fill_names, insert, wording
+
+_TRIES = 12
+_PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
+_BACK = re.compile("back|direction|convers|inverse|方向|向|换算|戻|変換|换回")
+_NUMBER = re.compile(r"(?<![\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
+
+
+def compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    """`family` asked for in place of what `older` does: same name, same parameters."""
+    for _ in range(_TRIES):
+        turn = _compose_swap(family, language, rng, older)
+        if determined.is_said(family, f"{older.code}\n{turn.request}", turn.answer):
+            break
+    return turn
+
+
+def _compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    lines = wording(language)
+    choice = rng.choice(family.wordings[language])
+    phrase = grammar.expand(choice.text, lines.macros, rng)
+    wrapper = rng.choice(lines.sections[f"swap{choice.kind}"])
+    text = insert(grammar.expand(wrapper, lines.macros | _PHRASE_MACROS, rng), phrase)
+    text = noise.disturb(text, language, rng)
+    values = dict(zip("abcd", older.parameters, strict=False)) | constants.KEPT
+    values |= {"f": older.name, "g": older.name, "p": ", ".join(older.parameters)}
+    request, code = constants.put(
+        grammar.fill(text, values), grammar.fill(family.code, values), language, rng
+    )
+    done = Function(older.name, older.parameters, code, family.signature, (family.id, family.topic))
+    return Turn(noise.space(request, language, rng), code, done)
+
+
+def _say_opposite(family: Family, language: str, rng: Random) -> tuple[str, str]:
+    """The kind of line and its text; only a conversion has a way back, and whether something is
+    not so is asked for as a change (`edits`), never with the words for an opposite task.
+    """
+    lines, converts = wording(language), "_to_" in family.id
+    kind = "reverse" if family.returns == "b" else rng.choice(("reverse", "switch"))
+    while True:
+        line = rng.choice(lines.sections[kind])
+        text = grammar.expand(line, lines.macros | {"F": "$f"}, rng)
+        if converts or not _BACK.search(text):
+            return kind, text
+
+
+def compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    """`family` asked for by saying no more than that it is the opposite of `older`."""
+    for _ in range(_TRIES):
+        turn = _compose_opposite(family, language, rng, older)
+        if determined.is_said(family, f"{older.code}\n{turn.request}", turn.answer):
+            break
+    return turn
+
+
+def _compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:
+    """The number of `older`, where it has one, stays; in its place its names stay, too."""
+    lines = wording(language)
+    kind, text = _say_opposite(family, language, rng)
+    plain = grammar.expand(rng.choice(family.wordings[language]).text, lines.macros, rng)
+    text = text.replace("\1", plain.replace("^", ""))
+    made = define(family, text, rng, older, bare=False)
+    name, parameters = made.name, made.parameters
+    if kind == "switch" and "$f" not in text:
+        name, parameters = older.name, older.parameters
+    code = fill_names(family, name, parameters, older)
+    values = dict(zip("abcd", parameters, strict=False)) | constants.KEPT
+    values |= {"f": name, "g": older.name, "p": ", ".join(parameters)}
+    number = _NUMBER.findall(older.code)
+    drawn = constants.draw(code, language, rng)
+    drawn |= {"k": number[0]} if len(number) == 1 and "k" in drawn else {}
+    request = constants.say(grammar.fill(text, values), drawn, language, rng)
+    code = constants.fill(code, drawn)
+    done = Function(name, parameters, code, family.signature, made.topics)
+    return Turn(noise.space(request, language, rng), code, done)
