@@ -32,7 +32,7 @@ def _names(name: str) -> re.Pattern[str]:
 
 def _is_quoted(word: str, said: str, fixed: str) -> bool:
     """Whether a quoted text, but for the blanks around it, or all of its characters are said."""
-    if "{" in word or word in fixed or word.strip(" ,") in said:
+    if "{" in word or f'"{word}"' in fixed or (word.strip(" ,") or word) in said:
         return True
     return len(word) < 4 and all(_names(character).search(said) for character in word)
 

@@ -4,14 +4,30 @@ import re
 from collections.abc import Callable
 from random import Random
 
-from tools.demo import changes, grammar, noise
+from tools.demo import changes, determined, grammar, noise
 from tools.demo.prompts import Function, Turn, wording
 
+_TRIES = 12  # to put a request that says all that the change needs
+_IDIOM = re.compile(
+    r"::|\*\* 0\.5|% 2\b|\[-?[01]:?\]|range\(|:-1\]|len\(set"
+)  # numbers nobody changes
 Suits = Callable[[Function], bool]
 
 
 def compose(older: Function, language: str, rng: Random) -> Turn:
     """A request to change `older`, and the whole changed function."""
+    for _ in range(_TRIES):
+        turn = _compose(older, language, rng)
+        made = turn.function
+        assert made is not None
+        new = {made.name, *made.parameters} - {older.name, *older.parameters}
+        said = f"{older.code}\n{turn.request}"
+        if determined.holds(said, made.code, '"yes" "no"', names=tuple(new)):
+            break
+    return turn
+
+
+def _compose(older: Function, language: str, rng: Random) -> Turn:
     lines = wording(language)
     kinds = [kind for kind, (suits, _) in EDITS.items() if suits(older)]
     often = [len(lines.sections[kind]) for kind in kinds]  # many ways to say it: asked for often
@@ -87,7 +103,8 @@ def _gives_number(older: Function) -> bool:
 
 
 def _has_number(older: Function) -> bool:
-    return len(changes.NUMBER.findall(older.code)) == 1 and "import" not in older.code
+    only = len(changes.NUMBER.findall(older.code)) == 1 and "import" not in older.code
+    return only and not _IDIOM.search(older.code)
 
 
 def _takes_number(older: Function) -> bool:

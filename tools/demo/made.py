@@ -45,8 +45,10 @@ def pick_pair(language: str, rng: Random) -> tuple[Family, Family]:
     return pick_pair(language, rng)
 
 
-def _takes(family: Family) -> tuple[str, tuple[str, ...]]:
-    return family.signature.split(">")[0], family.parameters[1]
+def _takes(family: Family) -> tuple[str, bool]:
+    """What the family works on: one or a list, and whether of texts."""
+    texts = family.parameters[0][0] in ("s", "words", "ch", "text", "texts", "sentence")
+    return family.signature.split(">")[0], texts
 
 
 def select(language: str, rng: Random) -> Family:

@@ -167,7 +167,9 @@ def _refer(text: str, language: str, rng: Random) -> str:
     if "$g" in text or (rng.random() < 0.7 and _mentions(opening)):
         return joined
     closing = grammar.expand(rng.choice(lines.sections["U"]), lines.macros, rng)
-    return joined + ("" if closing[0] == "," or language != "en" else " ") + closing
+    if joined[-1] in _ENDS:
+        closing = closing.lstrip(".,\u3002\uff0c\u3001 ")
+    return joined + ("" if closing[0] in ",." or language != "en" else " ") + closing
 
 
 def _mentions(opening: str) -> bool:
