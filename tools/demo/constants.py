@@ -1,15 +1,17 @@
 """Numbers and words that a request names and the code holds."""
 
+import re
 from random import Random
 
 from tools.demo import names, parts
 
+_PERCENT = r"\$# ?(%|percent|％|パーセント)|百分之\$#|100 [-+] \$#"
 KEPT = {slot: f"${slot}" for slot in "kjmorqtwvu"}  # slots for constants, filled in last
 
 
 def put(request: str, code: str, language: str, rng: Random) -> tuple[str, str]:
     """Request and code with a value in each slot for a constant."""
-    drawn = draw(code, language, rng)
+    drawn = draw(code, language, rng, request)
     return say(request, drawn, language, rng), fill(code, drawn)
 
 
@@ -29,8 +31,10 @@ def say(request: str, drawn: dict[str, str], language: str, rng: Random) -> str:
     return request
 
 
-def draw(code: str, language: str, rng: Random) -> dict[str, str]:
-    """Values for the slots in `code`: free numbers, rising ones (o < r < q), a digit, and words."""
+def draw(code: str, language: str, rng: Random, text: str = "") -> dict[str, str]:
+    """Values for the slots in `code`: free numbers, rising ones (o < r < q), a digit, words,
+    and percentages where `text` or `code` speaks of such.
+    """
     slots = [slot for slot in KEPT if f"${slot}" in code]
     rising = sorted(rng.sample(range(2, rng.choice((30, 100, 500))), 3))
     words: list[str] = []
@@ -39,6 +43,9 @@ def draw(code: str, language: str, rng: Random) -> dict[str, str]:
         words += [] if word in words else [word]
     drawn = dict(zip("orqwvu", [*map(str, rising), *words], strict=True))
     drawn["t"] = str(rng.randrange(1, 10))
+    for slot in slots:
+        if re.search(_PERCENT.replace("#", slot), f"{text}\n{code}"):
+            drawn[slot] = rng.choice(parts.PERCENT)
     return {slot: drawn.get(slot) or _number(rng) for slot in slots}
 
 

@@ -4,8 +4,9 @@ import re
 from random import Random
 
 from tools.demo import constants, determined, grammar, noise
+from tools.demo.defining import Function, define, fill_names
 from tools.demo.families import Family
-from tools.demo.prompts import Function, Turn, define, fill_names, insert, wording
+from tools.demo.prompts import Turn, insert, wording
 
 _TRIES = 12
 _PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}

@@ -86,7 +86,10 @@ def characters(language: str, rng: Random) -> Family:
     chosen = rng.choice([part for part in parts.load("aggregates") if part.kinds.startswith("c ")])
     code = _tidy(chosen.code.replace("{C}", parts.put_values(condition.code, values)))
     kind, text = chosen.pick_line(language, rng)
-    text = text.replace("{NP}", parts.put_values(rng.choice(condition.options(language)), values))
+    options = condition.options(language)
+    if chosen.id == "cany":  # one of several is enough
+        options = tuple(one for one in options if not re.search(r" and |和|[^a-z]と", one))
+    text = text.replace("{NP}", parts.put_values(rng.choice(options), values))
     result = {"ccount": "n", "ckeep": "s", "cdrop": "s"}.get(chosen.id, "b")
     wording = (language, Wording(kind, text))
     return parts.make_family("characters", chosen, f"s>{result}", code, kind="s", wording=wording)

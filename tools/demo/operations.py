@@ -8,6 +8,7 @@ from tools.demo.families import Family, Wording
 from tools.demo.parts import Part
 
 _TO_TEXT = ("textn", "suffixn")
+_BOUNDS = ("least", "most")
 _WRAPPING = ("abs({X})", "int({X})", "round({X}", "str({X})", "len({X})", "max({X}", "min({X}")
 _JOINTS = {
     "en": ("{} and ^{}", "{} and then ^{}", "{}, then ^{}"),
@@ -23,7 +24,7 @@ def operate(language: str, rng: Random) -> Family:
     kind = rng.choice("nns")
     chosen = _pick_parts(kind, language, rng)
     each = rng.random() < 0.45
-    values = [parts.draw_values(rng) for _ in chosen]
+    values = [_draw(part, rng) for part in chosen]
     code = apply(chosen, values, "x" if each else "$a")
     thing = _name_each(kind, language, rng) if each else {"n": "{N}", "s": "{S}"}[kind]
     wording = (language, _say(chosen, values, thing, language, rng))
@@ -32,13 +33,21 @@ def operate(language: str, rng: Random) -> Family:
     return parts.make_family("operate", last, signature, body, kind=kind, wording=wording)
 
 
+def _draw(part: Part, rng: Random) -> Values:
+    """Constants; where they are percent, such as are usual."""
+    values = parts.draw_values(rng)
+    percent = part.id in ("percent", "off", "up")
+    return values | {"k": rng.choice(parts.PERCENT)} if percent else values
+
+
 def _pick_parts(kind: str, language: str, rng: Random) -> list[Part]:
     every = parts.load("operations")
     options = [part for part in every if part.kinds[0] == kind and part.fields.get(language)]
     last = rng.choice(options)
     if rng.random() >= 0.35:
         return [last]
-    firsts = [p for p in options if ">" not in p.kinds and p.id not in (*_TO_TEXT, last.id)]
+    unfit = (*_TO_TEXT, *(_BOUNDS if last.id in _BOUNDS else (last.id,)))
+    firsts = [p for p in options if ">" not in p.kinds and p.id not in unfit]
     return [rng.choice(firsts), last]
 
 

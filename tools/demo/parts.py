@@ -38,6 +38,34 @@ _OF_A_FIELD = (
     "divide_unit",
     "minsec",
 )  # names of families that suit only what they are about
+_USUAL = (
+    5,
+    5,
+    8,
+    10,
+    10,
+    10,
+    12,
+    15,
+    15,
+    20,
+    20,
+    20,
+    25,
+    25,
+    30,
+    30,
+    35,
+    40,
+    50,
+    60,
+    75,
+    3,
+    7,
+    18,
+    45,
+)
+PERCENT = tuple(map(str, _USUAL))
 _JAPANESE = ("一", "二", "三", "四", "五", "六", "七", "八", "九", "十")
 _PARAMETERS = {
     "list n": ("numbers", "items", "values", "xs", "nums"),

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tools.demo import constants, determined, examples, grammar, inflect, names, noise, phrases
+from tools.demo import (
+    constants,
+    determined,
+    examples,
+    grammar,
+    inflect,
+    noise,
+    phrases,
+    translated,
+)
+from tools.demo.defining import Function, define, values
 from tools.demo.families import Family, Wording
 
-_SLOTS = "abcd"
+__all__ = ["Function", "Turn", "compose", "insert", "wording"]
+
 _ENDS = "?.!\uff1f\u3002\uff01"
 _NAMED = 0.5
 _NAMED_WHOLE = 0.3  # of the requests that come whole
@@ -21,17 +32,6 @@ _SHOWN = 0.12  # of the tasks come with an example
 _BARE = 0.08  # of the special follow-ups say nothing but the name
 _TRIES = 12  # to put a request that says all that its answer needs
 _ORDER = re.compile(r"order|順|顺序|依次")
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function some answer defined."""
-
-    name: str
-    parameters: tuple[str, ...]
-    code: str
-    signature: str
-    topics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,15 @@ def _compose(
 ) -> Turn:
     bare = family.is_special and rng.random() < _BARE
     text = _bare(language, rng) if bare else _word(family, language, rng, older)
-    function = define(family, text, rng, older, bare=bare)
-    drawn = constants.draw(function.code, language, rng)
+    spoken = translated.names(family.id, family.returns, language)
+    function = define(family, text, rng, older, bare=bare, more=spoken)
+    drawn = constants.draw(function.code, language, rng, text)
     code = constants.fill(function.code, drawn)
     if older is None and rng.random() < _SHOWN:
         text += examples.show(code, family, language, rng, ended=text[-1] in _ENDS)
     text = noise.disturb(_frame(text, language, rng), language, rng)
-    values = _values(language, function, older, rng, text) | {"h": other.name if other else ""}
-    request = constants.say(grammar.fill(text, values), drawn, language, rng)
+    known = values(language, function, older, rng, text) | {"h": other.name if other else ""}
+    request = constants.say(grammar.fill(text, known), drawn, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
     return Turn(noise.space(request, language, rng), code, done)
 
@@ -198,50 +199,3 @@ def _clause(options: tuple[str, ...], text: str, language: str, rng: Random) -> 
     else:
         clause = grammar.expand(rng.choice(options), wording(language).macros, rng)
     return (" " if language == "en" and clause[0] not in ".,:" else "") + clause
-
-
-def define(
-    family: Family, text: str, rng: Random, older: Function | None, *, bare: bool
-) -> Function:
-    called = older.name if older else ""
-    code = family.code.replace("$g", called)
-    usual = tuple(name for name in family.names if name != called) or ("f",)
-    name = names.pick_function(usual, code, rng) if "$f" in text else usual[0]
-    name = rng.choice(usual[:3]) if bare else name
-    parameters = _parameters(family, text, code + " " + name, rng)
-    code = fill_names(family, name, parameters, older)
-    return Function(name, parameters, code, family.signature, (family.id, family.topic))
-
-
-def fill_names(
-    family: Family, name: str, parameters: tuple[str, ...], older: Function | None
-) -> str:
-    """The code of `family` with all names in it; its constants are still slots."""
-    values = dict(zip(_SLOTS, parameters, strict=False)) | constants.KEPT
-    return grammar.fill(family.code, values | {"f": name, "g": older.name if older else ""})
-
-
-def _parameters(family: Family, text: str, code: str, rng: Random) -> tuple[str, ...]:
-    usual, kinds = family.parameters[0], family.signature.split(">")[0]
-    kinds = kinds if kinds.count(",") == len(usual) - 1 else ""
-    while True:
-        chosen = names.pick_parameters(family.parameters, code, rng, kinds)
-        pairs = zip(_SLOTS, chosen, usual, strict=False)
-        result = tuple(new if "$p" in text or f"${s}" in text else old for s, new, old in pairs)
-        if len(set(result)) == len(result):
-            return result
-
-
-def _values(
-    language: str, function: Function, older: Function | None, rng: Random, text: str
-) -> dict[str, str]:
-    listed = ", ".join(function.parameters)
-    if not re.search(r"\$f\(\$p\)", text) and len(function.parameters) == 2 and rng.random() < 0.4:
-        listed = {"en": " and ", "zh": "和", "ja": "と"}[language].join(function.parameters)
-    values = dict(zip(_SLOTS, function.parameters, strict=False))
-    return values | {
-        **constants.KEPT,
-        "f": function.name,
-        "p": listed,
-        "g": older.name if older else "",
-    }
