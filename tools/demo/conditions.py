@@ -11,7 +11,7 @@ from tools.demo.parts import Part
 _VERBS = (
     (r"that are (.+)", r"are \1", r"is \1"),
     (r"that can (.+)", r"can \1", r"can \1"),
-    (r"that \$?\d+ divides evenly", "are multiples", "is a multiple"),
+    (r"that (\$?\w+) divides evenly", r"are multiples of \1", r"is a multiple of \1"),
     (r"that do not (.+)", r"do not \1", r"does not \1"),
     (r"that start and end (.+)", r"start and end \1", r"starts and ends \1"),
     (r"that have(.*)", r"have\1", r"has\1"),

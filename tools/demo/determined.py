@@ -22,19 +22,25 @@ def holds(said: str, code: str, fixed: str = "", *, names: tuple[str, ...] = ())
         return False
     if not all(_is_quoted(word, said, fixed) for word in _QUOTED.findall(code)):
         return False
-    return all(_names(name).search(said) for name in names)
+    return all(_stands_in(name, said) for name in names)
 
 
-@cache
-def _names(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])")
+def _stands_in(name: str, said: str) -> bool:
+    """Whether `name` stands in `said` by itself, not within another name."""
+    at = said.find(name)
+    while at >= 0:
+        around = said[at - 1 : at] + said[at + len(name) : at + len(name) + 1]
+        if not any(sign == "_" or (sign.isascii() and sign.isalnum()) for sign in around):
+            return True
+        at = said.find(name, at + 1)
+    return False
 
 
 def _is_quoted(word: str, said: str, fixed: str) -> bool:
     """Whether a quoted text, but for the blanks around it, or all of its characters are said."""
     if "{" in word or f'"{word}"' in fixed or (word.strip(" ,") or word) in said:
         return True
-    return len(word) < 4 and all(_names(character).search(said) for character in word)
+    return len(word) < 4 and all(_stands_in(character, said) for character in word)
 
 
 def _code_numbers(code: str) -> set[str]:
@@ -62,7 +68,7 @@ def is_said(family: Family, said: str, code: str, names: tuple[str, ...] = ()) -
     """The same for the answer to a request for `family`; `names` are those of the answer."""
     fixed = _made_code() if family.topic in _MADE else family.code
     first = family.names[0]  # where it is the name of an older function, the next one is used
-    usual = {*family.names[: 2 if _names(first).search(said) else 1], *family.parameters[0]}
+    usual = {*family.names[: 2 if _stands_in(first, said) else 1], *family.parameters[0]}
     return holds(said, code, fixed, names=tuple(name for name in names if name not in usual))
 
 

@@ -6,7 +6,7 @@ from random import Random
 from tools.demo import constants, determined, grammar, noise
 from tools.demo.defining import Function, define, fill_names
 from tools.demo.families import Family
-from tools.demo.prompts import Turn, insert, wording
+from tools.demo.prompts import Turn, insert, uncapitalize, wording
 
 _TRIES = 12
 _PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
@@ -28,7 +28,9 @@ def _compose_swap(family: Family, language: str, rng: Random, older: Function) -
     choice = rng.choice(family.wordings[language])
     phrase = grammar.expand(choice.text, lines.macros, rng)
     wrapper = rng.choice(lines.sections[f"swap{choice.kind}"])
-    text = insert(grammar.expand(wrapper, lines.macros | _PHRASE_MACROS, rng), phrase)
+    wrapper = grammar.expand(wrapper, lines.macros | _PHRASE_MACROS, rng)
+    phrase = uncapitalize(phrase) if re.search("[a-z,] ?\x01", wrapper) else phrase
+    text = insert(wrapper, phrase)
     text = noise.disturb(text, language, rng)
     values = dict(zip("abcd", older.parameters, strict=False)) | constants.KEPT
     values |= {"f": older.name, "g": older.name, "p": ", ".join(older.parameters)}

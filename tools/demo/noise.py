@@ -39,7 +39,7 @@ def _disturb_english(text: str, rng: Random) -> str:
         text = _SLIP.sub(lambda match: rng.choice(_SLIPS[match[1]]), text, count=1)
     if rng.random() < 0.75 and re.match(r"[A-Za-z]([a-z]| )", text):
         text = (text[0].lower() if rng.random() < 0.35 else text[0].upper()) + text[1:]
-    return _end(text, rng)
+    return _end(re.sub(r" +([,.?!])(?= |$)", r"\1", text), rng)
 
 
 def _end(text: str, rng: Random) -> str:

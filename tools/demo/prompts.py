@@ -19,7 +19,7 @@ from tools.demo import (
 from tools.demo.defining import Function, define, values
 from tools.demo.families import Family, Wording
 
-__all__ = ["Function", "Turn", "compose", "insert", "wording"]
+__all__ = ["Function", "Turn", "compose", "insert", "uncapitalize", "wording"]
 
 _ENDS = "?.!\uff1f\u3002\uff01"
 _NAMED = 0.5
@@ -89,7 +89,8 @@ def _frame(text: str, language: str, rng: Random) -> str:
     lines = wording(language)
     gap = " " if language == "en" else ""
     if rng.random() < _FRAMED:
-        text = grammar.expand(rng.choice(lines.sections["before"]), lines.macros, rng) + gap + text
+        before = grammar.expand(rng.choice(lines.sections["before"]), lines.macros, rng)
+        text = before + gap + (uncapitalize(text) if before[-1] == "," else text)
     if rng.random() < _FRAMED:
         text += _clause(lines.sections["after"], text, language, rng)
     return text
@@ -179,23 +180,32 @@ def _mentions(opening: str) -> bool:
 
 def _append(text: str, family: Family, language: str, named: bool, rng: Random) -> str:
     lines = wording(language)
-    if named and "$f" not in text:
+    alone = named and "$f" not in text
+    if alone:
         text += _clause(lines.sections["T"], text, language, rng)
     if "$p" not in text and rng.random() < _NAMED_PARAMETERS:
         options = lines.sections["A"]
         if len(family.parameters[0]) == 1:
             options = tuple(line for line in options if not _ORDER.search(line))
-        text += _clause(options, text, language, rng)
+        text += _clause(options, text, language, rng, alone=alone)
     return text
 
 
-def _clause(options: tuple[str, ...], text: str, language: str, rng: Random) -> str:
+def uncapitalize(text: str) -> str:
+    """An English text as it goes on after a comma."""
+    return text[0].lower() + text[1:] if re.match(r"[A-HJ-Z][a-z]* ", text) else text
+
+
+def _clause(
+    options: tuple[str, ...], text: str, language: str, rng: Random, *, alone: bool = False
+) -> str:
     """A clause to be put after `text`: after the end of a sentence, one that may stand alone."""
-    if text[-1] in _ENDS:
-        alone = tuple(line for line in options if re.match(r"\[?[.。(]| +[(]", line))
-        clause = grammar.expand(rng.choice(alone or options), wording(language).macros, rng)
-        clause = clause.lstrip(".,\u3002\uff0c\u3001 ")
-        clause = clause[:1].upper() + clause[1:] if re.match(r"[a-z]+ ", clause) else clause
+    if text[-1] in _ENDS or alone:
+        suited = tuple(line for line in options if re.match(r"\[?[.。(]| +[(]", line))
+        clause = grammar.expand(rng.choice(suited or options), wording(language).macros, rng)
     else:
         clause = grammar.expand(rng.choice(options), wording(language).macros, rng)
+    if text[-1] in _ENDS:
+        clause = clause.lstrip(".,\u3002\uff0c\u3001 ")
+        clause = clause[:1].upper() + clause[1:] if re.match(r"[a-z]+ ", clause) else clause
     return (" " if language == "en" and clause[0] not in ".,:" else "") + clause

@@ -118,9 +118,17 @@ def _siblings() -> tuple[tuple[Family, ...], ...]:
 
 
 def _start_linked(language: str, rng: Random) -> Turn:
-    wanted = rng.choice([family for family in _followups() if family.is_special])
-    suited = [family for family in _tasks() if {family.id, family.topic} & set(wanted.bases)]
-    return prompts.compose(rng.choice(suited), language, rng)
+    return prompts.compose(rng.choice(rng.choice(_bases())), language, rng)
+
+
+@cache
+def _bases() -> tuple[tuple[Family, ...], ...]:
+    """For each special follow-up, the families that it goes with."""
+    special = (family for family in _followups() if family.is_special)
+    return tuple(
+        tuple(one for one in _tasks() if {one.id, one.topic} & set(wanted.bases))
+        for wanted in special
+    )
 
 
 def talk(language: str, rng: Random) -> tuple[Turn, ...]:
