@@ -56,6 +56,8 @@ def select(language: str, rng: Random) -> Family:
     kind = rng.choice("nns")
     condition = conditions.pick(kind, language, rng)
     options = [part for part in parts.load("aggregates") if kind in part.kinds.split()[1]]
+    if re.fullmatch(r"x == \d+", condition.code):  # nothing to compare or add up
+        options = [part for part in options if part.id not in ("sum", "mean", "max", "min")]
     chosen = rng.choice(options[:3] * 2 + options)
     code = chosen.code.replace("{C}", condition.code).replace("{D}", condition.opposite)
     wording = _say_selection(chosen, condition, language, rng)

@@ -16,11 +16,15 @@ _SLIPS = {
 }  # fmt: skip
 _SLIP = re.compile(rf"(?<![$\w`\"])({'|'.join(_SLIPS)})(?![\w`\"(])")
 _THANKED = re.compile(r"(thanks|thank you|thx|cheers|please|pls|plz|grateful|lot|appreciated)\W*$")
+_APART = re.compile(r"(?<=[A-Za-z0-9])(\$[a-d](?![a-z]))")  # a name needs a space to stand alone
+_BEFORE_NUMBER = re.compile(r"(\$[a-d])(?=\$[kjmorqt]|\d)")
 _ENDS = "?.!\uff1f\u3002\uff01"
 
 
 def disturb(text: str, language: str, rng: Random) -> str:
     """`text` with `$` slots still in it, slightly changed as people write."""
+    text = _APART.sub(r" \1", text)
+    text = _BEFORE_NUMBER.sub(r"\1 ", text)
     return _disturb_english(text, rng) if language == "en" else _disturb_asian(text, language, rng)
 
 
@@ -39,7 +43,8 @@ def _disturb_english(text: str, rng: Random) -> str:
         text = _SLIP.sub(lambda match: rng.choice(_SLIPS[match[1]]), text, count=1)
     if rng.random() < 0.75 and re.match(r"[A-Za-z]([a-z]| )", text):
         text = (text[0].lower() if rng.random() < 0.35 else text[0].upper()) + text[1:]
-    return _end(re.sub(r" +([,.?!])(?= |$)", r"\1", text), rng)
+    text = re.sub(r"(?<=[\w)]) +(,(?= \w)|[?.]$)", r"\1", text.replace("I 'd", "I'd"))
+    return _end(text, rng)
 
 
 def _end(text: str, rng: Random) -> str:

@@ -190,7 +190,7 @@ def draw_values(rng: Random) -> dict[str, str]:
     high = low + rng.randrange(1, rng.choice((10, 100)))
     letters = rng.sample("abcdefghijklmnopqrstuvwxyz", 2)
     if rng.random() < 0.15:
-        letters = rng.sample(",.-_/ #:;", 2)
+        letters = rng.sample("-_/#@*+", 2)
     small = rng.randrange(2, 10)
     return {"k": str(low), "j": str(high), "d": str(small), "c": letters[0], "e": letters[1]}
 
