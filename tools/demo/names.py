@@ -3,6 +3,7 @@
 import builtins
 import keyword
 import re
+from functools import cache
 from random import Random
 
 from tools.demo import phrases
@@ -100,6 +101,12 @@ def pick_other(taken: set[str], rng: Random) -> str:
         name = _invent_parameters(["?"], rng)[0]
         if name not in taken | _RESERVED:
             return name
+
+
+@cache
+def words() -> frozenset[str]:
+    """The English words that names are made of."""
+    return frozenset(_WORDS)
 
 
 def pick_word(language: str, rng: Random) -> str:
