@@ -41,9 +41,11 @@ def _disturb_english(text: str, rng: Random) -> str:
         text = re.sub(r"(?<![$\w])(the|a|an) (?=[a-z$])", "", text, count=rng.randrange(1, 3))
     if rng.random() < 0.03:
         text = _SLIP.sub(lambda match: rng.choice(_SLIPS[match[1]]), text, count=1)
-    if rng.random() < 0.75 and re.match(r"[A-Za-z]([a-z]| )", text):
+    if rng.random() < 0.75 and re.match(r"[A-Za-z][a-z]*[ ,:;!?]", text):
         text = (text[0].lower() if rng.random() < 0.35 else text[0].upper()) + text[1:]
-    text = re.sub(r"(?<=[\w)]) +(,(?= \w)|[?.]$)", r"\1", text.replace("I 'd", "I'd"))
+    text = text.replace("I 'd", "I'd").replace("Python Python", "Python")
+    text = text.replace(" the the ", " the ")
+    text = re.sub(r"(?<=[\w)\"]) +(,(?= )|[?.]$)", r"\1", text)
     return _end(text, rng)
 
 
@@ -57,7 +59,9 @@ def _end(text: str, rng: Random) -> str:
 
 def _disturb_asian(text: str, language: str, rng: Random) -> str:
     comma, dot = ("\uff0c", "\u3002") if language == "zh" else ("\u3001", "\u3002")
-    text = re.sub(r"^[,\u3001\u3002\uff0c ]+", "", text)
+    text = re.sub(r"^[,\u3001\u3002\uff0c ]+", "", text).replace("をを", "を").replace("もを", "も")
+    text = text.replace("函数函数", "函数,函数")
+    text = re.sub(r"([?!\uff1f\uff01\u3002])[,\uff0c\u3001\u3002]+", r"\1", text)
     if rng.random() < 0.7:
         text = re.sub(rf"({_CJK}|\)),", rf"\1{comma}", text)
     if text[-1] not in _ENDS and rng.random() < 0.45:

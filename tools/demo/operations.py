@@ -66,7 +66,7 @@ def apply(chosen: list[Part], values: list[Values], start: str) -> str:
 
 
 def _name_each(kind: str, language: str, rng: Random) -> str:
-    noun = conditions.pick_noun(kind, language, rng)
+    noun = conditions.pick_noun(kind, language, rng).replace("もの", "要素")
     one = noun[:-3] + "y" if noun.endswith("ies") else noun.removesuffix("s")
     text = f"[{parts.say(language, 'each')}]".replace("{LN}", parts.say_list(language, noun))
     return text.replace("{ONE}", one).replace("{N}", noun)

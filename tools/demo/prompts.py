@@ -31,6 +31,7 @@ _NAMED_PARAMETERS = 0.12
 _SHOWN = 0.12  # of the tasks come with an example
 _BARE = 0.08  # of the special follow-ups say nothing but the name
 _TRIES = 12  # to put a request that says all that its answer needs
+_TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")  # "gallons gallons": a name beside its own word
 _ORDER = re.compile(r"order|順|顺序|依次")
 
 
@@ -62,6 +63,8 @@ def compose(
     for _ in range(_TRIES):
         turn = _compose(family, language, rng, older, other)
         made, seen = turn.function, f"{older.code if older else ''}\n{turn.request}"
+        if _TWICE.search(turn.request):
+            continue
         if made and determined.is_said(family, seen, turn.answer, (made.name, *made.parameters)):
             break
     return turn
