@@ -31,6 +31,12 @@ _SIGNS = {
         "ja": ("X", "N", "___", "\u25cb", "\u3007", "[数字]"),
     },
 }
+_PAIRS = {
+    "en": (("X", "Y"), ("A", "B"), ("___", "___"), ("X", "Y")),
+    "zh": (("X", "Y"), ("A", "B"), ("\u25cb\u25cb", "\u25b3\u25b3"), ("__", "__")),
+    "ja": (("\u25cb\u25cb", "\u25b3\u25b3"), ("X", "Y"), ("A", "B"), ("\u25cb", "\u25b3")),
+}
+_MORE = {"g": (("who",), ("person",)), "l": (("n",), ("value",), ("num",))}
 _NAMES = {"g": "greet", "l": "label", "t": "describe"}
 
 
@@ -82,9 +88,10 @@ def make(draws: Draws) -> Family:
     text = grammar.expand(template.text, {}, rng)
     template = _in_order(template, text)
     pieces = re.split(r"§\d", text)
-    values = [rng.choice(sample.split(",")) for sample in template.samples]
+    values = _values(template, rng)
     shown = rng.random() < 0.25
-    holes = values if shown else _holes(template, pieces, language, rng)
+    holes, parameters = _holes(template, pieces, language, rng)
+    holes = values if shown else holes
     said = _say(pieces, holes, draws)
     wording = rng.choice(_askings(language, kind + ("x" if shown else "")))
     asked = wording.text.replace("{TPL}", said).replace("{V}", draws.mark(_list(values, language)))
@@ -95,12 +102,20 @@ def make(draws: Draws) -> Family:
         signature=signature,
         bases=(),
         names=(usual,),
-        parameters=_parameters(template),
+        parameters=(template.parameters,) if shown else parameters,
         code=_code(pieces, signature, draws),
         test=_test(pieces, values, draws),
         wordings={language: (Wording(wording.kind, asked),)},
         topic="texts",
     )
+
+
+def _values(template: Template, rng: Random) -> list[str]:
+    """A sample for each hole; two are not the same."""
+    values: list[str] = []
+    for sample in template.samples:
+        values.append(rng.choice([one for one in sample.split(",") if one not in values]))
+    return values
 
 
 def _in_order(template: Template, text: str) -> Template:
@@ -110,21 +125,25 @@ def _in_order(template: Template, text: str) -> Template:
     return replace(template, parameters=template.parameters[::-1], samples=template.samples[::-1])
 
 
-def _parameters(template: Template) -> tuple[tuple[str, ...], ...]:
-    more = {"g": (("who",), ("person",)), "l": (("n",), ("value",), ("num",))}
-    return (template.parameters, *more.get(template.kind, (template.parameters,)))
-
-
-def _holes(template: Template, pieces: list[str], language: str, rng: Random) -> list[str]:
-    """What stands in the holes: the parameter in braces, its name in capitals, a sign."""
-    slots = ["$a", "$b"][: len(template.parameters)]
-    if rng.random() < 0.35 or (template.kind == "t" and rng.random() < 0.5):
-        return [f"{{{slot}}}" for slot in slots]
-    if template.kind == "t":
-        form = rng.choice(("<{}>", "[{}]", "{}")) if pieces[1] else "[{}]"
-        words = template.parameters
-        return [form.format(word.upper() if form == "{}" else word) for word in words]
-    return [rng.choice(_SIGNS[template.kind][language])]
+def _holes(
+    template: Template, pieces: list[str], language: str, rng: Random
+) -> tuple[list[str], tuple[tuple[str, ...], ...]]:
+    """What stands in the holes: the parameter in braces, its name in capitals, a sign; and the names
+    that the parameters may have.
+    """
+    named = (template.parameters,)
+    if rng.random() < 0.35:
+        slots = ["$a", "$b"][: len(template.parameters)]
+        return [f"{{{slot}}}" for slot in slots], (*named, *_MORE.get(template.kind, named))
+    if template.kind != "t":
+        return [rng.choice(_SIGNS[template.kind][language])], named
+    if rng.random() < 0.4:
+        signs = rng.choice(_PAIRS[language])
+        letters = signs[0].lower() in "xa" and signs[0].isascii()
+        pair = (signs[0].lower(), signs[1].lower()) if letters else ("a", "b")
+        return list(signs), (pair,)
+    form = rng.choice(("<{}>", "[{}]", "{}")) if pieces[1] else "[{}]"
+    return [form.format(word.upper() if form == "{}" else word) for word in named[0]], named
 
 
 def _say(pieces: list[str], holes: list[str], draws: Draws) -> str:

@@ -30,6 +30,7 @@ _ODD = re.compile(
     r"|整数だけ|正の数|空のリスト|公式|家計簿|记账|has a list|计算器|calculator|budget|built-in"
     r"|内置函数|組み込み|ループ|for文|循环|needs this\.|is old\.|is small\."
 )
+_ENDS = ".!?\u3002\uff01\uff1f\u2026"
 _TRIES = 40
 _VOWEL = re.compile(r"\b([Aa]) (?=email|order|ISBN|IBAN|invoice|address|exclamation)")
 _SAMPLES = {
@@ -114,7 +115,14 @@ def _is_fit(turn: Turn, family: Family) -> bool:
     assert turn.function is not None
     usual = {name for options in family.parameters for name in options}
     strange = set(turn.function.parameters) - usual
+    if family.id == "text_template_t" and strange and not _shows_parameters(family):
+        return False
     return not _ODD.search(turn.request) and not strange & names.words()
+
+
+def _shows_parameters(family: Family) -> bool:
+    """Whether the parameters stand in the text itself; else its holes have names that stay."""
+    return any("$a" in one.text for said in family.wordings.values() for one in said)
 
 
 def _finish(turn: Turn, family: Family, draws: Draws) -> Turn:
@@ -122,18 +130,26 @@ def _finish(turn: Turn, family: Family, draws: Draws) -> Turn:
     assert function is not None
     request, code = draws.fill(turn.request), draws.fill(function.code)
     if draws.rng.random() < _EXAMPLES:
-        request += _example(code, family, draws)
+        request += _example(code, family, draws, ended=request[-1] in _ENDS)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
     return Turn(request, code, done)
 
 
-def _example(code: str, family: Family, draws: Draws) -> str:
+def _example(code: str, family: Family, draws: Draws, *, ended: bool) -> str:
     """One call and its value, where the value shows something."""
     kind = family.signature.split(">")[0]
-    value = family.test
+    tests = [family.test]
     if kind in _SAMPLES and "template" not in family.id:
-        value = f"({draws.rng.choice(_SAMPLES[kind])!r},)"
-    if family.id == "text_shift" or re.search(r"[\\]|\"\"", f"{value}{code}"):
-        return ""
-    shown = examples.show(code, replace(family, test=value), draws.language, draws.rng)
-    return "" if re.search("Error|''|\"\"", shown) else shown
+        tests = [f"({sample!r},)" for sample in draws.rng.sample(_SAMPLES[kind], 2)]
+    for test in tests:
+        changed = replace(family, test=test)
+        shown = examples.show(code, changed, draws.language, draws.rng, ended=ended)
+        value = test.partition(" == ")[0].strip("(,)[]").replace("'", '"')
+        again = shown.replace("'", '"').count(value) > 1
+        if (
+            family.id != "text_shift"
+            and not again
+            and not re.search(r"''|\"\"|\\|\[\]|-1\b", shown)
+        ):
+            return shown
+    return ""
