@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tools.demo import grammar, series, series_rules, series_said, series_sequences
+from tools.demo import grammar, series, series_given, series_rules, series_said, series_sequences
 from tools.demo.families import LANGUAGES
 
 DRAWS = 300
@@ -134,3 +134,20 @@ def test_a_sequence_is_the_same_as_terms_and_as_a_list(language):
 
 def test_the_same_seed_gives_the_same_requests():
     assert _draws("en", 50) == _draws("en", 50)
+
+
+def test_a_constant_taken_as_parameter_gives_the_same_value():
+    taken = 0
+    for task in series.tasks():
+        text = task.wordings["en"][0][1]
+        changed, said = series_given.take(task, text, Random(1))
+        if changed.code == task.code:
+            continue
+        taken += 1
+        slot = re.findall(r"\$([kjdtmlwvyz])", task.code)[0]
+        value = VALUES[slot] if slot in "lwvyz" else float(VALUES[slot])
+        value = int(value) if value == 3 or value == 4 or value == 7 else value
+        arguments = eval(_fill(task.test).partition(" == ")[0], {"__builtins__": FREE})
+        assert "$b" in said
+        assert _run(_fill(task.code), arguments) == _run(_fill(changed.code), (*arguments, value))
+    assert taken > 25

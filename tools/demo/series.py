@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 
-from tools.demo import grammar, inflect, names, noise, phrases, prompts, series_rules, series_said
+from tools.demo import (
+    grammar,
+    inflect,
+    names,
+    noise,
+    phrases,
+    prompts,
+    series_given,
+    series_rules,
+    series_said,
+)
 from tools.demo.prompts import Function, Turn
 from tools.demo.series_said import Task
 
@@ -18,6 +28,7 @@ _FILES = ("maps", "aggregates", "order", "sets", "dicts", "recursion", "integers
 _MADE = 0.36  # of the tasks hold a condition, a default or a rule of their own
 _NAMED = 0.5
 _NAMED_WHOLE = 0.4
+_GIVEN = 0.2  # of the tasks with one constant take it as a parameter
 _DISTURBED = 0.6
 _OWN_FRAME = 0.45  # of the phrases stand in a sentence of frames.txt
 _LIST_NAMES = {
@@ -69,6 +80,8 @@ def _draw(language: str, rng: Random) -> _Drawn:
         task = rng.choices(tasks(), _weights())[0]
     kind, line = rng.choice(task.wordings[language])
     text = series_said.polish(grammar.expand(line, macros, rng), language)
+    if rng.random() < _GIVEN:
+        task, text = series_given.take(task, text, rng)
     text, code, test = series_said.put_values(text, task.code, task.test, language, rng)
     kept = replace(task, code=code, test=test)
     return _Drawn(kept, kind, text, noun if task.parameters[0][0] == "numbers" else words)

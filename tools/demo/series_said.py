@@ -216,7 +216,7 @@ def polish(text: str, language: str) -> str:
     """The request as it is written: English ordinals, a Chinese word that would mean another."""
     if language == "en":
         return re.sub(r"\b([1-9])-th\b", lambda match: _ORDINALS[match[1]], text)
-    return re.sub(r"(?<![整负正偶奇票步页])数列表", "数字列表", text)
+    return re.sub(r"(?<![整负正偶奇票步页倍约因素质方幂分函参])数列表", "数字列表", text)
 
 
 def pick_nothing(language: str, rng: Random) -> str:
