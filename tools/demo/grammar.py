@@ -25,6 +25,15 @@ def expand(text: str, macros: Mapping[str, str], rng: Random) -> str:
     return re.sub(r" {2,}", " ", text).strip()
 
 
+def expand_outside(text: str, macros: Mapping[str, str], rng: Random) -> str:
+    """The same for text that may hold bars of its own, which stay as they are."""
+    while _MACRO.search(text):
+        text = _MACRO.sub(lambda match: macros[match[1]], text)
+    while _CHOICE.search(text):
+        text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), text, count=1)
+    return text
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with each `$key` replaced by its value; longer keys are not used."""
     return re.sub(r"\$([a-z])(?![a-z])", lambda match: values[match[1]], text)

@@ -18,10 +18,14 @@ class Phrases:
 
 def load(name: str) -> Phrases:
     """One file of the phrases folder, and what `more/` adds to it."""
+    more = FOLDER / "more" / f"{name}.txt"
+    return parse(read(name) + (more.read_text(encoding="utf-8") if more.exists() else ""))
+
+
+def parse(text: str) -> Phrases:
+    """Macros and sections from the text of a file."""
     macros: dict[str, str] = {}
     sections: dict[str, tuple[str, ...]] = {}
-    more = FOLDER / "more" / f"{name}.txt"
-    text = read(name) + (more.read_text(encoding="utf-8") if more.exists() else "")
     for line in text.splitlines():
         word, _, text = line.partition(" ")
         if word == "=":

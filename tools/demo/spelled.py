@@ -1,0 +1,183 @@
+"""Calculations and comparisons spelled out: in words, in signs, step by step, with things' names."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from random import Random
+
+from tools.demo import asking, compared, expressions, grammar, spoken, stepwise, symbols
+from tools.demo.asking import Task
+from tools.demo.expressions import Node
+
+_SETS = (
+    *(("a", "b", "c", "d"),) * 4, *(("x", "y", "z", "w"),) * 4, *(("p", "q", "r", "s"),) * 2,
+    ("m", "n", "k", "t"), ("u", "v", "w", "t"), ("n", "m", "k", "i"), ("h", "w", "l", "t"),
+    ("x1", "x2", "x3", "x4"), ("n1", "n2", "n3", "n4"), ("a1", "b1", "c1", "d1"),
+    ("num1", "num2", "num3", "num4"), ("foo", "bar", "baz", "qux"), ("s", "t", "u", "v"),
+    ("first", "second", "third", "fourth"), ("width", "height", "depth", "gap"),
+    ("price", "qty", "fee", "tax"), ("hours", "rate", "bonus", "days"), ("i", "j", "k", "n"),
+    ("alpha", "beta", "gamma", "delta"), ("base", "extra", "step", "limit"), ("k", "n", "j", "m"),
+    ("left", "right", "top", "bottom"), ("start", "speed", "time", "shift"),
+)  # fmt: skip
+_SINGLE = ("x", "x", "x", "x", "n", "n", "a", "y", "t", "num", "value", "k", "p", "z", "m", "number",
+           "price", "score", "amount", "size", "v", "temp", "foo", "val", "age", "count")  # fmt: skip
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_USUAL = ("calculate",)
+_EQUATION = ("y = {}", "y={}", "f({p}) = {}", "{}", "{}", "{}", "{}", "z = {}", "result = {}")
+
+
+def pick_names(rng: Random) -> tuple[str, ...]:
+    """One to four names of parameters that go together."""
+    count = rng.choices((1, 2, 3, 4), (34, 38, 22, 6))[0]
+    if count == 1:
+        return (rng.choice(_SINGLE),)
+    if rng.random() < 0.12:
+        return tuple(rng.sample("abcdefghjkmnpqrstuvwxyz", count))
+    return rng.choice(_SETS)[:count]
+
+
+def calculation(language: str, rng: Random) -> Task:
+    """A value of named parameters, or of things with names."""
+    draw = rng.random()
+    if draw < 0.2:
+        return stepwise.pick(language, rng)
+    if draw < 0.36:
+        return _of_things(language, rng)
+    if draw < 0.42:
+        return _pair(language, rng)
+    if draw < 0.66:
+        return _formula(language, rng)
+    return _in_words(language, rng)
+
+
+def _task(kind: str, text: str, node: Node, *, rounds: bool = True) -> Task:
+    parameters = tuple(expressions.variables(node))
+    signature = ",".join("n" for _ in parameters) + ">n"
+    line = f"return {expressions.code(node)}"
+    rounds = rounds and node.kind not in ("round", "roundk", "int")
+    rounds = rounds and ("/" in line or "." in line)
+    return Task(kind, text, parameters, (line,), _USUAL, signature, "spelled", rounds)
+
+
+def _in_words(language: str, rng: Random) -> Task:
+    while True:
+        node = expressions.draw(pick_names(rng), rng)
+        text = spoken.say(node, language, rng)
+        if text is not None:
+            return _task("n", _air(text, language, rng), node)
+
+
+def _air(text: str, language: str, rng: Random) -> str:
+    """At times a space between Chinese or Japanese words and everything else."""
+    if language == "en" or rng.random() < 0.6:
+        return text
+    text = re.sub(r"([\u3040-\u30ff\u4e00-\u9fff])(?=[$\d(])", r"\1 ", text)
+    return re.sub(r"([\w)])(?=[\u3040-\u30ff\u4e00-\u9fff])", _spaced, text)
+
+
+def _spaced(match: re.Match[str]) -> str:
+    return match[1] + (" " if match[1].isascii() else "")
+
+
+def _formula(language: str, rng: Random) -> Task:
+    while True:
+        node = expressions.draw(pick_names(rng), rng)
+        task = _task("n", symbols.write(node, symbols.pick_style(rng)), node)
+        shape = rng.choice(_EQUATION)
+        left = shape[0]
+        if shape[0] == "{" or left not in task.parameters:
+            break
+    if shape[0] == "f" and "f" in task.parameters:
+        shape = "{}"
+    listed = ", ".join(f"${name}" for name in task.parameters)
+    text = shape.replace("{p}", listed).replace("{}", task.text)
+    if shape[0] in "{":
+        return Task(**{**vars(task), "text": text})
+    name = "f" if shape[0] == "f" else ""
+    text = rng.choice(asking.wording(language).sections["equation"]).replace("\1", text)
+    text = grammar.expand_outside(text, asking.wording(language).macros, rng)
+    return Task(**{**vars(task), "text": text, "kind": "x", "name": name})
+
+
+def _pair(language: str, rng: Random) -> Task:
+    """Two things made of the same two values: "the sum of a and b divided by their difference"."""
+    names = pick_names(rng)
+    while len(names) != 2:
+        names = pick_names(rng)
+    a, b = (expressions.var(name) for name in names)
+    first, second = rng.sample("+-*", 2)
+    sign = rng.choice("**/+-/")
+    node = expressions.op(sign, expressions.op(first, a, b), expressions.op(second, a, b))
+    lines = asking.wording(language).sections
+    said = {key: lines[f"pair{key}"] for key in ("+", "-", "*")}
+    text = rng.choice(lines[f"their{sign}"])
+    text = text.replace("\1", said[first][0]).replace("\2", said[second][0])
+    text = re.sub(r"\$([ab])(?![a-z0-9])", lambda match: f"${names['ab'.index(match[1])]}", text)
+    return _task("n", grammar.expand_outside(text, {}, rng), node)
+
+
+@cache
+def _things() -> tuple[dict[str, dict[str, list[str]]], tuple[tuple[str, str], ...]]:
+    words: dict[str, dict[str, list[str]]] = {}
+    formulas = []
+    for line in (asking.FOLDER / "words.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            name, *said = line[2:].split("|")
+            options = [each.split(",") for each in said]
+            words[name] = dict(zip(("en", "zh", "ja"), options, strict=True))
+        elif not line.startswith("#"):
+            name, _, expression = line.partition("|")
+            formulas.append((name, expression))
+    return words, tuple(formulas)
+
+
+def _of_things(language: str, rng: Random) -> Task:
+    """A formula of things: parameters have the things' English names."""
+    words, formulas = _things()
+    while True:
+        name, expression = rng.choice(formulas)
+        number = expressions.number(rng).text
+        node = _read(ast.parse(expression.replace("K", number), mode="eval").body)
+        if rng.random() < 0.5:
+            style = symbols.pick_style(rng)
+            text: str | None = symbols.write(node, symbols.Style(**{**vars(style), "glued": False}))
+        else:
+            text = spoken.say(node, language, rng)
+        if text is not None:
+            break
+    for each in expressions.variables(node):
+        word = rng.choice(words[each][language])
+        text = re.sub(rf"\${each}\b", word, text)
+    task = _task("n", text, node)
+    return Task(**{**vars(task), "usual": (name,), "topic": "things"})
+
+
+def _read(node: ast.expr) -> Node:
+    """An expression of Python as a node."""
+    if isinstance(node, ast.Name):
+        return expressions.var(node.id)
+    if isinstance(node, ast.Constant):
+        return expressions.num(str(node.value))
+    assert isinstance(node, ast.BinOp)
+    kind = _OPERATORS[type(node.op)]
+    parts = (_read(node.left), _read(node.right))
+    if kind == "**" and parts[1].text == "2":
+        return expressions.op("sq", parts[0])
+    return expressions.op(kind, *parts)
+
+
+def comparison(language: str, rng: Random) -> Task:
+    """Whether a value of named parameters compares to another."""
+    while True:
+        found = compared.draw(pick_names(rng), language, rng)
+        if found is not None:
+            kind, text, code, names = found
+            signature = ",".join("n" for _ in names) + ">b"
+            text = _air(text, language, rng)
+            return Task(kind, text, names, (f"return {code}",), ("check",), signature, "compared")
+
+
+def all_formulas() -> Iterator[tuple[str, str]]:
+    """Every formula of things, for tests."""
+    yield from _things()[1]
