@@ -51,7 +51,7 @@ def _say_opposite(family: Family, language: str, rng: Random) -> tuple[str, str]
         line = rng.choice(lines.sections[kind])
         text = grammar.expand(line, lines.macros | {"F": "$f"}, rng)
         if converts or not _BACK.search(text):
-            return kind, text.replace("をを", "を").replace("もを", "も")
+            return kind, re.sub(r"(を|も|で|として)を", r"\1", text)
 
 
 def compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:

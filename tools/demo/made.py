@@ -6,6 +6,7 @@ The families made here live for one request: their wording holds one phrase.
 
 import re
 from random import Random
+from typing import Any
 
 from tools.demo import conditions, operations, parts
 from tools.demo.conditions import Condition
@@ -137,23 +138,32 @@ def decide(language: str, rng: Random) -> Family:
 def _can_differ(code: str, kind: str) -> bool:
     """Whether two joined conditions can be both met and not met, and none of them says it all."""
     joint = re.search(r" (and|or) ", code)
-    if joint is None or kind == "s":
+    if joint is None:
         return True
     edges = {int(number) for number in re.findall(r"\d+", code)}
-    tried = [edge + step for edge in edges for step in (-1, 0, 1, 2)] + [
-        -3,
-        -2,
-        0,
-        1,
-        4,
-        1001,
-        1002,
-    ]
+    tried = _try_texts(code, edges) if kind == "s" else _try_numbers(edges)
     test = eval(f"lambda x: ({code}, {code[: joint.start()]}, {code[joint.end() :]})")
     results = [test(x) for x in tried]
     return all(len({one[i] for one in results}) == 2 for i in range(3)) and not any(
         all(one[0] == one[i] for one in results) for i in (1, 2)
     )
+
+
+def _try_numbers(edges: set[int]) -> list[Any]:
+    near = [edge + step for edge in edges for step in (-1, 0, 1, 2)]
+    return [*near, -3, -2, 0, 1, 4, 1001, 1002]
+
+
+def _try_texts(code: str, edges: set[int]) -> list[Any]:
+    letters = re.findall(r"\"(.)\"", code)
+    lengths = {edge + step for edge in edges for step in (-1, 0, 1)} | {3, 12}
+    texts = ["12", "7", "123456789012", "AB", "ABCDEFGHIJKL", "level", "wx", "noon", "x"]
+    for length in lengths:
+        texts += ["qr" * length, ("qw" * length)[: max(length, 1)]]
+        texts += [letter + "q" * (length - 1) for letter in letters]
+        texts += ["q" * (length - 1) + letter for letter in letters]
+        texts += [a + "q" * (length - 2) + b for a in letters for b in letters]
+    return [text for text in texts if text]
 
 
 def _draw_test(kind: str, language: str, rng: Random) -> tuple[str, str]:

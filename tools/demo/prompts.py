@@ -32,6 +32,7 @@ _SHOWN = 0.12  # of the tasks come with an example
 _BARE = 0.08  # of the special follow-ups say nothing but the name
 _TRIES = 12  # to put a request that says all that its answer needs
 _TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")  # "gallons gallons": a name beside its own word
+_IF = re.compile(r"[若当]|如果|返回|\$f.*True")  # a condition, not a question, follows
 _ORDER = re.compile(r"order|順|顺序|依次")
 
 
@@ -119,9 +120,10 @@ def _word(family: Family, language: str, rng: Random, older: Function | None) ->
             text = _point(text, language, rng)
         return _append(text.replace("~", ""), family, language, named, rng)
     phrase = grammar.expand(choice.text, lines.macros, rng)
-    if language == "zh" and choice.kind == "w":
+    wrapper = rng.choice(kinds)
+    if language == "zh" and choice.kind == "w" and not _IF.search(wrapper):
         phrase = inflect.question(phrase, rng)
-    text = _wrap(rng.choice(kinds), phrase, language, named, rng)
+    text = _wrap(wrapper, phrase, language, named, rng)
     if older is not None:
         text = _refer(text, language, rng)
     return _append(text, family, language, named, rng)

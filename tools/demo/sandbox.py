@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 _ALLOWED = (
-    "abs", "all", "any", "bin", "bool", "chr", "dict", "divmod", "enumerate", "filter", "float",
+    "abs", "all", "any", "bin", "bool", "chr", "dict", "divmod", "enumerate", "filter", "float", "format",
     "hex", "int", "isinstance", "iter", "len", "list", "map", "max", "min", "next", "oct", "ord",
     "pow", "print", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "sum",
     "tuple", "zip", "True", "False", "None", "ArithmeticError", "Exception", "IndexError",

@@ -1,5 +1,6 @@
 """What is said in a conversation: a first request, follow-ups, changes, refusals."""
 
+import re
 from functools import cache
 from random import Random
 
@@ -12,6 +13,7 @@ _EVEN = 18
 _PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others of a grammar
 _CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.16  # of the conversations: another task in place of the first
+_CALL = re.compile(r"\$g\(([^()]+)\)")
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
 
@@ -125,10 +127,18 @@ def _start_linked(language: str, rng: Random) -> Turn:
 def _bases() -> tuple[tuple[Family, ...], ...]:
     """For each special follow-up, the families that it goes with."""
     special = (family for family in _followups() if family.is_special)
-    return tuple(
-        tuple(one for one in _tasks() if {one.id, one.topic} & set(wanted.bases))
-        for wanted in special
-    )
+    return tuple(tuple(one for one in _tasks() if _goes_with(wanted, one)) for wanted in special)
+
+
+def _goes_with(wanted: Family, task: Family) -> bool:
+    suits = bool({task.id, task.topic} & set(wanted.bases))
+    return suits and _calls_with(wanted, len(task.parameters[0]))
+
+
+def _calls_with(wanted: Family, count: int) -> bool:
+    """Whether a special follow-up calls the older function with so many values."""
+    calls = _CALL.findall(wanted.code)
+    return all(len(call.split(",")) == count for call in calls)
 
 
 def talk(language: str, rng: Random) -> tuple[Turn, ...]:
@@ -196,7 +206,9 @@ def _choose_both(first: Function, second: Function, rng: Random) -> Family | Non
 
 def _choose_followup(older: Function, rng: Random) -> Family | None:
     topics = set(older.topics)
+    count = len(older.parameters)
     special = [family for family in _followups() if topics & set(family.bases)]
+    special = [family for family in special if _calls_with(family, count)]
     general = [family for family in _followups() if older.signature in family.bases]
     if special and (not general or rng.random() < 0.6):
         return rng.choice(special)
