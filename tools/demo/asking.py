@@ -15,6 +15,7 @@ _LISTED = 0.12  # of the requests without a name list their parameters
 _ROUNDED = 0.22  # of the values that may be rounded
 _SHUFFLED = 0.2  # of the lists of parameters are in another order
 _NAME, _PARAMETERS = "\5", "\6"  # where the name and the list of parameters go
+_MARK = "\u00aa"  # a letter before a name, so that noise leaves it alone
 _CJK = r"\u3040-\u30ff\u4e00-\u9fff"
 
 
@@ -150,6 +151,7 @@ def _list(text: str, parameters: list[str], language: str, rng: Random) -> str:
 
 def _write(text: str, language: str, rng: Random) -> str:
     """The last touches: slips, signs as they are typed, no marks before names."""
+    text = re.sub(r"\$(?=[A-Za-z_])", _MARK, text)
     text = noise.disturb(text, language, rng)
     if language != "en" and rng.random() < 0.6:
         comma = "，" if language == "zh" else "、"
@@ -157,5 +159,5 @@ def _write(text: str, language: str, rng: Random) -> str:
     if language != "en" and rng.random() < 0.5:
         text = re.sub(rf"\(([^()]*[{_CJK}][^()]*)\)", r"（\1）", text)
         text = re.sub(rf"(?<=[{_CJK}]):", "：", text)
-    text = re.sub(r"\$(?=[A-Za-z_])", "", text).replace(symbols.COMMA, ",")
+    text = text.replace(_MARK, "").replace(symbols.COMMA, ",")
     return noise.space(text, language, rng)
