@@ -51,7 +51,9 @@ def add_hints(older: Function, rng: Random) -> Edited:
     return _change(older, re.sub(r"def .+:", head, older.code, count=1)), {}
 
 
-def wrapped(template: str) -> Maker:
+def wrapped(template: str, gives: str = "") -> Maker:
+    """The result goes through `template`; `gives` is the kind it then has, if another."""
+
     def edit(older: Function, rng: Random) -> Edited:
         small = "round" in template
         constant = str(rng.randrange(1, 5) if small else rng.randrange(2, 100))
@@ -60,7 +62,8 @@ def wrapped(template: str) -> Maker:
         word = rng.choice(_ENDINGS)
         result = (template % inner).replace("$k", constant).replace("$w", word)
         code = RETURN.sub(lambda _: f"    return {result}", older.code)
-        return _change(older, code), {"k": constant, "w": word}
+        signature = older.signature[:-1] + (gives or older.signature[-1])
+        return _change(older, code, signature=signature), {"k": constant, "w": word}
 
     return edit
 
@@ -123,12 +126,18 @@ def move_border(older: Function, rng: Random) -> Edited:
 def change_word(older: Function, rng: Random) -> Edited:
     old = rng.choice(_QUOTED.findall(older.code))
     new = names.pick_word("zh" if re.search(r"[\u4e00-\u9fff]", old) else "en", rng)
+    if f'"{new}"' in older.code:
+        return change_word(older, rng)
     return _change(older, older.code.replace(f'"{old}"', f'"{new}"')), {"v": old, "w": new}
 
 
 def add_branch(older: Function, rng: Random) -> Edited:
     """One more case before all others, for values below a number."""
-    number, word = str(rng.randrange(1, 40)), names.pick_word(_guess_language(older), rng)
+    least = min((float(each) for each in NUMBER.findall(older.code)), default=40)
+    number, word = (
+        str(rng.randrange(1, max(2, int(least)))),
+        names.pick_word(_guess_language(older), rng),
+    )
     lines = f'    if {older.parameters[0]} < {number}:\n        return "{word}"\n'
     code = re.sub(r"(def .+:\n)", lambda match: match[1] + lines, older.code, count=1)
     return _change(older, code), {"k": number, "w": word}
@@ -144,6 +153,13 @@ def add_flag(older: Function, rng: Random) -> Edited:
     return _change(older, code, parameters=(*older.parameters, name), signature="?>?"), {
         "k": default, "z": name,
     }  # fmt: skip
+
+
+def to_yes_no(older: Function, rng: Random) -> Edited:
+    """The words yes and no in place of True and False."""
+    lines = '    if {}:\n        return "yes"\n    return "no"'
+    code = RETURN.sub(lambda match: lines.format(match[1]), older.code)
+    return _change(older, code, signature=older.signature[:-1] + "s"), {}
 
 
 def add_parameter(sign: str) -> Maker:
@@ -183,6 +199,8 @@ def guard_zero(older: Function, rng: Random) -> Edited:
 
 def change_constant(older: Function, rng: Random) -> Edited:
     old, new = NUMBER.findall(older.code)[0], str(rng.randrange(2, rng.choice((20, 100, 1000))))
+    if new == old:
+        return change_constant(older, rng)
     return _change(older, NUMBER.sub(new, older.code)), {"j": old, "k": new}
 
 

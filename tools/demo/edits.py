@@ -11,6 +11,8 @@ _TRIES = 12  # to put a request that says all that the change needs
 _IDIOM = re.compile(
     r"::|\*\* 0\.5|% 2\b|\[-?[01]:?\]|range\(|:-1\]|len\(set"
 )  # numbers nobody changes
+_GROWING = ("addsum", "addminus", "addtimes", "takek", "flag")
+_SECOND = re.compile(r"\bsecond\b|第二|第2|二つ目|2つ目|2番目|二番目")
 Suits = Callable[[Function], bool]
 
 
@@ -42,7 +44,10 @@ def _compose(older: Function, language: str, rng: Random) -> Turn:
 
 
 def _tells(kind: str, line: str, older: Function) -> bool:
-    """Whether a line says enough: of several parameters it must name the one to be renamed."""
+    """Whether a line says enough, and nothing wrong: of several parameters it must name the one
+    to be renamed, and a new one is not the second."""
+    if len(older.parameters) > 1 and kind in _GROWING and _SECOND.search(line):
+        return False
     return kind != "param" or len(older.parameters) == 1 or "$a" in line
 
 
@@ -59,7 +64,8 @@ def _is_plain_single(older: Function) -> bool:
 
 
 def _has_border(older: Function) -> bool:
-    return len(changes.BORDER.findall(older.code)) == 1 and older.code.count(" and ") == 0
+    found = changes.BORDER.findall(older.code)
+    return len(found) == 1 and "=" not in found[0][0] and older.code.count(" and ") == 0
 
 
 def _has_words(older: Function) -> bool:
@@ -67,7 +73,8 @@ def _has_words(older: Function) -> bool:
 
 
 def _has_branches(older: Function) -> bool:
-    return _has_words(older) and older.signature == "n>s"
+    least = min((float(each) for each in changes.NUMBER.findall(older.code)), default=40)
+    return _has_words(older) and older.signature == "n>s" and least > 1
 
 
 def _has_order(older: Function) -> bool:
@@ -163,7 +170,7 @@ EDITS: dict[str, tuple[Suits, changes.Maker]] = {
     "uppr": (_gives("s"), changes.wrapped("%s.upper()")),
     "suffix": (_gives("s"), changes.wrapped('%s + "$w"')),
     "sorted": (_gives("l"), changes.wrapped("sorted(%s)")),
-    "strr": (_gives_number, changes.wrapped("str(%s)")),
+    "strr": (_gives_number, changes.wrapped("str(%s)", "s")),
     "zero": (_divides, changes.guard_zero),
     "const": (_has_number, changes.change_constant),
     "takek": (_takes_number, changes.take_constant),
@@ -181,13 +188,13 @@ EDITS: dict[str, tuple[Suits, changes.Maker]] = {
     "nodup": (_gives("l"), changes.wrapped("list(dict.fromkeys(%s))")),
     "desc": (_gives("l"), changes.wrapped("sorted(%s, reverse=True)")),
     "backr": (_gives("l"), changes.wrapped("%s[::-1]")),
-    "unit": (_gives_number, changes.wrapped('str(%s) + "$w"')),
+    "unit": (_gives_number, changes.wrapped('str(%s) + "$w"', "s")),
     "hundred": (_gives_number, changes.wrapped("%s * 100")),
     "title": (_gives("s"), changes.wrapped("%s.strip()")),
     "prefix": (_gives("s"), changes.wrapped('"$w" + %s')),
-    "lenr": (_gives("l"), changes.wrapped("len(%s)")),
-    "sumr": (_gives("l"), changes.wrapped("sum(%s)")),
-    "yesno": (_gives("b"), changes.wrapped('"yes" if %s else "no"')),
+    "lenr": (_gives("l"), changes.wrapped("len(%s)", "n")),
+    "sumr": (_gives("l"), changes.wrapped("sum(%s)", "n")),
+    "yesno": (_gives("b"), changes.to_yes_no),
     "short": (_takes_one("l s"), changes.guard("len($a) < 2")),
     "nothing": (_takes_one("l s n"), changes.guard("$a is None")),
     "absin": (_takes_one("n"), changes.call_on("abs($a)")),

@@ -1,6 +1,7 @@
 """The wording files: macros and lines by section, for each language."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tools.demo import grammar
@@ -34,6 +35,12 @@ def parse(text: str) -> Phrases:
         elif word != "#":
             sections[word] = (*sections.get(word, ()), *grammar.split(text))
     return Phrases(macros, sections)
+
+
+@cache
+def load_once(name: str) -> Phrases:
+    """The same, kept."""
+    return load(name)
 
 
 def read(name: str) -> str:

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from random import Random
 
-from tools.demo import edits, families, grammar, instead, made, names, phrases, prompts
+from tools.demo import alters, families, grammar, instead, made, names, phrases, prompts
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
@@ -163,15 +163,16 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
 def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
     known = [turn.function for turn in turns if turn.function is not None]
     latest = known[-1]
+    before = next((one for one in reversed(known[:-1]) if one.name == latest.name), None)
     if latest.topics[0] in PAIRS and rng.random() < 0.3:
         return _oppose(latest, language, rng)
     if rng.random() < 0.35:
-        return edits.compose(latest, language, rng)
+        return alters.compose(latest, language, rng, before)
     if len(known) > 1 and known[-2].name != latest.name and rng.random() < 0.4:
         return _use_older(known, language, rng)
     family = _choose_followup(latest, rng)
     if family is None:
-        return edits.compose(latest, language, rng)
+        return alters.compose(latest, language, rng, before)
     return prompts.compose(family, language, rng, latest)
 
 
