@@ -1,7 +1,7 @@
 """The written parts of tools/demo/series.py: tasks, sentences, nouns, and values for their slots."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -68,7 +68,26 @@ class Task:
 def load(name: str) -> tuple[Task, ...]:
     """The tasks of one file."""
     text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
-    return tuple(_parse(block) for block in re.split(r"^@ ", text, flags=re.M)[1:])
+    return tuple(_extend(_parse(block)) for block in re.split(r"^@ ", text, flags=re.M)[1:])
+
+
+@cache
+def _more() -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
+    """Further wordings by task and language: blocks of more_en.txt, more_zh.txt and more_ja.txt."""
+    found: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+    for language in families.LANGUAGES:
+        text = (FOLDER / f"more_{language}.txt").read_text(encoding="utf-8")
+        for block in re.split(r"^@ ", text, flags=re.M)[1:]:
+            title, *lines = block.strip().splitlines()
+            said = [(line[0], option) for line in lines for option in grammar.split(line[2:])]
+            found[title.strip(), language] = tuple(said)
+    return found
+
+
+def _extend(task: Task) -> Task:
+    more = {language: _more().get((task.id, language), ()) for language in families.LANGUAGES}
+    said = {language: (*lines, *more[language]) for language, lines in task.wordings.items()}
+    return replace(task, wordings=said)
 
 
 @cache
