@@ -4,7 +4,7 @@ import re
 from functools import cache
 from random import Random
 
-from tools.demo import alters, families, grammar, instead, made, names, phrases, prompts
+from tools.demo import alters, calls, families, grammar, instead, made, names, phrases, prompts
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
@@ -14,6 +14,8 @@ _PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others
 _CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.16  # of the conversations: another task in place of the first
 _CALL = re.compile(r"\$g\(([^()]+)\)")
+_CALLED = 0.25  # of the conversations begin with a function and one made for it
+_NEW_CALLS = 0.5  # of the follow-ups that are no edits
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
 
@@ -142,12 +144,15 @@ def _calls_with(wanted: Family, count: int) -> bool:
 
 
 def talk(language: str, rng: Random) -> tuple[Turn, ...]:
-    if rng.random() < _SWAPPED:
+    draw, more = rng.random(), (1, 1, 1, 2, 2)
+    if draw < _SWAPPED:
         turns = start_swapped(language, rng)
+    elif draw < _SWAPPED + _CALLED:
+        turns, more = calls.start(language, rng), (0, 0, 0, 1, 1)
     else:
         begin = _start_linked if rng.random() < 0.4 else start
         turns = [begin(language, rng)]
-    for _ in range(rng.choice((1, 1, 1, 2, 2))):
+    for _ in range(rng.choice(more)):
         draw = rng.random()
         if draw < 0.1:
             turns.append(refuse(language, rng))
@@ -168,8 +173,14 @@ def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
         return _oppose(latest, language, rng)
     if rng.random() < 0.35:
         return alters.compose(latest, language, rng, before)
+    if rng.random() < _NEW_CALLS:
+        return calls.compose(known, language, rng) or _call_latest(latest, language, rng, before)
     if len(known) > 1 and known[-2].name != latest.name and rng.random() < 0.4:
         return _use_older(known, language, rng)
+    return _call_latest(latest, language, rng, before)
+
+
+def _call_latest(latest: Function, language: str, rng: Random, before: Function | None) -> Turn:
     family = _choose_followup(latest, rng)
     if family is None:
         return alters.compose(latest, language, rng, before)
