@@ -93,10 +93,9 @@ def _frame(task: Task, language: str, rng: Random) -> tuple[str, bool]:
 
 def _insert(line: str, task: Task, language: str, rng: Random) -> str:
     text = grammar.expand(line, wording(language).macros, rng)
-    if language == "en" and text.startswith("\1"):
-        phrase = task.text
-    else:
-        phrase = task.text[0].lower() + task.text[1:] if task.kind != "x" else task.text
+    phrase = task.text
+    if language == "en" and not text.startswith("\1") and re.match("[A-Z][a-z]", phrase):
+        phrase = phrase if task.kind == "x" else phrase[0].lower() + phrase[1:]
     if language == "zh" and re.search("如果|True|吗", line):
         phrase = re.sub("是否能|能不能", "能", phrase)
         phrase = phrase.replace("是否为", "是").replace("是不是", "是").replace("是否相等", "相等")

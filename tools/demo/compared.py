@@ -18,14 +18,20 @@ def draw(names: tuple[str, ...], language: str, rng: Random) -> Found | None:
     if kind in ("differ", "differs"):
         names = names if len(names) == 2 else ("a", "b")
         left, right = expressions.var(names[0]), expressions.var(names[1])
-        return _put(kind, left, right, _numbers(kind, rng), language, rng)
+        return put(kind, left, right, _numbers(kind, rng), language, rng)
     if kind in _SIGNS and len(names) > 1 and rng.random() < 0.4:
         left = _value(names[: len(names) // 2 + (len(names) == 3)], rng)
         right = _value(names[len(names) // 2 + (len(names) == 3) :], rng)
         if not left.parts and not right.parts:
             left = expressions.op("*", left, expressions.small(rng))
-        return _put(kind, left, right, (), language, rng)
-    return _put(kind, _value(names, rng), None, _numbers(kind, rng), language, rng)
+        return put(kind, left, right, (), language, rng)
+    return put(kind, _value(names, rng), None, _numbers(kind, rng), language, rng)
+
+
+def of_value(value: Node, language: str, rng: Random) -> Found | None:
+    """The same for a value that is given."""
+    kind = rng.choice(("gt", "gt", "ge", "lt", "le", "eq", "between"))
+    return put(kind, value, None, _numbers(kind, rng), language, rng)
 
 
 def _value(names: tuple[str, ...], rng: Random) -> Node:
@@ -53,7 +59,7 @@ def _numbers(kind: str, rng: Random) -> tuple[str, ...]:
     return str(low), str(low + rng.choice((1, 2, 5, 10, 20, 50, 100)) * rng.randrange(1, 9))
 
 
-def _put(
+def put(
     kind: str, left: Node, right: Node | None, numbers: tuple[str, ...], language: str, rng: Random
 ) -> Found | None:
     signs = rng.random() < 0.22

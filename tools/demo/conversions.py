@@ -79,6 +79,8 @@ def pick(language: str, rng: Random) -> Task:
     else:
         source, target, factors = rng.choice(pairs)
         factor = rng.choice(factors)
+        if source.id in _MONEY and target.id in _RATED and rng.random() < 0.7:
+            factor = f"{float(factor) * rng.uniform(0.8, 1.2):.{rng.choice((1, 2, 2, 3))}f}"
     if draw > 0.93:
         source, target, _ = rng.choice(
             [pair for pair in pairs if pair[0].id in _MONEY and pair[1].id in _RATED]

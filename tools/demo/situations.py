@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 
-from tools.demo import asking, grammar
+from tools.demo import asking, grammar, symbols
 from tools.demo.asking import Task
 
 _ORDER = re.compile(r"顺序|順に|の順|在前|\d")
@@ -70,7 +70,7 @@ def pick(language: str, rng: Random) -> Task:
 
 def tell(situation: Situation, language: str, rng: Random) -> Task:
     """One way to ask for the formula of `situation`."""
-    values = {slot: rng.choice(options) for slot, options in situation.numbers.items()}
+    values = {slot: _number(options, rng) for slot, options in situation.numbers.items()}
     if situation.goes_together:
         both = list(zip(*situation.numbers.values(), strict=True))
         values = dict(zip(situation.numbers, rng.choice(both), strict=True))
@@ -102,11 +102,20 @@ def tell(situation: Situation, language: str, rng: Random) -> Task:
     return replace(task, rounds=situation.rounds, listed=listed, ordered=ordered)
 
 
+def _number(options: tuple[str, ...], rng: Random) -> str:
+    """One of the numbers, or another whole one between the least and the greatest."""
+    if rng.random() < 0.5 or not all(option.isdigit() for option in options):
+        return rng.choice(options)
+    low, high = min(map(int, options)), max(map(int, options))
+    step = 10 if high > 300 else 1
+    return str(rng.randrange(low, high + 1, step))
+
+
 def _choose(text: str, rng: Random) -> str:
     """One of each choice; brackets without a bar stay."""
     while match := re.search(r"\[([^\[\]]*\|[^\[\]]*)\]", text):
         text = text[: match.start()] + rng.choice(match[1].split("|")) + text[match.end() :]
-    return text
+    return re.sub(r"\[[^\]]*\]", lambda match: match[0].replace(",", symbols.COMMA), text)
 
 
 _VERBS = {

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from random import Random
 
@@ -39,16 +40,8 @@ def pick_names(rng: Random) -> tuple[str, ...]:
 
 def calculation(language: str, rng: Random) -> Task:
     """A value of named parameters, or of things with names."""
-    draw = rng.random()
-    if draw < 0.2:
-        return stepwise.pick(language, rng)
-    if draw < 0.36:
-        return _of_things(language, rng)
-    if draw < 0.42:
-        return _pair(language, rng)
-    if draw < 0.66:
-        return _formula(language, rng)
-    return _in_words(language, rng)
+    makers = (stepwise.pick, _of_things, _pi, _pair, _formula, _in_words)
+    return rng.choices(makers, (20, 16, 3, 5, 22, 34))[0](language, rng)
 
 
 def _task(kind: str, text: str, node: Node, *, rounds: bool = True) -> Task:
@@ -93,11 +86,11 @@ def _formula(language: str, rng: Random) -> Task:
     listed = ", ".join(f"${name}" for name in task.parameters)
     text = shape.replace("{p}", listed).replace("{}", task.text)
     if shape[0] in "{":
-        return Task(**{**vars(task), "text": text})
+        return replace(task, text=text)
     name = "f" if shape[0] == "f" else ""
     text = rng.choice(asking.wording(language).sections["equation"]).replace("\1", text)
     text = grammar.expand_outside(text, asking.wording(language).macros, rng)
-    return Task(**{**vars(task), "text": text, "kind": "x", "name": name})
+    return replace(task, text=text, kind="x", name=name)
 
 
 def _pair(language: str, rng: Random) -> Task:
@@ -133,24 +126,76 @@ def _things() -> tuple[dict[str, dict[str, list[str]]], tuple[tuple[str, str], .
 
 
 def _of_things(language: str, rng: Random) -> Task:
-    """A formula of things: parameters have the things' English names."""
-    words, formulas = _things()
+    """A formula of things: parameters have the things' English names, or letters said with them."""
     while True:
-        name, expression = rng.choice(formulas)
-        number = expressions.number(rng).text
-        node = _read(ast.parse(expression.replace("K", number), mode="eval").body)
+        name, node = _draw_thing(rng)
         if rng.random() < 0.5:
-            style = symbols.pick_style(rng)
-            text: str | None = symbols.write(node, symbols.Style(**{**vars(style), "glued": False}))
+            style = replace(symbols.pick_style(rng), glued=False)
+            text: str | None = symbols.write(node, style)
         else:
             text = spoken.say(node, language, rng)
         if text is not None:
             break
-    for each in expressions.variables(node):
-        word = rng.choice(words[each][language])
-        text = re.sub(rf"\${each}\b", word, text)
-    task = _task("n", text, node)
-    return Task(**{**vars(task), "usual": (name,), "topic": "things"})
+    task = replace(_task("n", "", node), usual=(name,), topic="things")
+    if rng.random() < 0.2:
+        return _with_letters(task, text, language, rng)
+    return replace(task, text=_name(text, task.parameters, language, rng))
+
+
+def _draw_thing(rng: Random) -> tuple[str, Node]:
+    name, expression = rng.choice(_things()[1])
+    number = expressions.number(rng).text
+    return name, _read(ast.parse(expression.replace("K", number), mode="eval").body)
+
+
+def _name(text: str, names: tuple[str, ...], language: str, rng: Random) -> str:
+    """The things' words in place of their names."""
+    words = _things()[0]
+    for each in names:
+        text = re.sub(rf"\${each}(?!\w)", rng.choice(words[each][language]), text, flags=re.A)
+    return text
+
+
+def _with_letters(task: Task, text: str, language: str, rng: Random) -> Task:
+    """Every thing with a letter, which is its parameter: "price p times quantity q"."""
+    free = list("abcdefghkmnpqrstuvwxyz")
+    letters = []
+    for each in task.parameters:
+        letters.append(each[0] if each[0] in free else rng.choice(free))
+        free.remove(letters[-1])
+    line = task.lines[0]
+    chosen = dict(zip(task.parameters, letters, strict=True))
+    line = re.sub(r"[a-z_]{2,}", lambda match: chosen.get(match[0], match[0]), line)
+    gap = " " if language == "en" else ""
+    for each, letter in chosen.items():
+        word = rng.choice(_things()[0][each][language])
+        text = re.sub(rf"\${each}(?!\w)", f"{word}{gap}\2{letter}", text, flags=re.A)
+    text = text.replace("\2", "$")
+    return replace(task, text=text, parameters=tuple(letters), lines=(line,))
+
+
+_WITH_PI = (
+    ("πr²", "{} * r ** 2"), ("2πr", "2 * {} * r"), ("πd", "{} * d"), ("πr²h", "{} * r ** 2 * h"),
+    ("πr²h/3", "{} * r ** 2 * h / 3"), ("4πr²", "4 * {} * r ** 2"), ("πab", "{} * a * b"),
+    ("4πr³/3", "4 * {} * r ** 3 / 3"), ("πr²/2", "{} * r ** 2 / 2"), ("2πrh", "2 * {} * r * h"),
+    ("r²π", "r ** 2 * {}"), ("π × r × r", "{} * r * r"), ("2 × π × r", "2 * {} * r"),
+    ("π × d", "{} * d"), ("d × π", "d * {}"), ("πd²/4", "{} * d ** 2 / 4"),
+)  # fmt: skip
+
+
+def _pi(language: str, rng: Random) -> Task:
+    """A formula with the number that stands for pi."""
+    text, code = rng.choice(_WITH_PI)
+    number = rng.choice(("3.14", "3.14", "3.14", "3.1416", "3.14159", "3", "3.1", "3.142"))
+    said = grammar.expand_outside(
+        "\2" + rng.choice(asking.wording(language).sections["pi"]), {}, rng
+    )
+    left = rng.choice(("", "", "S = ", "A = ", "V = ")) if rng.random() < 0.4 else ""
+    text = left + text + said[1:].replace("\1", number)
+    parameters = tuple(dict.fromkeys(re.findall(r"\b[a-z]\b", code)))
+    signature = ",".join("n" for _ in parameters) + ">n"
+    line = f"return {code.format(number)}"
+    return Task("n", text, parameters, (line,), _USUAL, signature, "pi", rounds=True)
 
 
 def _read(node: ast.expr) -> Node:
@@ -169,12 +214,16 @@ def _read(node: ast.expr) -> Node:
 
 def comparison(language: str, rng: Random) -> Task:
     """Whether a value of named parameters compares to another."""
+    things = rng.random() < 0.2
     while True:
-        found = compared.draw(pick_names(rng), language, rng)
+        if things:
+            found = compared.of_value(_draw_thing(rng)[1], language, rng)
+        else:
+            found = compared.draw(pick_names(rng), language, rng)
         if found is not None:
             kind, text, code, names = found
             signature = ",".join("n" for _ in names) + ">b"
-            text = _air(text, language, rng)
+            text = _name(text, names, language, rng) if things else _air(text, language, rng)
             return Task(kind, text, names, (f"return {code}",), ("check",), signature, "compared")
 
 
