@@ -16,7 +16,7 @@ from tools.demo.families import Family, Wording
 from tools.demo.prompts import Function, Turn
 from tools.demo.slots import Draws
 
-FILES = ("change", "count", "pieces", "words", "build")
+FILES = ("change", "count", "pieces", "words", "build", "more")
 NAMES = {
     "en": "clean tidy process fix_text handle format_it convert do_it prepare rework polish adjust",
     "zh": "chuli zhuanhuan geshihua zhengli wenben zifu tihuan qingli panduan shuchu jianli biaoti "
