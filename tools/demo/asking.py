@@ -158,5 +158,6 @@ def _write(text: str, language: str, rng: Random) -> str:
     if language != "en" and rng.random() < 0.5:
         text = re.sub(rf"\(([^()]*[{_CJK}][^()]*)\)", r"（\1）", text)
         text = re.sub(rf"(?<=[{_CJK}]):", "：", text)
+    text = re.sub(r"\b1 decimal(s| places)\b", "1 decimal place", text)
     text = text.replace(_MARK, "").replace(symbols.COMMA, ",")
     return noise.space(text, language, rng)

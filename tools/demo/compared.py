@@ -7,7 +7,7 @@ from tools.demo import asking, expressions, grammar, spoken, symbols
 from tools.demo.expressions import Node
 
 Found = tuple[str, str, str, tuple[str, ...]]
-_KINDS = ("gt", "gt", "lt", "ge", "le", "eq", "eq", "ne", "div", "div", "div2", "divor", "between",
+_KINDS = ("gt", "gt", "lt", "ge", "le", "eq", "eq", "ne", "div", "div", "div2", "divor", "between", "even", "even", "odd", "positive", "negative", "zero",
           "differ", "differs", "rest", "outside")  # fmt: skip
 _SIGNS = {"gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="}
 
@@ -102,7 +102,13 @@ def _code(kind: str, left: Node, code: str, right: Node | None, numbers: tuple[s
     first, second = (
         expressions.code(expressions.op("%", left, expressions.num(number))) for number in numbers
     )
+    even = expressions.code(expressions.op("%", left, expressions.num("2")))
     return {
+        "even": f"{even} == 0",
+        "odd": f"{even} == 1",
+        "positive": f"{code} > 0",
+        "negative": f"{code} < 0",
+        "zero": f"{code} == 0",
         "between": f"{low} <= {code} <= {high}",
         "outside": f"{code} < {low} or {code} > {high}",
         "div": f"{first} == 0",

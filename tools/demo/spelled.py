@@ -54,11 +54,30 @@ def _task(kind: str, text: str, node: Node, *, rounds: bool = True) -> Task:
 
 
 def _in_words(language: str, rng: Random) -> Task:
+    unnamed = rng.random() < 0.15
     while True:
-        node = expressions.draw(pick_names(rng), rng)
+        names = pick_names(rng)
+        names = (("x",) if len(names) == 1 else ("a", "b", "c")[: len(names)]) if unnamed else names
+        node = expressions.draw(names, rng)
         text = spoken.say(node, language, rng)
         if text is not None:
-            return _task("n", _air(text, language, rng), node)
+            break
+    if unnamed:
+        text = _count(text, names, language, rng)
+        return replace(_task("n", text, node), topic="counted")
+    return _task("n", _air(text, language, rng), node)
+
+
+def _count(text: str, names: tuple[str, ...], language: str, rng: Random) -> str:
+    """Parameters without names: the first number, the second."""
+    lines = asking.wording(language).sections
+    if len(names) == 1:
+        return text.replace("$x", rng.choice(lines["ordinal1"]))
+    place = rng.randrange(len(lines["ordinal"]) // 3 if language != "zh" else 3)
+    width = len(lines["ordinal"]) // 3
+    for index, name in enumerate(names):
+        text = text.replace(f"${name}", lines["ordinal"][index * width + place])
+    return text
 
 
 def _air(text: str, language: str, rng: Random) -> str:
