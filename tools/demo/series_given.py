@@ -17,6 +17,11 @@ _KNOWN = {
     "z": ("suffix", "ending", "end", "s"),
 }
 _LIMITS = ("limit", "k", "n", "threshold", "bound", "limit", "t")
+_OWN_NAMES = {
+    "list_gt": "above", "list_starts": "starting_with", "list_starts_word": "starting_with",
+    "list_ends": "ending_with", "list_ends_word": "ending_with", "list_has": "containing",
+    "list_exactly": "words_of_length", "list_multiple": "multiples",
+}  # fmt: skip
 _CONDITIONS = re.compile(r"_(gt|ge|lt|le|equal|not_equal)$")
 _OTHERWISE = {  # have a family with a parameter of its own
     "take", "tail", "top_k", "chunks", "rotate_k", "count_k", "contains_k", "without_k", "times",
@@ -61,7 +66,7 @@ def _change(task: Task, pattern: str, known: tuple[str, ...], kind: str) -> Task
     first = next(name for name in second if name not in usual)
     return replace(
         task,
-        names=("above", *task.names) if task.id == "list_gt" else task.names,
+        names=(_OWN_NAMES[task.id], *task.names) if task.id in _OWN_NAMES else task.names,
         code=code,
         signature=task.signature.replace(">", f",{kind}>"),
         parameters=((*usual, first), *parameters),

@@ -27,9 +27,9 @@ _EMPTY = ("0", "0", "0", "None", "None", "None", "-1")
 def pick(language: str, rng: Random, noun: str, words: str) -> Task:
     """A random task of this sort; `noun` and `words` are what its lists hold."""
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.7:
         return select(language, rng, noun, words)
-    if draw < 0.76:
+    if draw < 0.87:
         return default(language, rng)
     return series_sequences.pick(language, rng)
 

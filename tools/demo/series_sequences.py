@@ -34,6 +34,7 @@ def pick(language: str, rng: Random) -> Task:
         for old, new in _IN_STORIES:
             rule = rule.replace(old, new)
     line = line.replace("{RULE}", rule).replace("$s", values["s"])
+    line = line.replace("等于比", "比").replace("是比", "比")
     code = _code(kind, told, values, minus=minus)
     return Task(
         f"sequence_{kind}_{told}",
