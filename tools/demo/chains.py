@@ -100,6 +100,8 @@ def _join(said: list[str], language: str, rng: Random) -> str:
             form = {"en": "{0}, then ^{1}", "zh": "{0},最后{1}", "ja": "{0}、{1}"}[language]
         if "{S}" in form and text.startswith("把"):
             form, text = "先把{S}{0},再{1}", f"里的{text[1:]}"
+        if part.startswith("最後"):
+            form = form.replace("最後に", "そのあと")
         text = form.replace("{S}", things[0]).replace("{0}", text).replace("{1}", part)
     return text
 

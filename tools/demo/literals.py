@@ -100,7 +100,7 @@ def _character(row: tuple[str, ...], language: str) -> Literal:
 
 
 def say(literal: Literal, form: str, language: str, rng: Random) -> str:
-    """One way to say it: `s` plural, `a` with an article, `b` bare, `q` quoted, `o` ordinal."""
+    """One way to say it: `s` plural, `a` with an article, `b` bare, `q` quoted, `o` ordinal, `w` in a word."""
     if literal.number:
         return _say_number(literal.number, form, language, rng)
     by_name = bool(literal.names) and (rng.random() < 0.7 or "\\" in literal.code or form == "n")
@@ -149,8 +149,8 @@ def _quote(text: str, language: str, rng: Random) -> str:
 def _say_number(value: int, form: str, language: str, rng: Random) -> str:
     if form == "d":
         return str(value)
-    if form == "o":
-        return _say_ordinal(value, language, rng)
+    if form in ("o", "w"):
+        return _say_ordinal(value, language, spelled=form == "w")
     if language == "ja" and value < len(_CHINESE) and rng.random() < 0.08:
         return _CHINESE[value]
     if language == "zh" and value == 2 and rng.random() < 0.3:
@@ -158,9 +158,9 @@ def _say_number(value: int, form: str, language: str, rng: Random) -> str:
     return parts.spell(str(value), language, rng)
 
 
-def _say_ordinal(value: int, language: str, rng: Random) -> str:
+def _say_ordinal(value: int, language: str, *, spelled: bool) -> str:
     small = value < len(_ORDINALS)
     if language != "en":
-        return _CHINESE[value] if small and rng.random() < 0.4 else str(value)
+        return _CHINESE[value] if small and spelled else str(value)
     ending = {1: "st", 2: "nd", 3: "rd"}.get(value if value < 20 else value % 10, "th")
-    return _ORDINALS[value] if small and rng.random() < 0.5 else f"{value}{ending}"
+    return _ORDINALS[value] if small and spelled else f"{value}{ending}"

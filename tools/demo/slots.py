@@ -21,6 +21,7 @@ class Draws:
     known: dict[str, Literal] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    spelled: bool | None = None
 
     def draw(self, kind: str, number: str) -> Literal:
         """The literal of a slot; slots of one kind differ, and numbers rise."""
@@ -45,6 +46,12 @@ class Draws:
         self.marks[mark] = text
         return mark
 
+    def _spells(self) -> bool:
+        """Whether ordinal numbers are words: all of one request or none."""
+        if self.spelled is None:
+            self.spelled = self.rng.random() < 0.45
+        return self.spelled
+
     def in_code(self, text: str) -> str:
         return _SLOT.sub(self._code, text)
 
@@ -67,6 +74,7 @@ class Draws:
     def _word(self, match: re.Match[str]) -> str:
         one = self.draw(match[1], match[2])
         if match[0] not in self.said:
-            said = literals.say(one, match[3] or "", self.language, self.rng)
+            form = "w" if match[3] == "o" and self._spells() else match[3] or ""
+            said = literals.say(one, form, self.language, self.rng)
             self.said[match[0]] = self.mark(said)
         return self.said[match[0]]

@@ -148,8 +148,10 @@ def _holes(
 
 def _say(pieces: list[str], holes: list[str], draws: Draws) -> str:
     quotes = draws.rng.choice(_QUOTES[draws.language])
-    parts = [quotes[0] + pieces[0], *pieces[1:]]
-    parts[-1] += quotes[1]
+    if any("$" in hole for hole in holes) and draws.rng.random() < 0.12:
+        quotes = 'f""'  # as it stands in code
+    parts = [quotes[:-1] + pieces[0], *pieces[1:]]
+    parts[-1] += quotes[-1]
     filled = [draws.mark(part) for part in parts]
     shown = [hole if "$" in hole else draws.mark(hole) for hole in holes]
     return "".join(a + b for a, b in zip(filled, [*shown, ""], strict=True))
