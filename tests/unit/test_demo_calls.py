@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tools.demo import callkinds, calls, parts, prompts, talks
+from tools.demo import callkinds, calls, callwords, parts, prompts, talks
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Function
 
@@ -192,3 +192,16 @@ def test_changed_functions_and_shadowing_names_are_left_alone():
     assert calls.compose([text], "en", rng) is None
     assert calls.compose([older, shadow], "en", rng) is None
     assert isinstance(calls.compose([older], "en", rng), prompts.Turn)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sibling_calls_nothing_and_takes_the_same(language):
+    rng = Random(17)
+    tasks = {task.id: task for task in calls._tasks()}
+    for topic in callwords.words().siblings:
+        older = prompts.compose(tasks[topic], language, rng).function
+        turn = calls.ask_sibling(older, [older], language, rng)
+        assert turn.function.name != older.name
+        assert older.name + "(" not in turn.answer
+        assert len(turn.function.parameters) == len(older.parameters)
+        assert _runs([older, turn.function]), turn

@@ -8,10 +8,11 @@ is the call with all own parameters, {each} that with an element x, {a} {b} {c} 
 {z} the new one, {l} the list; {k} {t} and others are drawn constants.
 """
 
+from dataclasses import replace
 from functools import cache
 from random import Random
 
-from tools.demo import callkinds, callwords, families, prompts
+from tools.demo import callkinds, callwords, families, grammar, prompts
 from tools.demo.callkinds import Call
 from tools.demo.families import LANGUAGES, Family, Wording
 from tools.demo.prompts import Function, Turn
@@ -20,7 +21,9 @@ _SLOTS = "abcd"
 _OLD = 0.25  # of the calls, where there are several functions, name one that is not the latest
 _BOTH = 0.3  # of the calls, where there are several functions, call the last two
 _SPECIAL = 0.6  # of the calls of a function with calls of its own are such
-_THIRD = 0.4
+_THIRD = 0.4  # of the beginnings have one more call
+_SIBLING = 0.35  # of the follow-ups to a function with siblings ask for one of them
+_COMPARED = {">=": "is_enough", ">": "is_over", "<": "is_under", "<=": "fits", "==": "is_exactly"}
 _TRIES = 12
 
 
@@ -30,6 +33,8 @@ def compose(known: list[Function], language: str, rng: Random) -> Turn | None:
     usable = [one for one in known if newest[one.name] is one and callkinds.is_usable(one)]
     if not usable or usable[-1] is not known[-1]:
         return None
+    if usable[-1].topics[0] in callwords.words().siblings and rng.random() < _SIBLING:
+        return ask_sibling(usable[-1], known, language, rng)
     if len(usable) > 1 and usable[-2].name != usable[-1].name and rng.random() < _BOTH:
         turn = _call_both(usable[-2], usable[-1], known, language, rng)
         if turn is not None:
@@ -41,6 +46,22 @@ def compose(known: list[Function], language: str, rng: Random) -> Turn | None:
         if older is usable[-1] or older.name in turn.request:
             return turn
     return None
+
+
+def ask_sibling(older: Function, known: list[Function], language: str, rng: Random) -> Turn:
+    """A request for the same with another result, in a function of its own that calls nothing."""
+    wanted, *said = rng.choice(callwords.words().siblings[older.topics[0]])
+    task = next(one for one in _tasks() if one.id == wanted)
+    line = rng.choice(callwords.words().lines[language, "sibling"])
+    text = grammar.expand(line, {}, rng).replace("%", said[LANGUAGES.index(language)])
+    taken = {function.name for function in known}
+    family = replace(
+        task,
+        names=tuple(name for name in task.names if name not in taken) or (f"{wanted}_2",),
+        parameters=(callkinds.required(older),),
+        wordings={word: (Wording("x", text),) for word in LANGUAGES},
+    )
+    return prompts.compose(family, language, rng)
 
 
 def _choose(older: Function, rng: Random) -> Call | None:
@@ -83,12 +104,14 @@ def ask(
     values |= {"own": ", ".join(f"${slot}" for slot in _SLOTS[: len(own)])}
     values |= {"factor": factor[1]} if factor else {}
     taker = other if other is not None and "other" in call.arguments else older
-    rows, kinds = _parameters(call, taker, own, rng)
+    rows, kinds = _parameters(call, taker, own, language, rng)
     slots = _slots(call, own, rows[0])
     line = rng.choice(call.lines[language])
     text = callwords.say(line, older, language, rng, values | slots)
     taken = {function.name for function in known} | set(own)
-    usual = tuple(name for name in call.names if name not in taken) or (f"{call.names[0]}_2",)
+    named = (_COMPARED[values["o"]],) if call.id == "compare" else call.names
+    usual = tuple(name for name in named if name not in taken) or (f"{named[0]}_2",)
+    usual += (callwords.name(language, "names", rng),)
     body = callwords.fill(call.code, values | slots).replace("«", "{").replace("»", "}")
     giving = {"*": older, "-": older, "+": other}.get(call.result)
     result = giving.signature.split(">")[1] if giving else call.result
@@ -108,7 +131,7 @@ def ask(
 
 
 def _parameters(
-    call: Call, older: Function, own: tuple[str, ...], rng: Random
+    call: Call, older: Function, own: tuple[str, ...], language: str, rng: Random
 ) -> tuple[tuple[tuple[str, ...], ...], list[str]]:
     """Rows of parameter names, the usual one first, and the kinds of the parameters."""
     first = older.signature[0]
@@ -127,6 +150,9 @@ def _parameters(
             taken = (*own, older.name)
             free = [name for name in named.split(",") if name not in taken or not label]
             options.append(free or [f"{own[0]}2"])
+            if label == "z":
+                extra = callwords.name(language, "extras", rng)
+                options[-1] += [] if extra in taken else [extra]
             kinds.append({"": first, "z": "n"}.get(label, label))
     usual = tuple(names[0] for names in options)
     rows = [usual] + [tuple(map(rng.choice, options)) for _ in range(2)]

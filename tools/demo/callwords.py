@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from tools.demo import grammar, names, parts, prompts
+from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Function
 
 FOLDER = Path(__file__).parent / "calls"
@@ -22,11 +23,13 @@ _FORMED = 0.22  # of the requests begin with the call form of the new function
 
 @dataclass(frozen=True)
 class Words:
-    """Lines of words.txt by language and first word; results by topic; numbers by slot."""
+    """Lines of words.txt by language and first word; by topic results, predicates, siblings."""
 
     lines: dict[tuple[str, str], tuple[str, ...]]
     results: dict[str, tuple[str, ...]]
     numbers: dict[str, tuple[str, ...]]
+    predicates: dict[str, tuple[str, ...]]
+    siblings: dict[str, tuple[tuple[str, ...], ...]]
 
 
 @cache
@@ -34,21 +37,33 @@ def words() -> Words:
     lines: dict[tuple[str, str], tuple[str, ...]] = {}
     results: dict[str, tuple[str, ...]] = {}
     numbers: dict[str, tuple[str, ...]] = {}
+    predicates: dict[str, tuple[str, ...]] = {}
+    siblings: dict[str, tuple[tuple[str, ...], ...]] = {}
     for line in (FOLDER / "words.txt").read_text(encoding="utf-8").splitlines():
         first, _, rest = line.partition(" ")
         key, _, text = rest.partition(" ")
         if first == "res":
             results[key] = tuple(part.strip() for part in text.split("|"))
+        elif first == "pred":
+            predicates[key] = tuple(text.split("|"))
+        elif first == "sib":
+            other, _, said = text.partition(" ")
+            siblings[key] = (*siblings.get(key, ()), (other, *said.split("|")))
         elif first == "num":
             numbers[key] = tuple(text.split())
         elif first in ("en", "zh", "ja"):
             lines[first, key] = (*lines.get((first, key), ()), *grammar.split(text))
-    return Words(lines, results, numbers)
+    return Words(lines, results, numbers, predicates, siblings)
 
 
 def lists(name: str, kind: str) -> list[str]:
     """Names for a list of elements of the kind that a function takes; the usual one first."""
     return list(_LISTS["words" if kind == "s" else name])
+
+
+def name(language: str, kind: str, rng: Random) -> str:
+    """A name as people of that language write it: `names` of functions, `extras` of parameters."""
+    return rng.choice(rng.choice(words().lines[language, kind]).split())
 
 
 def fill(text: str, values: dict[str, str]) -> str:
@@ -59,6 +74,8 @@ def draw(code: str, language: str, rng: Random) -> dict[str, str]:
     """Constants for the slots of `code`; {o} is a comparison."""
     values = {slot: rng.choice(options) for slot, options in words().numbers.items()}
     values["o"] = rng.choice(_COMPARED)
+    while values["k"] == values["t"]:
+        values["k"] = rng.choice(words().numbers["k"])
     pair = rng.choice(words().lines["en" if rng.random() < 0.15 else language, "pair"]).split("/")
     if rng.random() < 0.4:
         pair = [names.pick_word(language, rng) for _ in range(2)]
@@ -104,6 +121,9 @@ def _macros(older: Function, language: str, rng: Random, values: dict[str, str])
         told = _described(described, language)
         single = "," not in older.signature
         found |= {key: text for key, text in told.items() if single or key.startswith("RES")}
+    predicate = known.predicates.get(older.topics[0])
+    if predicate is not None and rng.random() < 0.7:
+        found["PRED"] = predicate[LANGUAGES.index(language)]
     return prompts.wording(language).macros | found
 
 
