@@ -16,6 +16,7 @@ from tools.demo import (
     spelled,
     spoken,
     symbols,
+    things,
 )
 from tools.demo.families import LANGUAGES
 
@@ -180,8 +181,8 @@ def test_a_situation_is_what_it_is_called(situation):
 
 
 def test_every_formula_of_things_has_words_for_them():
-    names = set(spelled._things()[0])
-    for name, expression in spelled.all_formulas():
+    names = set(things._things()[0])
+    for name, expression in things.all_formulas():
         assert name.isidentifier()
         assert set(re.findall(r"[a-z]\w*", expression)) <= names
 

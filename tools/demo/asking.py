@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from tools.demo import grammar, names, noise, phrases, symbols
+from tools.demo import expressions, grammar, names, noise, phrases, symbols
+from tools.demo.expressions import Node
 from tools.demo.prompts import Function, Turn
 
 FOLDER = Path(__file__).parent / "formulas"
@@ -69,6 +70,16 @@ def compose(task: Task, language: str, rng: Random) -> Turn:
     code = f"def {name}({', '.join(parameters)}):\n{body}"
     topics = ("formulas", task.topic)
     return Turn(request, code, Function(name, tuple(parameters), code, task.signature, topics))
+
+
+def value_task(kind: str, text: str, node: Node, *, rounds: bool = True) -> Task:
+    """The task of one expression, whose parameters are its variables."""
+    parameters = tuple(expressions.variables(node))
+    signature = ",".join("n" for _ in parameters) + ">n"
+    line = f"return {expressions.code(node)}"
+    rounds = rounds and node.kind not in ("round", "roundk", "int")
+    rounds = rounds and ("/" in line or "." in line)
+    return Task(kind, text, parameters, (line,), ("calculate",), signature, "spelled", rounds)
 
 
 def _frame(task: Task, language: str, rng: Random) -> tuple[str, bool]:

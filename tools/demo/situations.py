@@ -1,4 +1,5 @@
-"""Everyday formulas told as a situation; formulas/situations.txt holds them.
+"""Everyday formulas told as a situation; formulas/situations.txt holds them, situations_more.txt
+further ways to tell them.
 
 A block: `@ id signature`, `r` behind it where the value may be rounded; `name`; `arg` sets of
 parameters (the first is used unless the request lists them); `code` in words of the first set;
@@ -38,7 +39,12 @@ class Situation:
 def load() -> tuple[Situation, ...]:
     """All situations."""
     text = (asking.FOLDER / "situations.txt").read_text(encoding="utf-8")
-    return tuple(_parse(block) for block in re.split(r"^@ ", text, flags=re.M) if block)
+    blocks = {block.split()[0]: block for block in re.split(r"^@ ", text, flags=re.M) if block}
+    more = (asking.FOLDER / "situations_more.txt").read_text(encoding="utf-8")
+    for block in re.split(r"^@ ", more, flags=re.M)[1:]:
+        title, _, lines = block.partition("\n")
+        blocks[title] += lines
+    return tuple(_parse(block) for block in blocks.values())
 
 
 def _parse(block: str) -> Situation:
@@ -47,7 +53,12 @@ def _parse(block: str) -> Situation:
     fields = [line.partition(" ")[::2] for line in lines]
     one = dict(fields)
     numbers = (rest.split() for word, rest in fields if word == "num")
-    said = {word: tuple(grammar.split(one[word])) for word in ("en", "zh", "ja")}
+    said = {
+        language: tuple(
+            line for word, text in fields if word == language for line in grammar.split(text)
+        )
+        for language in ("en", "zh", "ja")
+    }
     parameters = tuple(tuple(names.split()) for names in one["arg"].split("|"))
     return Situation(
         id=title,
