@@ -116,7 +116,7 @@ def _say_rule(
     style = rng.choice(_styles("styles", language, kind))
     pattern, joint, last = words.expand(style[1], rng).split(";;")
     scene = scene.cast(rng)
-    if not scene.allows(pattern):
+    if not scene.allows(pattern) or (" pay " in pattern and not scene.is_about_people):
         return None
     head, shape = pattern.replace("^", "").strip(), pattern.split("^")[-1].strip()
     texts = [fill(head, scene.slots(clauses[0], head, rng) | {"R": said[0]})]

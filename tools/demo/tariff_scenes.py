@@ -69,6 +69,10 @@ class Scene:
     def noun(self) -> str:
         return self.domain.fields.get(f"{self.language} noun", "").split("|")[0]
 
+    @property
+    def is_about_people(self) -> bool:
+        return self.domain.id in {"age", "height", "count"}
+
     def cast(self, rng: Random) -> "Scene":
         """The scene with a subject and a noun."""
         the, who = (self.domain.pick(f"{self.language} {key}", rng) for key in ("the", "who"))
@@ -119,7 +123,7 @@ def fill(pattern: str, slots: dict[str, str]) -> str:
     """The pattern with its slots; a result does not run into the number before it."""
     result = slots.get("R", "{R}")
     text = _SLOT.sub(lambda match: match[0] if match[1] == "R" else slots[match[1]], pattern)
-    if re.match(r"[\w.-]", result, re.A):
+    if re.match(r"[\w.$€£-]", result, re.A):
         text = re.sub(r"(?<=[A-Za-z0-9])\{R\}", "：{R}", text)
         text = _RUNNING_ON.sub(": {R}", text)
     return text.replace("{R}", result)

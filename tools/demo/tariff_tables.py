@@ -54,7 +54,7 @@ class Block:
 @cache
 def blocks() -> tuple[Block, ...]:
     found: list[Block] = []
-    for line in (*words.lines("fees"), *words.lines("choices")):
+    for line in (*words.lines("fees"), *words.lines("choices"), *words.lines("checks")):
         if line[0] == "@":
             title, signature = line[2:].split(" ")
             found.append(Block(title, signature))
@@ -141,18 +141,11 @@ def _draw_values(block: Block, language: str, rng: Random) -> dict[str, str]:
         if len(set(values.values())) == len(values) and rising == sorted(rising):
             break
     if "op" in fields:
-        values["sign"] = rng.choice(fields["op"].split())
+        values["sign"] = rng.choice(fields.get(f"{language} op", fields["op"]).split())
         values["o"] = words.SIGNS[values["sign"]]
-    if "off" in fields:
-        values |= _percents(rng.choice(fields["off"].split(",")), language, rng)
-    if "fizz" in fields:
-        values |= _fizz(rng)
-    if "days2" in fields:
-        values |= dict(zip("kj", map(str, rng.choice(_DAYS)), strict=True))
-    if "valid" in fields:
-        code, *said = rng.choice(_SOUND)
-        texts = dict(zip(("en", "zh", "ja"), said, strict=True))
-        values |= {"j": rng.choice(_RESULTS), "m": code, "t": texts[language]}
+    for key, make in _MAKERS.items():
+        if key in fields:
+            values |= make(fields[key], language, rng)
     return values | _draw_words(block, values, language, rng)
 
 
@@ -164,7 +157,8 @@ def _number(fields: dict[str, str], key: str, language: str, rng: Random) -> str
     return rng.choice(option.split(","))
 
 
-def _percents(off: str, language: str, rng: Random) -> dict[str, str]:
+def _percents(listed: str, language: str, rng: Random) -> dict[str, str]:
+    off = rng.choice(listed.split(","))
     left = f"{100 - int(off)}".rstrip("0")
     digits = "".join(_ZHE[digit] for digit in left)
     arabic = f"{left[0]}.{left[1]}" if len(left) == 2 else left
@@ -173,14 +167,50 @@ def _percents(off: str, language: str, rng: Random) -> dict[str, str]:
     if off.endswith("0"):
         tenths += [f"{off[:-1]}割引"] * 3 + [f"{off[:-1]}割引き"]
     factor, share = f"{(100 - int(off)) / 100:g}", f"{int(off) / 100:g}"
-    return {"p": off, "d": factor, "e": share, "z": fold, "r": rng.choice(tenths)}
+    found = {"p": off, "d": factor, "e": share, "z": fold, "r": rng.choice(tenths)}
+    return found | {"s": f"{(100 + int(off)) / 100:g}"}
 
 
-def _fizz(rng: Random) -> dict[str, str]:
+def _more_percents(listed: str, language: str, rng: Random) -> dict[str, str]:
+    more = _percents(listed, language, rng)
+    return {"q": more["p"], "g": more["d"], "y": more["z"], "l": more["r"]}
+
+
+def _fizz(_: str, language: str, rng: Random) -> dict[str, str]:
     while True:
         k, j = rng.sample(range(2, 14), 2)
         if k % j and j % k:
             return {"k": str(k), "j": str(j), "m": str(math.lcm(k, j))}
+
+
+def _days(_: str, language: str, rng: Random) -> dict[str, str]:
+    return dict(zip("kj", map(str, rng.choice(_DAYS)), strict=True))
+
+
+def _three(_: str, language: str, rng: Random) -> dict[str, str]:
+    drawn = rng.sample(range(1, rng.choice((13, 22, 100))), 3)
+    return dict(zip("kjm", map(str, drawn), strict=True))
+
+
+def _result(_: str, language: str, rng: Random) -> dict[str, str]:
+    return {"m": rng.choice(_RESULTS)}
+
+
+def _validation(_: str, language: str, rng: Random) -> dict[str, str]:
+    code, *said = rng.choice(_SOUND)
+    texts = dict(zip(("en", "zh", "ja"), said, strict=True))
+    return {"j": rng.choice(_RESULTS), "m": code, "t": texts[language]}
+
+
+_MAKERS = {
+    "off": _percents,
+    "off2": _more_percents,
+    "fizz": _fizz,
+    "days2": _days,
+    "three": _three,
+    "res": _result,
+    "valid": _validation,
+}
 
 
 def _draw_words(block: Block, values: dict[str, str], language: str, rng: Random) -> dict[str, str]:

@@ -17,6 +17,7 @@ TOPIC = "tariffs"
 _RULES = 0.5  # of the requests are rules with one to three limits
 _NAMED = 0.5
 _PARAMETERS = 0.08  # of the requests say the parameters after the sentence
+_TRADITIONAL = 0.05  # of the Chinese requests
 _LETTERS = "abcdefghmnpqrstuvwxyz"
 _CJK = r"[\u3040-\u30ff\u4e00-\u9fff]"
 _ENDS = {"en": (".", ".", ".", "!", ", please.", " please"), "zh": ("。", "。", "！", "."), "ja": ("。", "。", "。", ".")}  # fmt: skip
@@ -48,8 +49,15 @@ def finish(draft: Draft, language: str, rng: Random) -> Turn:
     code = f"def {name}({', '.join(listed)}):\n    {body}"
     request = grammar.fill(text, values | {"f": name, "p": ", ".join(parameters)})
     request = _space(request, code, language, rng)
+    if language == "zh" and rng.random() < _TRADITIONAL:
+        request, code = (one.translate(_traditional()) for one in (request, code))
     done = Function(name, parameters, code, draft.signature, (TOPIC, draft.topic))
     return Turn(request, code, done)
+
+
+@cache
+def _traditional() -> dict[int, str]:
+    return {ord(pair[0]): pair[1] for line in words.lines("traditional") for pair in line.split()}
 
 
 @cache
@@ -70,6 +78,8 @@ def _frame(draft: Draft, language: str, rng: Random) -> str:
         frame = rng.choice(_frames(language, "s0")[5:])
     text = draft.text.strip()
     inner = text.rstrip("?？") if "?" in frame or not frame.endswith("}") else text
+    if language == "zh" and text.startswith(("如果", "若", "要是", "当", "假如")):
+        frame = {"请": "{V}", "帮": "{V}", "用": "{F}：{V}"}.get(frame[0], frame)
     frame = frame.replace("{F}", rng.choice(("$f", "$f", "$f($p)", "$f($p)", "`$f`")))
     inner = _first_letter(inner, frame, draft.body, rng) if language == "en" else inner
     verb = inflect.third_person(inner[0].lower() + inner[1:]) if "{VS}" in frame else ""
