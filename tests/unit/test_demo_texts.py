@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tools.demo import families, literals, prompts, texts
+from tools.demo import changes, families, literals, prompts, texts
 
 LANGUAGES = ("en", "zh", "ja")
 _FIXED = ("aeiou", "yes", "no")
@@ -76,3 +76,9 @@ def test_brackets_of_a_pair_and_doubled_signs():
     assert literals.side(rounded, "l") == '"("'
     assert literals.side(rounded, "r") == '")"'
     assert literals.side(stars, "r") == '"**"'
+
+
+def test_a_renamed_parameter_leaves_texts_alone():
+    code = 'def f(s):\n    return f"{s} s" + s.replace("s", \'"\') + "s"'
+    renamed = 'def f(t):\n    return f"{t} s" + t.replace("s", \'"\') + "s"'
+    assert changes.replace_name(code, "s", "t") == renamed

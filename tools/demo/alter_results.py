@@ -11,6 +11,7 @@ from tools.demo.alter_numbers import (
     is_plain,
     split,
 )
+from tools.demo.changes import replace_name
 from tools.demo.prompts import Function
 
 _RETURN = re.compile(r"^    return (.+)$", re.M)
@@ -160,7 +161,7 @@ def prepare(template: str, kinds: str) -> Maker:
         if len(uses) != 1 or template.replace("$a", name) in body or f'"{name}"' in body:
             return None
         ready = template.replace("$a", name)
-        code = head + re.sub(rf"\b{name}\b(?!\")", lambda _: ready, body)
+        code = head + replace_name(body, name, ready)
         return change(older, code, signature="s" + older.signature[1:]), {"a": name}
 
     return alter

@@ -13,6 +13,8 @@ NUMBER = re.compile(r"(?<![\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
 DIVISION = re.compile(r" / ([a-z_]\w*)\b(?!\()")
 BORDER = re.compile(r" (>=?|<=?) (\d+(?:\.\d+)?)\b")
 ORDERED = re.compile(r"^    return (\w+) (-|/|//|%|\*\*) (\w+)$", re.M)
+_TEXT = re.compile(r"(f?\"[^\"\n]*\"|f?'[^'\n]*')")
+_HOLE = re.compile(r"\{[^{}]*\}")
 _QUOTED = re.compile(r"\"(\w+)\"")
 _ENDINGS = ("!", "=", "?", ".", " yen", "%", " ok", "-", " kg", "元", "円", "。", "!!", ")")
 _ADDED = ("k", "n", "limit", "factor", "rate", "value", "m", "threshold", "x", "price", "step")
@@ -25,13 +27,19 @@ def _change(older: Function, code: str, **changes: object) -> Function:
     return Function(**fields)
 
 
-def _replace_word(code: str, old: str, new: str) -> str:
-    return re.sub(rf"\b{re.escape(old)}\b", new, code)
+def replace_name(code: str, old: str, new: str) -> str:
+    """`new` for the name `old`, but not for the same word in a text between quotes."""
+    pieces = _TEXT.split(code)
+    pieces[::2] = [re.sub(rf"\b{re.escape(old)}\b", lambda _: new, one) for one in pieces[::2]]
+    for at in range(1, len(pieces), 2):
+        if pieces[at][0] == "f":
+            pieces[at] = _HOLE.sub(lambda hole: replace_name(hole[0], old, new), pieces[at])
+    return "".join(pieces)
 
 
 def rename(older: Function, rng: Random) -> Edited:
     name = names.pick_function(("calculate", "compute", "helper"), older.code, rng)
-    code = _replace_word(older.code, older.name, name)
+    code = replace_name(older.code, older.name, name)
     return _change(older, code, name=name), {"h": name}
 
 
@@ -39,7 +47,7 @@ def rename_parameter(older: Function, rng: Random) -> Edited:
     old = rng.choice(older.parameters)
     new = names.pick_other(set(re.findall(r"\w+", older.code)), rng)
     parameters = tuple(new if name == old else name for name in older.parameters)
-    function = _change(older, _replace_word(older.code, old, new), parameters=parameters)
+    function = _change(older, replace_name(older.code, old, new), parameters=parameters)
     return function, {"a": old, "z": new}
 
 
@@ -101,7 +109,7 @@ def _guess_language(older: Function) -> str:
 
 def _in_body(older: Function, old: str, new: str) -> str:
     head, _, body = older.code.partition(":\n")  # the first line ends so, with type hints or not
-    return f"{head}:\n{re.sub(old, new, body)}"
+    return f"{head}:\n{replace_name(body, old, new)}"
 
 
 def call_on(method: str) -> Maker:
@@ -110,7 +118,7 @@ def call_on(method: str) -> Maker:
     def edit(older: Function, rng: Random) -> Edited:
         first = older.parameters[0]
         ready = method.replace("$a", first)
-        return _change(older, _in_body(older, rf"\b{re.escape(first)}\b", ready)), {}
+        return _change(older, _in_body(older, first, ready)), {}
 
     return edit
 
