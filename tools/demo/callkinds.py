@@ -12,6 +12,7 @@ FACTOR = re.compile(r"^    return \w+ [*/] (\d+(?:\.\d+)?)$", re.M)
 _TEXTS = re.compile(r"[\"]|\.\w+\(|\[::-1\]|len|x\[|str\(|words|texts|strings|names")
 _FRACTION = re.compile(r" / |\*\*|\d\.\d|math|list|sum\(|max\(|min\(|round")
 _WHOLE = re.compile(r"range\(|bin\(|hex\(|\[|\" \*|while|%|return .*\w\(")
+_NUMBERS = re.compile(r"\[(len|ord|int|float)\(")
 _NUMERIC = ("sum_list", "avg_list")
 _HEAD = re.compile(r"^def \w+\((.*)\)(?: -> \w+)?:", re.M)
 
@@ -50,11 +51,17 @@ def is_usable(function: Function) -> bool:
 
 
 def suits(call: Call, older: Function) -> bool:
-    if call.id in _NUMERIC and older.signature[0] == "l" and _TEXTS.search(older.code):
+    if call.id in _NUMERIC and older.signature[0] in "ls" and _gives_texts(older):
         return False
     if "{factor}" in call.code and not FACTOR.search(older.code):
         return False
     return matches(call.patterns, older.signature)
+
+
+@cache
+def suited(name: str, signature: str) -> tuple[Call, ...]:
+    """The calls of a file that go with a signature."""
+    return tuple(call for call in load(name) if matches(call.patterns, signature))
 
 
 def match_both(call: Call, first: Function, second: Function) -> bool:
@@ -74,13 +81,20 @@ def _go_together(call: Call, first: Function, second: Function) -> bool:
     if call.id.startswith("chain"):
         inner, outer = (first, second) if call.id == "chain" else (second, first)
         if outer.signature[0] == "l":
-            return _has_texts(inner) == _has_texts(outer)
+            return _gives_texts(inner) == _takes_texts(outer)
         return not (_needs_whole(outer) and _FRACTION.search(inner.code))
-    return first.signature[0] != "l" or _has_texts(first) == _has_texts(second)
+    return first.signature[0] != "l" or _takes_texts(first) == _takes_texts(second)
 
 
-def _has_texts(function: Function) -> bool:
-    """Whether its list, or the list it gives, holds strings."""
+def _takes_texts(function: Function) -> bool:
+    """Whether the list that it takes holds strings."""
+    return bool(_TEXTS.search(function.code)) and "str(" not in function.code
+
+
+def _gives_texts(function: Function) -> bool:
+    """Whether the list that it gives holds strings."""
+    if _NUMBERS.search(function.code):
+        return False
     return function.signature[0] == "s" or bool(_TEXTS.search(function.code))
 
 
@@ -92,6 +106,7 @@ def matches(patterns: tuple[str, ...], signature: str) -> bool:
     return any(_fits(pattern, signature) for pattern in patterns if ">" in pattern)
 
 
+@cache
 def _fits(pattern: str, signature: str) -> bool:
     wanted, _, gives = pattern.partition(">")
     kinds, _, result = signature.partition(">")

@@ -69,7 +69,8 @@ def _choose(older: Function, rng: Random) -> Call | None:
     special = [call for call in special if callkinds.suits(call, older)]
     if special and rng.random() < _SPECIAL:
         return rng.choice(special)
-    suited = [call for call in callkinds.load("generic") if callkinds.suits(call, older)]
+    suited = callkinds.suited("generic", older.signature)
+    suited = tuple(call for call in suited if callkinds.suits(call, older))
     return rng.choices(suited, [len(call.lines["en"]) for call in suited])[0] if suited else None
 
 
