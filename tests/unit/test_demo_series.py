@@ -9,7 +9,17 @@ from tools.demo import grammar, series, series_given, series_rules, series_said,
 from tools.demo.families import LANGUAGES
 
 DRAWS = 300
-VALUES = {"k": "7", "j": "12", "d": "4", "e": "5", "t": "3", "i": "2", "m": "1.5", "l": "b"}
+VALUES = {
+    "k": "7",
+    "n": "7",
+    "j": "12",
+    "d": "4",
+    "e": "5",
+    "t": "3",
+    "i": "2",
+    "m": "1.5",
+    "l": "b",
+}
 VALUES |= {"w": "yes", "v": "no", "y": "pre", "z": "post"}
 SOURCES = {"e": "d", "i": "t"}
 FREE = {"sum": sum, "min": min, "max": max, "range": range, "round": round, "str": str}
@@ -98,7 +108,7 @@ def test_what_is_kept_and_what_is_dropped_make_the_whole(language):
             continue
         seen.add(condition)
         for values in WORDS if "len(" in task.code or '""' in task.code else LISTS:
-            limit = re.search(r"(?:x|\)) (?:%|[<>]=?) \$([kd])|x % \$(d)", task.code)
+            limit = re.search(r"(?:x|\)) (?:%|[<>]=?) \$([kdn])|x % \$(d)", task.code)
             limit = int(VALUES[limit[1] or limit[2]]) if limit else 0
             kept = [x for x in values if HOLDS[condition](x, limit)]
             left = [x for x in values if not HOLDS[condition](x, limit)]

@@ -30,6 +30,7 @@ _NAMED = 0.5
 _NAMED_WHOLE = 0.4
 _GIVEN = 0.2  # of the tasks with one constant take it as a parameter
 _DISTURBED = 0.6
+_ASKED = 0.85  # of what is true or false
 _OWN_FRAME = 0.45  # of the phrases stand in a sentence of frames.txt
 _LIST_NAMES = {
     "en": "xs nums values data lst arr seq vals items entries nums_list the_list",
@@ -79,10 +80,11 @@ def _draw(language: str, rng: Random) -> _Drawn:
     else:
         task = rng.choices(tasks(), _weights())[0]
     kind, line = rng.choice(task.wordings[language])
-    text = series_said.polish(grammar.expand(line, macros, rng), language)
+    text = grammar.expand(line, macros, rng)
     if rng.random() < _GIVEN:
         task, text = series_given.take(task, text, rng)
     text, code, test = series_said.put_values(text, task.code, task.test, language, rng)
+    text = series_said.polish(text, language, rng)
     kept = replace(task, code=code, test=test)
     return _Drawn(kept, kind, text, noun if task.parameters[0][0] == "numbers" else words)
 
@@ -94,8 +96,11 @@ def _frame(drawn: _Drawn, language: str, rng: Random, *, named: bool) -> str:
     lines = prompts.wording(language)
     inline = named and rng.random() < 0.7
     own = series_said.frames(language)
-    kind = "n" if drawn.kind == "n" else "v"
+    kind, phrase = drawn.kind, drawn.text
     options = own[kind] if rng.random() < _OWN_FRAME else lines.sections[kind]
+    if phrase.startswith("whether ") and rng.random() < _ASKED:
+        phrase = phrase.removeprefix("whether ")
+        options = lines.sections["w!" if named and rng.random() < 0.25 else "w"]
     if drawn.task.signature[0] != "l":
         options = tuple(line for line in options if not _HAS_LIST.search(line))
     macros = lines.macros | {
@@ -104,7 +109,7 @@ def _frame(drawn: _Drawn, language: str, rng: Random, *, named: bool) -> str:
         **_MACROS,
     }
     text = grammar.expand(rng.choice(options), macros, rng)
-    return _name(_insert(text, drawn.text), language, rng, named=named)
+    return _name(_insert(text, phrase), language, rng, named=named)
 
 
 def _insert(text: str, phrase: str) -> str:

@@ -21,6 +21,31 @@ _NAMES = {
     "has_no": "has_no none_of free_of",
     "first": "first find_first first_match first_hit",
 }
+_AFTER_VERB = frozenset(
+    [
+        "even",
+        "odd",
+        "not",
+        "negative",
+        "positive",
+        "empty",
+        "all",
+        "multiples",
+        "at",
+        "no",
+        "zero",
+        "exactly",
+        "up",
+    ]
+)
+_ONE_VALUE = ("zero", "equal")
+_NEGATED = ("not_multiple", "not_negative", "not_equal", "not_zero", "hasnt", "full")
+_POINTLESS = {  # what nobody asks for
+    **dict.fromkeys(("sum", "mean", "mean_or", "max", "max_or", "min", "squares"), _ONE_VALUE),
+    **dict.fromkeys(("doubles", "sum_squares", "plus", "sorted"), _ONE_VALUE),
+    **dict.fromkeys(("none", "drop", "zeroed"), _NEGATED),
+    **dict.fromkeys(("lengths", "upper", "joined"), ("empty", "exactly", "caps")),
+}
 _EMPTY = ("0", "0", "0", "None", "None", "None", "-1")
 
 
@@ -46,6 +71,8 @@ def select(language: str, rng: Random, noun: str, words: str) -> Task:
     condition = rng.choice([part for part in _load("conditions") if part.kinds == kind])
     options = [part for part in _load("selections") if kind in part.kinds.split()[1]]
     chosen = rng.choice(options[:4] * 2 + options)
+    if condition.id in _POINTLESS.get(chosen.id, ()):
+        return select(language, rng, noun, words)
     thing = noun if kind == "n" else words
     said = _SAID[language](condition, thing, rng) | {"N": thing}
     wording, line = chosen.pick_line(language, rng)
@@ -90,16 +117,7 @@ def _english(condition: Part, thing: str, rng: Random) -> dict[str, str]:
 
 def _needs_verb(plain: str) -> bool:
     """Whether it does not stand well behind a noun alone."""
-    return plain.split()[0] in (
-        "even",
-        "odd",
-        "not",
-        "negative",
-        "positive",
-        "empty",
-        "multiples",
-        "all",
-    )
+    return plain.split()[0] in _AFTER_VERB
 
 
 def _have(plain: str) -> str:

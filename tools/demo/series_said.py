@@ -37,7 +37,10 @@ _KNOWN = (
     500,
 )
 _FACTORS = ("0.5", "0.8", "0.85", "0.9", "1.1", "1.2", "1.5", "2.5", "1.08", "0.1", "2.54", "1.25")
-_ORDINALS = {str(n): f"{n}th" for n in range(4, 10)} | {"1": "1st", "2": "2nd", "3": "3rd"}
+_ORDINALS = {
+    "2": ("2nd", "second"), "3": ("3rd", "third"), "4": ("4th", "fourth"), "5": ("5th", "fifth"),
+    "6": ("6th", "sixth"), "7": ("7th", "seventh"), "8": ("8th", "eighth"), "9": ("9th", "ninth"),
+}  # fmt: skip
 _LETTERS = "aaabbcddeefghiklmmnoprssttuwz"
 _SIDES = {
     "en": ("Mr. ", "Dr. ", "item_", "no. ", "-", "x", "#", "re", "un", "pre", "my_", "old_", "new_", "*", "@"),
@@ -188,8 +191,10 @@ def put_values(text: str, code: str, test: str, language: str, rng: Random) -> t
 
 def say(value: str, slot: str, text: str, language: str, rng: Random) -> str:
     """The value as the request has it: at times a small number is a word."""
-    if re.search(_IN_FORMULA.format(slot), text) or not value.isdigit() or language == "ja":
+    if re.search(_IN_FORMULA.format(slot), text) or not value.isdigit():
         return value
+    if language == "ja":
+        return "〇一二三四五"[int(value)] if slot == "t" and rng.random() < 0.15 else value
     spelled = parts.spell(value, language, rng, often=slot in "dt")
     two = language == "zh" and spelled == "二" and re.search(_COUNTED.format(slot), text)
     return "两" if two else spelled
@@ -206,6 +211,7 @@ def draw_values(code: str, language: str, rng: Random) -> dict[str, str]:
     drawn = {
         "k": str(low),
         "j": str(high),
+        "n": _draw_limit(low, rng),
         "d": str(digit),
         "e": str(digit + 1),
         "t": str(small),
@@ -220,6 +226,14 @@ def draw_values(code: str, language: str, rng: Random) -> dict[str, str]:
     return {slot: value for slot, value in drawn.items() if f"${slot}" in code}
 
 
+def _draw_limit(usual: int, rng: Random) -> str:
+    """A limit for numbers: at times with decimals, or below zero."""
+    draw = rng.random()
+    if draw < 0.1:
+        return f"{rng.choice((usual, rng.randrange(1, 40)))}.{rng.choice('55512348')}"
+    return str(-rng.choice((1, 2, 5, 10, 20))) if draw < 0.14 else str(usual)
+
+
 def _pick_words(language: str, rng: Random) -> tuple[str, str]:
     """Two different words, at times such as go together."""
     if rng.random() < 0.5:
@@ -231,10 +245,10 @@ def _pick_words(language: str, rng: Random) -> tuple[str, str]:
     return first, second
 
 
-def polish(text: str, language: str) -> str:
+def polish(text: str, language: str, rng: Random) -> str:
     """The request as it is written: English ordinals, a Chinese word that would mean another."""
     if language == "en":
-        return re.sub(r"\b([1-9])-th\b", lambda match: _ORDINALS[match[1]], text)
+        return re.sub(r"\b([1-9])-th\b", lambda match: rng.choice(_ORDINALS[match[1]]), text)
     return re.sub(r"(?<![整负正偶奇票步页倍约因素质方幂分函参])数列表", "数字列表", text)
 
 
