@@ -56,7 +56,7 @@ def load(name: str) -> tuple[Family, ...]:
     text = (FOLDER / "families" / f"{name}.txt").read_text(encoding="utf-8")
     more = more_wordings()
     found = (_parse(block, name) for block in re.split(r"^@ ", text, flags=re.M) if block)
-    return tuple(_extend(family, more.get(family.id, ())) for family in found)
+    return tuple(extend(family, more.get(family.id, ())) for family in found)
 
 
 @cache
@@ -64,10 +64,16 @@ def more_wordings() -> dict[str, tuple[str, ...]]:
     """Lines of more wordings by family; `e`, `z` and `j` stand for a whole request."""
     lines: dict[str, tuple[str, ...]] = {}
     for path in sorted((FOLDER / "wordings").glob("*.txt")):
-        for block in re.split(r"^@ ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
-            title, *rest = block.splitlines()
-            lines[title.strip()] = (*lines.get(title.strip(), ()), *map(_whole, rest))
+        for title, more in read_wordings(path):
+            lines[title] = (*lines.get(title, ()), *more)
     return lines
+
+
+def read_wordings(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The families that a file of wordings names, each with its lines."""
+    for block in re.split(r"^@ ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        title, *rest = block.splitlines()
+        yield title.strip(), tuple(map(_whole, rest))
 
 
 def _whole(line: str) -> str:
@@ -75,7 +81,8 @@ def _whole(line: str) -> str:
     return short + line[2:] if short else line
 
 
-def _extend(family: Family, lines: tuple[str, ...]) -> Family:
+def extend(family: Family, lines: tuple[str, ...]) -> Family:
+    """The family with more wordings."""
     more = {lang: family.wordings[lang] + tuple(_wordings(list(lines), lang)) for lang in LANGUAGES}
     return replace(family, wordings=more)
 

@@ -64,7 +64,10 @@ _SAMPLES = {
 
 @cache
 def _families() -> tuple[Family, ...]:
-    return tuple(family for name in FILES for family in families.load(f"texts_{name}"))
+    known = {one.id: one for name in FILES for one in families.load(f"texts_{name}")}
+    for title, lines in families.read_wordings(literals.FOLDER / "wordings.txt"):
+        known[title] = families.extend(known[title], lines)
+    return tuple(known.values())
 
 
 @cache
