@@ -75,3 +75,12 @@ def test_one_parameter_has_no_order():
     for lang in families.LANGUAGES:
         turns = [prompts.compose(family, lang, Random(seed)) for seed in range(200)]
         assert not any("order" in turn.request or "顺序" in turn.request for turn in turns)
+
+
+def test_no_function_is_called_like_its_parameter():
+    for task in families.load_tasks():
+        assert task.names[0] not in task.parameters[0], task.id
+    for seed in range(600):
+        made = talks.start(families.LANGUAGES[seed % 3], Random(seed)).function
+        assert made
+        assert made.name not in made.parameters

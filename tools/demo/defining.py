@@ -34,8 +34,9 @@ def define(
     called = older.name if older else ""
     code = family.code.replace("$g", called)
     usual = tuple(name for name in family.names if name != called) or ("f",)
+    listed = " ".join(family.parameters[0])
     asked = more if more and rng.random() < 0.25 else usual
-    name = names.pick_function(asked, code, rng) if "$f" in text else usual[0]
+    name = names.pick_function(asked, f"{code} {listed}", rng) if "$f" in text else usual[0]
     name = rng.choice(usual[:3]) if bare else name
     parameters = _parameters(family, text, code + " " + name, rng)
     code = fill_names(family, name, parameters, older)

@@ -22,10 +22,10 @@ def holds(said: str, code: str, fixed: str = "", *, names: tuple[str, ...] = ())
         return False
     if not all(_is_quoted(word, said, fixed) for word in _QUOTED.findall(code)):
         return False
-    return all(_stands_in(name, said) for name in names)
+    return all(stands_in(name, said) for name in names)
 
 
-def _stands_in(name: str, said: str) -> bool:
+def stands_in(name: str, said: str) -> bool:
     """Whether `name` stands in `said` by itself, not within another name."""
     at = said.find(name)
     while at >= 0:
@@ -40,7 +40,7 @@ def _is_quoted(word: str, said: str, fixed: str) -> bool:
     """Whether a quoted text, but for the blanks around it, or all of its characters are said."""
     if "{" in word or f'"{word}"' in fixed or (word.strip(" ,") or word) in said:
         return True
-    return len(word) < 4 and all(_stands_in(character, said) for character in word)
+    return len(word) < 4 and all(stands_in(character, said) for character in word)
 
 
 def _code_numbers(code: str) -> set[str]:
@@ -68,7 +68,7 @@ def is_said(family: Family, said: str, code: str, names: tuple[str, ...] = ()) -
     """The same for the answer to a request for `family`; `names` are those of the answer."""
     fixed = _made_code() if family.topic in _MADE else family.code
     first = family.names[0]  # where it is the name of an older function, the next one is used
-    usual = {*family.names[: 2 if _stands_in(first, said) else 1], *family.parameters[0]}
+    usual = {*family.names[: 2 if stands_in(first, said) else 1], *family.parameters[0]}
     return holds(said, code, fixed, names=tuple(name for name in names if name not in usual))
 
 

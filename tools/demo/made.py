@@ -95,6 +95,7 @@ def characters(language: str, rng: Random) -> Family:
     text = text.replace("{NP}", parts.put_values(rng.choice(options), values))
     result = {"ccount": "n", "ckeep": "s", "cdrop": "s"}.get(chosen.id, "b")
     wording = (language, Wording(kind, text))
+    chosen = _name_by_code(chosen, code)
     return parts.make_family("characters", chosen, f"s>{result}", code, kind="s", wording=wording)
 
 
@@ -107,6 +108,23 @@ _SHORTER = (
     (rf"\"\"\.join\(x for x in \$a if x != {_QUOTED}\)", r'$a.replace(\1, "")'),
     (rf"any\(x == {_QUOTED} for x in \$a\)", r"\1 in $a"),
 )
+
+
+_NAMES = (
+    (r"\$a\.startswith\(\"[^\"]*\"\)", "starts_with begins starts"),
+    (r"\$a\.endswith\(\"[^\"]*\"\)", "ends_with ends"),
+    (rf"(return )?{_QUOTED} in \$a", "has_char has contains"),
+    (rf"(return )?\$a\.count\({_QUOTED}\)", "count_char count how_many"),
+    (rf"(return )?\$a\.replace\({_QUOTED}, \"\"\)", "remove_char without strip_out"),
+)
+
+
+def _name_by_code(part: Part, code: str) -> Part:
+    """`part` with the names of what `code` does, if there are such."""
+    for pattern, names in _NAMES:
+        if re.fullmatch(pattern, code):
+            return Part(part.id, part.kinds, {**part.fields, "name": (names,)})
+    return part
 
 
 def _tidy(code: str) -> str:
@@ -128,7 +146,8 @@ def decide(language: str, rng: Random) -> Family:
         joint = {"en": " ", "zh": "", "ja": "が"}[language]
         wording = (language, Wording("w", f"{thing}{joint}{said}"))
         body = f"return {code}"
-        return parts.make_family("decide", _CHECK, f"{kind}>b", body, kind=kind, wording=wording)
+        chosen = _name_by_code(_CHECK, code)
+        return parts.make_family("decide", chosen, f"{kind}>b", body, kind=kind, wording=wording)
     text = parts.say(language, "choice").replace("{T}", thing).replace("{P}", said)
     body = f'if {code}:\n    return "$w"\nreturn "$v"'
     wording = (language, Wording("x", text))

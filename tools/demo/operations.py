@@ -28,7 +28,8 @@ def operate(language: str, rng: Random) -> Family:
     code = apply(chosen, values, "x" if each else "$a")
     thing = _name_each(kind, language, rng) if each else {"n": "{N}", "s": "{S}"}[kind]
     wording = (language, _say(chosen, values, thing, language, rng))
-    last, signature = chosen[-1], "l>l" if each else f"{kind}>{_find_result(chosen[-1])}"
+    last = chosen[-1] if len(chosen) == 1 else _name_chain(chosen[-1], code, each=each)
+    signature = "l>l" if each else f"{kind}>{_find_result(chosen[-1])}"
     body = f"return [{code} for x in $a]" if each else f"return {code}"
     return parts.make_family("operate", last, signature, body, kind=kind, wording=wording)
 
@@ -38,6 +39,12 @@ def _draw(part: Part, rng: Random) -> Values:
     values = parts.draw_values(rng)
     percent = part.id in ("percent", "off", "up")
     return values | {"k": rng.choice(parts.PERCENT)} if percent else values
+
+
+def _name_chain(last: Part, code: str, *, each: bool) -> Part:
+    """What is done in two steps has a name of its own."""
+    name = "transform" if each or re.search('["\\[]|len|str|\\.\\w+\\(', code) else "calculate"
+    return Part(last.id, last.kinds, {**last.fields, "name": (f"{name} process compute convert",)})
 
 
 def _pick_parts(kind: str, language: str, rng: Random) -> list[Part]:

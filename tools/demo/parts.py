@@ -24,8 +24,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "zh": (*"零一二三四五六七八九十", "十一", "十二"),
 }
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
-_PLAIN = ("arithmetic", "conditions", "strings", "lists", "rules", "basics")
-_OF_A_FIELD = (
+PLAIN = ("arithmetic", "conditions", "strings", "lists", "rules", "basics")
+OF_A_FIELD = (
     "rule_fee",
     "rule_rate",
     "rule_unrate",
@@ -178,7 +178,7 @@ def _find_twin(kind: str, code: str) -> Family | None:
 def _twins() -> dict[tuple[str, str], Family]:
     found: dict[tuple[str, str], Family] = {}
     for family in families.load_tasks():
-        if family.topic in _PLAIN and family.id not in _OF_A_FIELD:
+        if family.id == "parity_words" or (family.topic in PLAIN and family.id not in OF_A_FIELD):
             code = re.sub(r"\$[kjmorqt](?![a-z])", "#", family.code)
             found.setdefault((family.signature.split(">")[0], code), family)
     return found
