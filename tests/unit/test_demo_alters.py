@@ -38,6 +38,7 @@ def test_a_change_gives_a_function_that_python_reads(language):
         assert turn.function is not None
         assert callable(_define(turn.function)), turn.request
         assert f"def {turn.function.name}(" in turn.answer
+        assert max(turn.request) < chr(0xF0000), turn.request
         assert "$" not in turn.request.replace("$ ", ""), turn.request
         assert turn.answer != function.code, turn.request
 
@@ -52,7 +53,7 @@ def test_what_is_new_in_the_code_stands_in_the_request(language):
             altered = alters.KINDS[kind][0](function, language, rng)
             if altered is None:
                 continue
-            said = alters.say(kind, altered, function, language, rng)
+            said = alters.reveal(alters.say(kind, altered, function, language, rng))
             before = set(re.findall(r"[\w.]+", function.code))
             for new in set(re.findall(r"[\w.]+", altered[0].code)) - before - {"if", "return"}:
                 assert new in said, (kind, said, altered[0].code)
@@ -142,3 +143,15 @@ def test_operators_turn():
     function, _ = alters.KINDS["minus2plus"][0](older, "en", Random(1)) or pytest.fail("none")
 
     assert _call(function, 5, 2) == 7
+
+
+def test_recursion_computes_what_the_loop_does():
+    code = "def f(n):\n    result = 1\n    for i in range(2, n + 1):\n        result *= i\n    return result"
+    older = Function("f", ("n",), code, "n>n", ("made",))
+
+    function, _ = alters.KINDS["recursive"][0](older, "en", Random(1)) or pytest.fail("none")
+    back, _ = alters.KINDS["loop"][0](function, "en", Random(1)) or pytest.fail("none")
+
+    assert "f(n - 1)" in function.code
+    assert _call(function, 5) == 120
+    assert back.code == code

@@ -26,7 +26,7 @@ TESTS = {
     "over": Test("$a > $k", r"^n>"),
     "under": Test("$a < $k", r"^n>"),
     "equals": Test("$a == $k", r"^n>"),
-    "emptytext": Test('$a == ""', r"^s>"),
+    "emptytext": Test("not $a", r"^s>"),
     "emptylist": Test("not $a", r"^l>"),
     "none": Test("$a is None", r"^[nsl]>"),
     "onlyone": Test("len($a) == 1", r"^l>"),
@@ -41,7 +41,7 @@ TESTS = {
     "firstnegative": Test("$a < 0", r"^n,n>"),
     "eithernone": Test("$a is None or $b is None", r"^(n,n|s,s)>"),
 }
-_QUOTES = {"en": ('"%s"',), "zh": ("“%s”", '"%s"', "「%s」"), "ja": ("「%s」", "「%s」", '"%s"')}
+QUOTES = {"en": ('"%s"',), "zh": ("“%s”", '"%s"', "「%s」"), "ja": ("「%s」", "「%s」", '"%s"')}
 
 
 def pick_answer(signature: str, language: str, rng: Random) -> tuple[str, str]:
@@ -56,7 +56,7 @@ def pick_answer(signature: str, language: str, rng: Random) -> tuple[str, str]:
         return '""', rng.choice(lines["emptytext"])
     elif kind in ("s", "?") or draw < 0.25:
         word = rng.choice(lines["answers"] if rng.random() < 0.75 else _english())
-        return f'"{word}"', rng.choice(_QUOTES[language]) % word
+        return f'"{word}"', rng.choice(QUOTES[language]) % word
     else:
         free = str(rng.randrange(2, rng.choice((12, 100, 1000))))
         code = rng.choice(("0", "0", "0", "0", "-1", "-1", "None", "None", "None", "1", free, free))
@@ -146,7 +146,7 @@ def _pick_result(other: str, older: Function, language: str, rng: Random) -> tup
     while True:
         word = rng.choice(phrases.load_once(f"alters/{language}").sections["classes"])
         if f'"{word}"' not in older.code:
-            return f'"{word}"', rng.choice(_QUOTES[language]) % word
+            return f'"{word}"', rng.choice(QUOTES[language]) % word
 
 
 def change_word(older: Function, language: str, rng: Random) -> Altered | None:
@@ -158,7 +158,7 @@ def change_word(older: Function, language: str, rng: Random) -> Altered | None:
     new = rng.choice(phrases.load_once(f"alters/{language}").sections["classes"])
     if f'"{new}"' in older.code or older.code.count(f'"{old}"') != 1:
         return None
-    quote = rng.choice(_QUOTES[language])
+    quote = rng.choice(QUOTES[language])
     code = older.code.replace(f'"{old}"', f'"{new}"')
     return change(older, code), {"v": quote % old, "w": quote % new}
 
@@ -171,7 +171,7 @@ def change_words(older: Function, language: str, rng: Random) -> Altered | None:
     first, second = _pick_two(language, rng)
     if {first, second} & set(words):
         return None
-    quote = rng.choice(_QUOTES[language])
+    quote = rng.choice(QUOTES[language])
     code = older.code.replace(f'"{words[0]}"', f'"{first}"').replace(f'"{words[1]}"', f'"{second}"')
     values = {"v": quote % words[0], "u": quote % words[1], "w": quote % first, "x": quote % second}
     return change(older, code), values
@@ -193,7 +193,7 @@ def to_words(older: Function, language: str, rng: Random) -> Altered | None:
     if not older.signature.endswith(">b") or len(returned) != 1 or older.code.count("return") > 1:
         return None
     first, second = _pick_two(language, rng)
-    quote = rng.choice(_QUOTES[language])
+    quote = rng.choice(QUOTES[language])
     lines = f'    if {returned[0]}:\n        return "{first}"\n    return "{second}"'
     code = older.code.replace(f"    return {returned[0]}", lines)
     signature = older.signature[:-1] + "s"
@@ -209,6 +209,6 @@ def to_truth(older: Function, language: str, rng: Random) -> Altered | None:
         return None
     code = older.code.replace(found[0], f"    return {found[1]}")
     signature = older.signature.split(">")[0] + ">b"
-    quote = rng.choice(_QUOTES[language])
+    quote = rng.choice(QUOTES[language])
     values = {"v": quote % found[2], "u": quote % found[3]}
     return change(older, code, signature=signature), values

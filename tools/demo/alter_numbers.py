@@ -10,11 +10,12 @@ Altered = tuple[Function, dict[str, str]]
 Maker = Callable[[Function, str, Random], Altered | None]
 HEAD = re.compile(r"def (\w+)\(([^()]*)\)([^\n]*):\n")
 _NUMBER = re.compile(r"(?<![-\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
-_STRING = re.compile(r"\"[^\"\n]*\"")
+_IDIOM = re.compile(r"% 2$|%[^=!<>]+ [!=]= [01]$|\*\* (2|3|0\.5)$|, 10$|range.*\+ 1$")
+STRING = re.compile(r"\"[^\"\n]*\"")
 _NAMES = (
     "k", "m", "rate", "price", "limit", "factor", "step", "base", "fee", "tax", "unit", "ratio",
     "threshold", "times", "offset", "size", "count", "total", "cost", "weight", "minimum", "bonus",
-    "divisor", "start", "width", "maximum", "amount", "percent", "border", "t", "q", "p", "extra",
+    "divisor", "start", "width", "maximum", "amount", "percent", "border", "t", "q", "p",
 )  # fmt: skip
 _ORDINALS = {
     "en": ("first", "second", "third", "fourth", "fifth", "sixth"),
@@ -57,14 +58,19 @@ def ordinal(older: Function, language: str) -> str:
 
 def find_numbers(body: str) -> list[re.Match[str]]:
     """The numbers a user would speak of: none in words, none that only counts or takes the first."""
-    masked = _STRING.sub(lambda match: " " * len(match[0]), body)
+    masked = STRING.sub(lambda match: " " * len(match[0]), body)
     found = _NUMBER.finditer(masked)
     return [each for each in found if not _is_structure(masked, each)]
 
 
 def _is_structure(body: str, match: re.Match[str]) -> bool:
-    around = body[max(0, match.start() - 4) : match.end() + 4]
-    return "sum(1 for" in around or "[0]" in around
+    """Whether a number belongs to an idiom: a place, the start of a slice, even and odd, rests."""
+    line = body[body.rfind("\n", 0, match.start()) + 1 : match.start()]
+    if body[match.end() : match.end() + 1] == ":" or line.endswith(("[", "range(", "sum(")):
+        return True
+    return bool(
+        _IDIOM.search(line + match[0]) or (body[match.end() :].startswith("]") and "//" in line)
+    )
 
 
 def pick_other(old: str, rng: Random, *, fraction: bool = False) -> str:
@@ -94,11 +100,12 @@ def _draw(old: str, rng: Random, fraction: bool) -> str:
 def _single(older: Function) -> str | None:
     """The only number of the body."""
     found = find_numbers(split(older.code)[1])
-    alone = len(found) == 1 and not _calls_itself(older)
+    alone = len(found) == 1 and not calls_itself(older)
     return found[0][0] if alone else None
 
 
-def _calls_itself(older: Function) -> bool:
+def calls_itself(older: Function) -> bool:
+    """Whether a function is recursive."""
     return older.code.count(f"{older.name}(") > 1
 
 
@@ -113,7 +120,7 @@ def _put(older: Function, old: str, new: str) -> str:
 def replace_single(older: Function, language: str, rng: Random) -> Altered | None:
     """The only number is another one."""
     old = _single(older)
-    if old is None or re.search(r"% 2 ==|\*\* ", older.code):
+    if old is None or "** " in older.code:
         return None
     new = pick_other(old, rng, fraction=f"* {old}" in older.code)
     return change(older, _put(older, old, new)), {"j": old, "k": new}
@@ -123,7 +130,7 @@ def replace_one(older: Function, language: str, rng: Random) -> Altered | None:
     """One of several numbers is another one."""
     found = [match[0] for match in find_numbers(split(older.code)[1])]
     once = [number for number in found if found.count(number) == 1]
-    if len(found) < 2 or not once or _calls_itself(older):
+    if len(found) < 2 or not once or calls_itself(older):
         return None
     old = rng.choice(once)
     new = pick_other(old, rng)
@@ -136,7 +143,7 @@ def replace_two(older: Function, language: str, rng: Random) -> Altered | None:
     """Two of the numbers are others."""
     found = [match[0] for match in find_numbers(split(older.code)[1])]
     once = [number for number in found if found.count(number) == 1]
-    if len(once) < 2 or _calls_itself(older):
+    if len(once) < 2 or calls_itself(older):
         return None
     first, second = rng.sample(once, 2)
     new, other = pick_other(first, rng), pick_other(second, rng)
@@ -185,7 +192,7 @@ def take(*, named: bool, default: str, single: bool = False) -> Maker:
         once = [number for number in found if found.count(number) == 1]
         if not once or not is_plain(older) or len(older.parameters) > 4:
             return None
-        if "% 2 ==" in older.code or (single and len(found) > 1):
+        if single and len(found) > 1:
             return None
         old = rng.choice(once)
         spare = free(older, _NAMES if named else ("n", "k", "m"))
@@ -224,27 +231,5 @@ def add_plain(sign: str, *, named: bool, default: bool) -> Maker:
         code = older.code.replace(f"return {returned[0]}", f"return {inner} {sign} {name}")
         function = add_last(older, name, given if default else None, code)
         return function, {"z": name, "k": given, "n": ordinal(older, language)}
-
-    return alter
-
-
-def turn(pattern: str, new: str, needs: str = "", *, signature: str = "", gives: str = "") -> Maker:
-    """The only place that matches `pattern` becomes `new`; `needs` must match the whole code."""
-    known = re.compile(pattern)
-
-    def alter(older: Function, language: str, rng: Random) -> Altered | None:
-        head, body = split(older.code)
-        masked = _STRING.sub(lambda match: "_" * len(match[0]), body)
-        found = list(known.finditer(masked))
-        if len(found) != 1 or not re.search(signature, older.signature):
-            return None
-        if (needs and not re.search(needs, body, re.S)) or _calls_itself(older):
-            return None
-        start, end = found[0].span()
-        groups = [body[slice(*found[0].span(i + 1))] for i in range(len(found[0].groups()))]
-        changed = re.sub(r"\\(\d)", lambda match: groups[int(match[1]) - 1], new)
-        code = head + body[:start] + changed + body[end:]
-        result = older.signature.split(">")[0] + ">" + (gives or older.signature.split(">")[1])
-        return change(older, code, signature=result), dict(zip("ok", groups, strict=False))
 
     return alter

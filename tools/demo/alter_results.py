@@ -1,9 +1,9 @@
 """Changes of what an earlier function takes and gives: results, lists, conditions, names."""
 
-import ast
 import re
 from random import Random
 
+from tools.demo import changes
 from tools.demo.alter_numbers import (
     Altered,
     Maker,
@@ -16,7 +16,6 @@ from tools.demo.prompts import Function
 
 _RETURN = re.compile(r"^    return (.+)$", re.M)
 _CLAUSE = re.compile(r" for (\w+) in (\w+) if ([^\[\]()]+?)(?=[\])]+$)")
-_ATOMS = (ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.ListComp, ast.List, ast.Constant)
 _STARTS = {
     "en": ("Hi ", "No. ", "#", ">> ", "Dear ", "Mr. ", "re: ", "- ", "* ", "@", "Total: ", "id_"),
     "zh": (
@@ -66,8 +65,9 @@ def wrap(template: str, kinds: str, gives: str = "") -> Maker:
         before, after = template.split("%s")
         if inner.startswith(before or "\0") or inner.endswith(after if len(after) > 2 else "\0"):
             return None
-        if not re.search(r"\(%s[),]|\[%s\]", template) and not _stands(inner):
+        if not re.search(r"\(%s[),]|\[%s\]", template) and not changes.is_atom(inner):
             inner = f"({inner})"
+        inner = changes.open_list(inner, template)
         values = _draw(language, rng)
         result = template.replace("%s", "\0")
         for key, value in values.items():
@@ -89,11 +89,6 @@ def _gives(older: Function, kinds: str) -> bool:
         is_words = (older.signature == "s>l" or bool(words)) and "len(" not in older.code
         return is_words == (kinds == "w")
     return result in kinds
-
-
-def _stands(inner: str) -> bool:
-    """Whether an expression needs no parentheses before a dot, a bracket or an operator."""
-    return isinstance(ast.parse(inner, mode="eval").body, _ATOMS)
 
 
 def _draw(language: str, rng: Random) -> dict[str, str]:

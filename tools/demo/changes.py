@@ -1,5 +1,6 @@
 """What a change makes of a function of an earlier turn: its code, and the words for the request."""
 
+import ast
 import re
 from collections.abc import Callable
 from random import Random
@@ -15,6 +16,7 @@ BORDER = re.compile(r" (>=?|<=?) (\d+(?:\.\d+)?)\b")
 ORDERED = re.compile(r"^    return (\w+) (-|/|//|%|\*\*) (\w+)$", re.M)
 _TEXT = re.compile(r"(f?\"[^\"\n]*\"|f?'[^'\n]*')")
 _HOLE = re.compile(r"\{[^{}]*\}")
+_ATOMS = (ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.ListComp, ast.List, ast.Constant)
 _QUOTED = re.compile(r"\"(\w+)\"")
 _ENDINGS = ("!", "=", "?", ".", " yen", "%", " ok", "-", " kg", "元", "円", "。", "!!", ")")
 _ADDED = ("k", "n", "limit", "factor", "rate", "value", "m", "threshold", "x", "price", "step")
@@ -66,6 +68,7 @@ def wrapped(template: str, gives: str = "") -> Maker:
         small = "round" in template
         constant = str(rng.randrange(1, 5) if small else rng.randrange(2, 100))
         inner = RETURN.findall(older.code)[0]
+        inner = open_list(inner, template)
         inner = inner if _stands_alone(inner, template) else f"({inner})"
         word = rng.choice(_ENDINGS)
         result = (template % inner).replace("$k", constant).replace("$w", word)
@@ -78,9 +81,19 @@ def wrapped(template: str, gives: str = "") -> Maker:
 
 def _stands_alone(inner: str, template: str) -> bool:
     """Whether `inner` needs no parentheses in `template`."""
-    if re.search(r"\(%s[),]| if %s", template) or re.fullmatch(r"[\w.]+(\([^()]*\))?", inner):
-        return True
-    return inner[0] == "[" and inner[-1] == "]" and inner.count("[") == 1
+    return bool(re.search(r"\(%s[),]| if %s", template)) or is_atom(inner)
+
+
+def is_atom(text: str) -> bool:
+    """Whether an expression needs no parentheses before a dot, a bracket or an operator."""
+    return isinstance(ast.parse(text, mode="eval").body, _ATOMS)
+
+
+def open_list(inner: str, template: str) -> str:
+    """A list made only to be added up or searched needs no brackets."""
+    listed = template in ("sum(%s)", "max(%s)", "min(%s)") and re.match(r"\[[^\[]+ for ", inner)
+    single = listed and isinstance(ast.parse(inner, mode="eval").body, ast.ListComp)
+    return inner[1:-1] if single else inner
 
 
 def add_default(older: Function, rng: Random) -> Edited:

@@ -128,6 +128,10 @@ def _gives(kind: str) -> Suits:
     return lambda older: _is_single(older) and older.signature.endswith(f">{kind}")
 
 
+def _gives_whole_list(older: Function) -> bool:
+    return _gives("l")(older) and not re.search(r"return \[(\w+) for \1 in .+ if ", older.code)
+
+
 def _is_plain(older: Function) -> bool:
     known = set(older.signature.replace(">", ",").split(",")) <= set(changes.HINTS)
     return known and f"({', '.join(older.parameters)}):" in older.code
@@ -192,7 +196,7 @@ EDITS: dict[str, tuple[Suits, changes.Maker]] = {
     "hundred": (_gives_number, changes.wrapped("%s * 100")),
     "title": (_gives("s"), changes.wrapped("%s.strip()")),
     "prefix": (_gives("s"), changes.wrapped('"$w" + %s')),
-    "lenr": (_gives("l"), changes.wrapped("len(%s)", "n")),
+    "lenr": (_gives_whole_list, changes.wrapped("len(%s)", "n")),
     "sumr": (_gives("l"), changes.wrapped("sum(%s)", "n")),
     "yesno": (_gives("b"), changes.to_yes_no),
     "short": (_takes_one("l s"), changes.guard("len($a) < 2")),
