@@ -42,10 +42,10 @@ def _run(family, lang, seed):
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_task_is_asked_for_in_six_ways_at_least_some_with_its_name(lang):
+def test_every_task_is_asked_for_in_five_ways_at_least_some_with_its_name(lang):
     for family in EVERYDAY:
         texts = [wording.text for wording in family.wordings[lang]]
-        assert len(texts) >= 6, family.id
+        assert len(texts) >= 5, family.id
         assert any("$f" in text for text in texts), family.id
         assert not any(re.search(r"\$[a-z](?=[a-z])", text) for text in texts), family.id
 
