@@ -185,7 +185,8 @@ def start(language: str, rng: Random) -> list[Turn]:
     """A first request and one or two that belong to it."""
     while True:
         call = rng.choice(callkinds.load("special"))
-        first = prompts.compose(rng.choice(_bases(call.patterns)), language, rng)
+        task = callwords.settle(rng.choice(_bases(call.patterns)), language, rng)
+        first = prompts.compose(task, language, rng)
         older = first.function
         if older is not None and callkinds.is_usable(older) and callkinds.suits(call, older):
             break

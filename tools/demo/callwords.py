@@ -1,13 +1,13 @@
 """The words for requests that call an older function: constants, results, lists, wrappers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
 
 from tools.demo import grammar, names, parts, prompts
-from tools.demo.families import LANGUAGES
+from tools.demo.families import LANGUAGES, Family
 from tools.demo.prompts import Function
 
 FOLDER = Path(__file__).parent / "calls"
@@ -29,6 +29,7 @@ class Words:
     results: dict[str, tuple[str, ...]]
     numbers: dict[str, tuple[str, ...]]
     predicates: dict[str, tuple[str, ...]]
+    realistic: dict[str, tuple[str, ...]]
     siblings: dict[str, tuple[tuple[str, ...], ...]]
 
 
@@ -38,11 +39,14 @@ def words() -> Words:
     results: dict[str, tuple[str, ...]] = {}
     numbers: dict[str, tuple[str, ...]] = {}
     predicates: dict[str, tuple[str, ...]] = {}
+    realistic: dict[str, tuple[str, ...]] = {}
     siblings: dict[str, tuple[tuple[str, ...], ...]] = {}
     for line in (FOLDER / "words.txt").read_text(encoding="utf-8").splitlines():
         first, _, rest = line.partition(" ")
         key, _, text = rest.partition(" ")
-        if first == "res":
+        if first == "real":
+            realistic[key] = tuple(text.split())
+        elif first == "res":
             results[key] = tuple(part.strip() for part in text.split("|"))
         elif first == "pred":
             predicates[key] = tuple(text.split("|"))
@@ -53,7 +57,36 @@ def words() -> Words:
             numbers[key] = tuple(text.split())
         elif first in ("en", "zh", "ja"):
             lines[first, key] = (*lines.get((first, key), ()), *grammar.split(text))
-    return Words(lines, results, numbers, predicates, siblings)
+    return Words(lines, results, numbers, predicates, realistic, siblings)
+
+
+def settle(family: Family, language: str, rng: Random) -> Family:
+    """`family` with numbers that are usual for what it is about, where such are known."""
+    known = {
+        slot: rng.choice(options)
+        for slot in ("k", "j", "w")
+        if (options := _usual_values(f"{family.id}_{slot}", language))
+    }
+    if not known:
+        return family
+    lines = tuple(
+        replace(each, text=_put(each.text, known, language, rng))
+        for each in family.wordings[language]
+    )
+    wordings = {**family.wordings, language: lines}
+    return replace(family, code=_put(family.code, known), wordings=wordings)
+
+
+def _usual_values(key: str, language: str) -> tuple[str, ...]:
+    realistic = words().realistic
+    return realistic.get(key) or realistic.get(f"{key}_{language}") or ()
+
+
+def _put(text: str, values: dict[str, str], language: str = "", rng: Random | None = None) -> str:
+    for slot, value in values.items():
+        said = parts.spell(value, language, rng) if rng and f"${slot}%" not in text else value
+        text = re.sub(rf"\${slot}(?![a-z])", said, text)
+    return text
 
 
 def lists(name: str, kind: str) -> list[str]:
