@@ -118,6 +118,8 @@ def _say_rule(
     scene = scene.cast(rng)
     if not scene.allows(pattern) or (" pay " in pattern and not scene.is_about_people):
         return None
+    if joint.strip() == "_" and re.search(r"\d$", "".join(said[: len(clauses)][-1:])):
+        return None
     head, shape = pattern.replace("^", "").strip(), pattern.split("^")[-1].strip()
     texts = [fill(head, scene.slots(clauses[0], head, rng) | {"R": said[0]})]
     for clause, result in zip(clauses[1:], said[1:], strict=False):
@@ -133,6 +135,8 @@ def _say_rule(
 
 def _joint(text: str, language: str) -> str:
     text = text.strip()
+    if text == "_":
+        return ""
     if language != "en":
         return text or "，"
     return f"{text} "

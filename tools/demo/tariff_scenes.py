@@ -108,6 +108,8 @@ class Scene:
             free = words.say(language, operator, number, rng, "free", own)
             slots["P"] = slots["A"] = free.text
             slots["IF"] = slots["NIF"] = words.say_if(free, rng)
+        if "{CP}" in pattern:
+            slots["CP"] = words.say(language, operator, number, rng, "preposition").text.strip("*")
         if "{W}" in pattern:
             noun = words.say(language, operator, number, rng, "noun", own)
             of = self.domain.fields.get("en of", "of")

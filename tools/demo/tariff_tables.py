@@ -3,7 +3,6 @@
 A block gives the code (lines with a colon), the values its slots may have, and the sentences.
 """
 
-import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ from random import Random
 from tools.demo import names, tariff_signs
 from tools.demo import tariff_words as words
 from tools.demo.tariff_results import quotes
+from tools.demo.tariff_values import MAKERS
 from tools.demo.tariff_words import Draft
 
 _MONEY = {
@@ -24,20 +24,6 @@ _DEFAULT = {
     "zh": ("，$b默认#", "，$b默认为#", "（$b默认值#）", "，不传$b就当#"),
     "ja": ("、$bの既定値は#", "、$bはデフォルト#", "（$bの初期値は#）", "、$bは省略時#"),
 }  # fmt: skip
-_ZHE = dict(zip("123456789", "一二三四五六七八九", strict=True))
-_DAYS = ((6, 7), (6, 7), (0, 6), (1, 2), (5, 6), (1, 7), (3, 7), (4, 5), (2, 4), (0, 1), (3, 6))
-_RESULTS = ("None", "0", "-1", '"error"', "None", "0", '"invalid"', '"negative"', '"bad input"')
-_SOUND = (
-    ("$a ** 2", "the square", "平方", "2乗"),
-    ("$a ** 2", "the number squared", "它的平方", "二乗"),
-    ("$a ** 0.5", "the square root", "平方根", "平方根"),
-    ("$a * 2", "the double", "两倍", "2倍"),
-    ("$a", "the number itself", "原数", "そのままの値"),
-    ("$a / 2", "half of it", "一半", "半分"),
-    ("$a ** 3", "the cube", "立方", "3乗"),
-    ("$a + 1", "the number plus 1", "加1的结果", "1を足した値"),
-    ("$a * 10", "ten times the number", "10倍", "10倍"),
-)
 
 
 @dataclass
@@ -54,7 +40,13 @@ class Block:
 @cache
 def blocks() -> tuple[Block, ...]:
     found: list[Block] = []
-    for line in (*words.lines("fees"), *words.lines("choices"), *words.lines("checks")):
+    for name in ("fees", "choices", "checks", "maps"):
+        _read(name, found)
+    return tuple(found)
+
+
+def _read(name: str, found: list[Block]) -> None:
+    for line in words.lines(name):
         if line[0] == "@":
             title, signature = line[2:].split(" ")
             found.append(Block(title, signature))
@@ -66,7 +58,6 @@ def blocks() -> tuple[Block, ...]:
             size = 2 if re.match(r"(en|zh|ja|ku|wl) ", line) else 1
             *key, value = f"{line} ".split(" ", size)
             found[-1].fields[" ".join(key)] = value.strip()
-    return tuple(found)
 
 
 def pick(language: str, rng: Random) -> Draft:
@@ -97,7 +88,7 @@ def draw(block: Block, language: str, rng: Random) -> Draft:
             slots["DEF"] = rng.choice(_DEFAULT[language]).replace("#", default)
     text = _put(words.expand(text, rng), slots)
     shown = rng.choice(quotes(language))
-    text = re.sub(r"#([wvu])#", lambda match: shown.replace("#", values[match[1]]), text)
+    text = re.sub(r"#([wvuhi])#", lambda match: shown.replace("#", values[match[1]]), text)
     body = "\n".join(block.code)
     return Draft(
         topic=block.id,
@@ -136,17 +127,20 @@ def _put_values(text: str, values: dict[str, str], language: str, rng: Random) -
 def _draw_values(block: Block, language: str, rng: Random) -> dict[str, str]:
     fields = block.fields
     while True:
-        values = {key: _number(fields, key, language, rng) for key in "kjm" if key in fields}
+        values = {key: _number(fields, key, language, rng) for key in "kjmu" if key in fields}
         rising = [float(values[key]) for key in fields.get("rise", "").split()]
         if len(set(values.values())) == len(values) and rising == sorted(rising):
             break
     if "op" in fields:
         values["sign"] = rng.choice(fields.get(f"{language} op", fields["op"]).split())
         values["o"] = words.SIGNS[values["sign"]]
-    for key, make in _MAKERS.items():
+    for key, make in MAKERS.items():
         if key in fields:
             values |= make(fields[key], language, rng)
-    return values | _draw_words(block, values, language, rng)
+    if "keys" in fields:
+        pair = rng.choice(fields[f"{language} keys"].split(";")).split("/")
+        values |= dict(zip("hi", rng.sample(pair, 2), strict=True))
+    return _draw_words(block, values, language, rng) | values
 
 
 def _number(fields: dict[str, str], key: str, language: str, rng: Random) -> str:
@@ -155,62 +149,6 @@ def _number(fields: dict[str, str], key: str, language: str, rng: Random) -> str
     if span:
         return str(rng.randrange(int(span[1]), int(span[2]) + 1, int(span[3] or 1)))
     return rng.choice(option.split(","))
-
-
-def _percents(listed: str, language: str, rng: Random) -> dict[str, str]:
-    off = rng.choice(listed.split(","))
-    left = f"{100 - int(off)}".rstrip("0")
-    digits = "".join(_ZHE[digit] for digit in left)
-    arabic = f"{left[0]}.{left[1]}" if len(left) == 2 else left
-    fold = rng.choice((f"{digits}折", f"{digits}折", f"{arabic}折"))
-    tenths = [f"{off}%引き", f"{off}%オフ", f"{off}%割引"]
-    if off.endswith("0"):
-        tenths += [f"{off[:-1]}割引"] * 3 + [f"{off[:-1]}割引き"]
-    factor, share = f"{(100 - int(off)) / 100:g}", f"{int(off) / 100:g}"
-    found = {"p": off, "d": factor, "e": share, "z": fold, "r": rng.choice(tenths)}
-    return found | {"s": f"{(100 + int(off)) / 100:g}"}
-
-
-def _more_percents(listed: str, language: str, rng: Random) -> dict[str, str]:
-    more = _percents(listed, language, rng)
-    return {"q": more["p"], "g": more["d"], "y": more["z"], "l": more["r"]}
-
-
-def _fizz(_: str, language: str, rng: Random) -> dict[str, str]:
-    while True:
-        k, j = rng.sample(range(2, 14), 2)
-        if k % j and j % k:
-            return {"k": str(k), "j": str(j), "m": str(math.lcm(k, j))}
-
-
-def _days(_: str, language: str, rng: Random) -> dict[str, str]:
-    return dict(zip("kj", map(str, rng.choice(_DAYS)), strict=True))
-
-
-def _three(_: str, language: str, rng: Random) -> dict[str, str]:
-    drawn = rng.sample(range(1, rng.choice((13, 22, 100))), 3)
-    return dict(zip("kjm", map(str, drawn), strict=True))
-
-
-def _result(_: str, language: str, rng: Random) -> dict[str, str]:
-    return {"m": rng.choice(_RESULTS)}
-
-
-def _validation(_: str, language: str, rng: Random) -> dict[str, str]:
-    code, *said = rng.choice(_SOUND)
-    texts = dict(zip(("en", "zh", "ja"), said, strict=True))
-    return {"j": rng.choice(_RESULTS), "m": code, "t": texts[language]}
-
-
-_MAKERS = {
-    "off": _percents,
-    "off2": _more_percents,
-    "fizz": _fizz,
-    "days2": _days,
-    "three": _three,
-    "res": _result,
-    "valid": _validation,
-}
 
 
 def _draw_words(block: Block, values: dict[str, str], language: str, rng: Random) -> dict[str, str]:

@@ -109,13 +109,14 @@ def _parse_form(kind: str, text: str) -> Form:
 
 @cache
 def _suited(forms: tuple[Form, ...], use: str) -> tuple[Form, ...]:
-    """The forms for one use: bare (standing alone), free (after "is"), plain (both), noun."""
+    """The forms for one use: bare (standing alone), free (after "is"), plain (both), noun, preposition."""
     return tuple(
         form
         for form in forms
         if (use not in {"free", "plain"} or form.is_free)
         and (use not in {"bare", "plain"} or form.kind != "v")
         and (use != "noun" or form.kind != "b")
+        and (use != "preposition" or form.kind == "p")
     )
 
 
