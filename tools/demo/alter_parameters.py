@@ -5,6 +5,7 @@ from random import Random
 
 from tools.demo import names
 from tools.demo.alter_numbers import HEAD, Altered, change, is_plain, ordinal, split
+from tools.demo.changes import replace_name
 from tools.demo.prompts import Function
 
 
@@ -42,9 +43,9 @@ def rename_parameters(older: Function, language: str, rng: Random) -> Altered | 
     if set(chosen) & set(re.findall(r"\w+", older.code)):
         return None
     table = dict(zip(older.parameters, chosen, strict=True))
-    code = re.sub(r"\w+", lambda match: table.get(match[0], match[0]), older.code)
-    if '"' in older.code:
-        return None
+    code = older.code
+    for old, new in table.items():
+        code = replace_name(code, old, new)
     listed = _list(chosen, language)
     values = {"z": listed, "y": _list(older.parameters, language)}
     return change(older, code, parameters=chosen), values
@@ -58,16 +59,16 @@ def _list(given: tuple[str, ...], language: str) -> str:
 
 def rename_parameter(older: Function, language: str, rng: Random) -> Altered | None:
     """The only parameter gets a usual name."""
-    if len(older.parameters) != 1 or older.code.count("def ") != 1 or '"' in older.code:
+    if len(older.parameters) != 1 or older.code.count("def ") != 1:
         return None
     pool = {
         "l": ("values", "data", "scores", "prices", "lst", "arr", "nums", "xs", "entries"),
         "s": ("text", "word", "name", "sentence", "line", "string", "txt", "title", "st"),
     }.get(older.signature[0], ("value", "num", "amount", "price", "age", "km", "n", "v", "number"))
     old, new = older.parameters[0], rng.choice(pool)
-    if re.search(rf"\b{new}\b", older.code):
+    if re.search(rf"\b{new}\b", older.code) or older.name == old:
         return None
-    code = re.sub(rf"\b{old}\b", new, older.code)
+    code = replace_name(older.code, old, new)
     return change(older, code, parameters=(new,)), {"a": old, "z": new}
 
 

@@ -4,7 +4,7 @@ import re
 from itertools import accumulate
 from random import Random
 
-from tools.demo import edits, grammar, noise, phrases
+from tools.demo import edits, grammar, noise, parts, phrases
 from tools.demo.alter_kinds import GROUPS, KINDS, SECTIONS
 from tools.demo.alter_numbers import Altered
 from tools.demo.prompts import Function, Turn
@@ -15,6 +15,10 @@ _OPENED, _POINTED, _CLOSED = 0.14, 0.1, 0.07
 _RENAMED, _JOINED = 0.08, 0.07
 _TRIES = 40
 _HIDDEN = 0xF0000
+_SPELLED = {"num1", "numk", "factor", "plusnum", "minusnum", "divnum", "firstn", "lastn", "more"}
+_SPELLED_OUT = 0.12
+_SIGNS = re.compile(r"[-=+/*%→>]")  # where no number is spelled out
+_JAPANESE = dict(zip("23456789", "二三四五六七八九", strict=True))
 _LINKED = {"zh": r"(是|为|返回|叫|算)\$w", "ja": r"(は|とき|で)\$w", "en": r"\$w"}
 _NAMES = tuple(KINDS)
 _WEIGHTS = tuple(accumulate(weight for _, weight in KINDS.values()))
@@ -110,7 +114,16 @@ def say(kind: str, altered: Altered, older: Function, language: str, rng: Random
     text = grammar.expand(rng.choice(said), macros, rng)
     slots = dict(zip("abcd", older.parameters, strict=False)) | {"f": older.name}
     slots |= {key: value for key, value in values.items() if len(key) == 1}
+    if kind in _SPELLED and not _SIGNS.search(text):
+        slots |= {key: _spell(slots[key], language, rng) for key in "jk" if key in slots}
     return grammar.fill(text, {key: hide(value) for key, value in slots.items()})
+
+
+def _spell(number: str, language: str, rng: Random) -> str:
+    """A small number as a word, at times."""
+    if language == "ja" and number in _JAPANESE:
+        return _JAPANESE[number] if rng.random() < _SPELLED_OUT else number
+    return parts.spell(number, language, rng)
 
 
 def _join(text: str, joint: str, more: str) -> str:

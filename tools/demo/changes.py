@@ -232,4 +232,6 @@ def take_constant(older: Function, rng: Random) -> Edited:
     code = NUMBER.sub(name, older.code)
     listed = ", ".join(older.parameters)
     code = code.replace(f"({listed}):", f"({listed}, {name}={old}):", 1)
-    return _change(older, code, parameters=(*older.parameters, name)), {"j": old, "z": name}
+    signature = older.signature.replace(">", ",n>", 1)
+    parameters = (*older.parameters, name)
+    return _change(older, code, parameters=parameters, signature=signature), {"j": old, "z": name}

@@ -9,7 +9,7 @@ from tools.demo.prompts import Function, Turn, wording
 
 _TRIES = 12  # to put a request that says all that the change needs
 _IDIOM = re.compile(
-    r"::|\*\* 0\.5|% 2\b|\[-?[01]:?\]|range\(|:-1\]|len\(set"
+    r"::|\*\* 0\.5|% 2\b|\[-?[012]:?\]|sum\(1 for|range\(|:-1\]|len\(set"
 )  # numbers nobody changes
 _GROWING = ("addsum", "addminus", "addtimes", "takek", "flag")
 _SECOND = re.compile(r"\bsecond\b|第二|第2|二つ目|2つ目|2番目|二番目")
@@ -128,6 +128,10 @@ def _gives(kind: str) -> Suits:
     return lambda older: _is_single(older) and older.signature.endswith(f">{kind}")
 
 
+def _gives_unsorted(older: Function) -> bool:
+    return _gives("l")(older) and "sorted(" not in older.code
+
+
 def _gives_whole_list(older: Function) -> bool:
     return _gives("l")(older) and not re.search(r"return \[(\w+) for \1 in .+ if ", older.code)
 
@@ -173,7 +177,7 @@ EDITS: dict[str, tuple[Suits, changes.Maker]] = {
     "lowr": (_gives("s"), changes.wrapped("%s.lower()")),
     "uppr": (_gives("s"), changes.wrapped("%s.upper()")),
     "suffix": (_gives("s"), changes.wrapped('%s + "$w"')),
-    "sorted": (_gives("l"), changes.wrapped("sorted(%s)")),
+    "sorted": (_gives_unsorted, changes.wrapped("sorted(%s)")),
     "strr": (_gives_number, changes.wrapped("str(%s)", "s")),
     "zero": (_divides, changes.guard_zero),
     "const": (_has_number, changes.change_constant),
@@ -190,7 +194,7 @@ EDITS: dict[str, tuple[Suits, changes.Maker]] = {
     "addtimes": (_is_plain_single, changes.add_parameter("*")),
     "order": (_has_order, changes.swap_order),
     "nodup": (_gives("l"), changes.wrapped("list(dict.fromkeys(%s))")),
-    "desc": (_gives("l"), changes.wrapped("sorted(%s, reverse=True)")),
+    "desc": (_gives_unsorted, changes.wrapped("sorted(%s, reverse=True)")),
     "backr": (_gives("l"), changes.wrapped("%s[::-1]")),
     "unit": (_gives_number, changes.wrapped('str(%s) + "$w"', "s")),
     "hundred": (_gives_number, changes.wrapped("%s * 100")),
