@@ -10,6 +10,7 @@ from tools.demo.families import LANGUAGES
 
 DRAWS = 300
 VALUES = {
+    "h": "60",
     "k": "7",
     "n": "7",
     "j": "12",
@@ -68,7 +69,7 @@ def test_every_written_task_gives_the_expected_value():
 def test_every_wording_says_all_numbers_and_words_of_the_code():
     rng = Random(1)
     for task in series.tasks():
-        needed = {SOURCES.get(s, s) for s in re.findall(r"\$([kjdetimlwvyz])", task.code)}
+        needed = {SOURCES.get(s, s) for s in re.findall(r"\$([kjhdetimlwvyz])", task.code)}
         for language in LANGUAGES:
             macros = series_said.macros(language) | {"T": "x", "W": "x"}
             assert task.wordings[language], (task.id, language)
@@ -154,9 +155,9 @@ def test_a_constant_taken_as_parameter_gives_the_same_value():
         if changed.code == task.code:
             continue
         taken += 1
-        slot = re.findall(r"\$([kjdtmlwvyz])", task.code)[0]
+        slot = re.findall(r"\$([kjhdtmlwvyz])", task.code)[0]
         value = VALUES[slot] if slot in "lwvyz" else float(VALUES[slot])
-        value = int(value) if value == 3 or value == 4 or value == 7 else value
+        value = int(value) if value in (3, 4, 7, 60) else value
         arguments = eval(_fill(task.test).partition(" == ")[0], {"__builtins__": FREE})
         assert "$b" in said
         assert _run(_fill(task.code), arguments) == _run(_fill(changed.code), (*arguments, value))

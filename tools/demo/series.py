@@ -20,11 +20,12 @@ from tools.demo import (
     series_given,
     series_rules,
     series_said,
+    series_values,
 )
 from tools.demo.prompts import Function, Turn
 from tools.demo.series_said import Task
 
-_FILES = ("maps", "aggregates", "order", "sets", "dicts", "recursion", "integers")
+_FILES = ("maps", "aggregates", "order", "sets", "dicts", "recursion", "integers", "scenes")
 _MADE = 0.36  # of the tasks hold a condition, a default or a rule of their own
 _NAMED = 0.5
 _NAMED_WHOLE = 0.4
@@ -34,6 +35,7 @@ _ASKED = 0.85  # of what is true or false
 _OWN_FRAME = 0.45  # of the phrases stand in a sentence of frames.txt
 _LIST_NAMES = {
     "en": "xs nums values data lst arr seq vals items entries nums_list the_list",
+    "words": "words texts entries lst strings terms labels data names ws items strs arr",
     "zh": "nums data lst arr shuzi shuju liebiao xs values arr1 fenshu items",
     "ja": "nums data lst arr xs values suuji retsu atai tensu risuto items",
 }
@@ -83,8 +85,8 @@ def _draw(language: str, rng: Random) -> _Drawn:
     text = grammar.expand(line, macros, rng)
     if rng.random() < _GIVEN:
         task, text = series_given.take(task, text, rng)
-    text, code, test = series_said.put_values(text, task.code, task.test, language, rng)
-    text = series_said.polish(text, language, rng)
+    text, code, test = series_values.put_values(text, task.code, task.test, language, rng)
+    text = series_values.polish(text, language, rng)
     kept = replace(task, code=code, test=test)
     return _Drawn(kept, kind, text, noun if task.parameters[0][0] == "numbers" else words)
 
@@ -167,7 +169,8 @@ def _parameters(drawn: _Drawn, text: str, name: str, language: str, rng: Random)
     for _ in range(40):
         chosen = list(rng.choice(task.parameters))
         if task.signature[0] == "l" and rng.random() < 0.5:
-            chosen[0] = rng.choice(_LIST_NAMES[language].split())
+            of_words = usual[0] in ("words", "names", "texts")
+            chosen[0] = rng.choice(_LIST_NAMES["words" if of_words else language].split())
             if drawn.noun.isidentifier() and drawn.noun.isascii() and rng.random() < 0.5:
                 chosen[0] = drawn.noun
         elif rng.random() < 0.2:

@@ -9,7 +9,7 @@ from tools.demo.series_said import Task
 
 _KNOWN = {
     **dict.fromkeys("td", ("n", "k", "m", "n")),
-    **dict.fromkeys("kjmn", ("k", "n", "m", "k", "p")),
+    **dict.fromkeys("kjmnh", ("k", "n", "m", "k", "p")),
     "l": ("letter", "char", "c", "ch"),
     "w": ("word", "w", "s", "text"),
     "v": ("word", "w", "s", "text"),
@@ -29,7 +29,7 @@ _OTHERWISE = {  # have a family with a parameter of its own
 }  # fmt: skip
 _TEXTS = ("text", "word", "s", "part", "w", "given", "t")
 _LETTERS = ("letter", "char", "c", "ch")
-_SLOT = re.compile(r"\$([kjndemtilwvyz])")
+_SLOT = re.compile(r"\$([kjnhdemtilwvyz])")
 
 
 def take(task: Task, text: str, rng: Random) -> tuple[Task, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from random import Random
 
-from tools.demo import grammar, inflect, parts, series_said, series_sequences
+from tools.demo import grammar, inflect, parts, series_said, series_sequences, series_values
 from tools.demo.parts import Part
 from tools.demo.series_said import Task
 
@@ -185,7 +185,7 @@ def default(language: str, rng: Random) -> Task:
     empty = rng.choice(_EMPTY)
     quoted = empty
     if rng.random() < 0.25:
-        word = series_said.pick_nothing(language, rng)
+        word = series_values.pick_nothing(language, rng)
         empty = quoted = f'"{word}"'
         if parameter == "words" and rng.random() < 0.3:
             empty = quoted = '""'
