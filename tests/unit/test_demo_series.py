@@ -1,5 +1,7 @@
 """Single requests on lists, counting and recursion: what is asked for is what the code does."""
 
+import copy
+import itertools
 import re
 from random import Random
 
@@ -162,3 +164,37 @@ def test_a_constant_taken_as_parameter_gives_the_same_value():
         assert "$b" in said
         assert _run(_fill(task.code), arguments) == _run(_fill(changed.code), (*arguments, value))
     assert taken > 25
+
+
+SAMPLES = {
+    "l": (
+        [5, 3, 9, 4, 6, 8],
+        ["tea", "b"],
+        ["tea", "b", "level", "x"],
+        list(range(-60, 1300)),
+        [(1, 2), (3, 4)],
+        ["101", "7"],
+        [["a"], ["b"]],
+    ),
+    "n": (6, 2, 0),
+    "s": ("101", "level"),
+    "d": ({"tea": 3, "b": 5}, {}),
+    "x": (5, "tea"),
+}
+
+
+def _try(turn):
+    """Whether the answer gives a value for one of the samples at least."""
+    kinds = turn.function.signature.split(">")[0].split(",")
+    for values in itertools.product(*(SAMPLES[kind] for kind in kinds)):
+        try:
+            return _run(turn.answer, copy.deepcopy(values)) is not Ellipsis
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, ZeroDivisionError):
+            continue
+    return False
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_answer_runs_for_some_arguments(language):
+    for turn in _draws(language):
+        assert _try(turn), turn
