@@ -135,11 +135,9 @@ def _round(task: Task, language: str, rng: Random) -> tuple[Task, str]:
     said = grammar.expand("\2" + rng.choice(lines.sections[kind]), lines.macros, rng)[1:]
     if language == "zh" and digits == "2" and rng.random() < 0.6:
         said = said.replace("$n", "两")
+    if language == "en" and rng.random() < 0.3:
+        digits = {"1": "one", "2": "two", "3": "three"}[digits]
     said = said.replace("$n", digits)
-    if digits == "1":
-        said = said.replace("1 decimals", "1 decimal").replace(
-            "1 decimal places", "1 decimal place"
-        )
     task = replace(task, lines=(*before, f"return {code}"), rounds=False)
     if said[0] in ".。":
         return task, said
@@ -169,6 +167,6 @@ def _write(text: str, language: str, rng: Random) -> str:
     if language != "en" and rng.random() < 0.5:
         text = re.sub(rf"\(([^()]*[{_CJK}][^()]*)\)", r"（\1）", text)
         text = re.sub(rf"(?<=[{_CJK}]):", "：", text)
-    text = re.sub(r"\b1 decimal(s| places)\b", "1 decimal place", text)
+    text = re.sub(r"\b(1|one) decimal(s| places)\b", r"\1 decimal place", text)
     text = text.replace(_MARK, "").replace(symbols.COMMA, ",")
     return noise.space(text, language, rng)

@@ -94,7 +94,7 @@ def _formula(language: str, rng: Random) -> Task:
     name = "f" if shape[0] == "f" else ""
     text = rng.choice(asking.wording(language).sections["equation"]).replace("\1", text)
     text = grammar.expand_outside(text, asking.wording(language).macros, rng)
-    return replace(task, text=text, kind="x", name=name)
+    return replace(task, text=text, kind="e", name=name)
 
 
 def _pair(language: str, rng: Random) -> Task:
