@@ -39,6 +39,7 @@ _LIST_NAMES = {
     "zh": "nums data lst arr shuzi shuju liebiao xs values arr1 fenshu items",
     "ja": "nums data lst arr xs values suuji retsu atai tensu risuto items",
 }
+_DOUBLED = re.compile(r"\b(Python|steps|count|please|given|small|simple|short) (?=\1\b)")
 _HAS_LIST = re.compile("a list from|列表,|一份数据")
 _MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
 
@@ -157,7 +158,7 @@ def _finish(drawn: _Drawn, text: str, language: str, rng: Random) -> Turn:
     parameters = _parameters(drawn, text, name, language, rng)
     values = dict(zip("abcd", parameters, strict=False)) | {"f": name, "p": ", ".join(parameters)}
     code = grammar.fill(task.code, values)
-    request = noise.space(grammar.fill(text, values), language, rng)
+    request = _DOUBLED.sub("", noise.space(grammar.fill(text, values), language, rng))
     made = Function(name, parameters, code, task.signature, ("series", task.id))
     return Turn(request, code, made)
 
