@@ -20,6 +20,18 @@ _ATOMS = (ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.ListComp, ast.Li
 _QUOTED = re.compile(r"\"(\w+)\"")
 _ENDINGS = ("!", "=", "?", ".", " yen", "%", " ok", "-", " kg", "元", "円", "。", "!!", ")")
 _ADDED = ("k", "n", "limit", "factor", "rate", "value", "m", "threshold", "x", "price", "step")
+_COMMON = tuple(
+    name
+    for line in (
+        "calculate compute helper convert process check transform solve get_value get_result greet",
+        "run calc fee total price cost score rate amount share result main do_it f2 my_func test1",
+        "get_total get_price calc_fee calc_price compute_total find_it is_ok check_it count_all",
+        "getTotal calcPrice findMax isValid toText makeList handle update apply answer grade bonus",
+        "jisuan chuli panduan jiage zongjia fenshu zhuanhuan shuchu jieguo chengji pingjun dazhe",
+        "keisan hantei ryokin goukei henkan nedan tensuu kekka heikin waribiki kakunin okuriryo",
+    )
+    for name in line.split()
+)
 Edited = tuple[Function, dict[str, str]]
 Maker = Callable[[Function, Random], Edited]
 
@@ -40,7 +52,7 @@ def replace_name(code: str, old: str, new: str) -> str:
 
 
 def rename(older: Function, rng: Random) -> Edited:
-    name = names.pick_function(("calculate", "compute", "helper"), older.code, rng)
+    name = names.pick_function(_COMMON, older.code, rng)
     code = replace_name(older.code, older.name, name)
     return _change(older, code, name=name), {"h": name}
 
