@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tools.demo import tariff_rules, tariff_signs, tariff_tables, tariffs
+from tools.demo import tariff_rules, tariff_scenes, tariff_signs, tariff_tables, tariffs
 from tools.demo.families import LANGUAGES
 
 # How a limit is said, and the sign that it must have in the code (or its opposite).
@@ -151,6 +151,17 @@ def _read(value, key):
         constant = key == "m" and re.fullmatch(r'-?[\d.]+|None|".*"', value)
         return ast.literal_eval(value) if constant else value
     return ast.literal_eval(value) if re.fullmatch(r'-?[\d.]+|None|".*"', value) else value
+
+
+def test_a_word_free_stays_a_word():
+    clauses = [tariff_scenes.Clause("lt", "19", "19")]
+    domain = next(one for one in tariff_scenes.domains() if one.id == "age")
+    for language, word in (("en", "free"), ("zh", "免费"), ("ja", "無料")):
+        scene = tariff_scenes.Scene(domain, language, "#")
+        rng = Random(11)
+        for _ in range(100):
+            said = tariff_rules._say_rule(scene, "w", clauses, [word, "other"], rng)
+            assert said is None or word in said[1]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -118,7 +118,8 @@ def _say_rule(
     scene = scene.cast(rng)
     if not scene.allows(pattern) or (" pay " in pattern and not scene.is_about_people):
         return None
-    if joint.strip() == "_" and re.search(r"\d$", "".join(said[: len(clauses)][-1:])):
+    parted = r"[\"'”」元块钱円]$" if len(clauses) > 1 else r"\D$"
+    if joint.strip() == "_" and not all(re.search(parted, result) for result in said[:-1]):
         return None
     head, shape = pattern.replace("^", "").strip(), pattern.split("^")[-1].strip()
     texts = [fill(head, scene.slots(clauses[0], head, rng) | {"R": said[0]})]
@@ -128,7 +129,7 @@ def _say_rule(
     tail = Clause(words.OPPOSITE[clauses[-1].operator], clauses[-1].limit, clauses[-1].shown)
     closing = fill(last.strip(), scene.slots(tail, last, rng) | {"R": said[-1]})
     text = _joint(joint, language).join([*texts, closing])
-    for old, new in _MENDED[language]:
+    for old, new in _MENDED[language] if kind == "p" else ():
         text = re.sub(old, new, text)
     return style[0], text.replace(", ,", ",")
 
