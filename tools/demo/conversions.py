@@ -149,7 +149,7 @@ def _make(
     one = (target if form in ("divone", "ratediv") else source).words[language][0]
     named = rng.random() < 0.15 and not more
     variable = rng.choice(_VARIABLES) if named else source.id or "x"
-    shown = f"\1{variable} {first}" if language == "en" else f"\1{variable}{first}"
+    shown = f"\1{variable} {first}" if first[0].isascii() else f"\1{variable}{first}"
     text = phrase.replace("$s", shown if named else first).replace("$t", second)
     told = told.replace("$s", first).replace("$t", second).replace("$u", _one(one, language))
     if language != "en":

@@ -137,7 +137,7 @@ _VERBS = {
 _NOUNS = {
     "en": r"(the|area|volume|price|BMI|average|density|surface|circumference) [^:?.]*$",
     "zh": r"(?!)",
-    "ja": r"[^。]*[\u4e00-\u9fff]$",
+    "ja": r"[^。?]*[\u4e00-\u9fff]$",
 }
 
 
