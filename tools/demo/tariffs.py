@@ -93,7 +93,7 @@ def _first_letter(inner: str, frame: str, body: str, rng: Random) -> str:
     starts = frame.startswith(("{S}", "{V}"))
     chance = 0.6 if starts else 0.3
     first = re.match(r"[A-Za-z]*", inner)
-    if first and re.search(rf'"{first[0]}\b', body):  # a word of the answer keeps its letters
+    if first and re.search(rf'"{first[0]}', body):  # a word of the answer keeps its letters
         return inner
     if "V" not in frame and inner[0].isalpha() and rng.random() < chance:
         return inner[0].upper() + inner[1:]
