@@ -5,7 +5,15 @@ from random import Random
 
 import pytest
 
-from tools.demo import alter_guards, alter_numbers, alter_results, alters, phrases, talks
+from tools.demo import (
+    alter_guards,
+    alter_kinds,
+    alter_numbers,
+    alter_results,
+    alters,
+    phrases,
+    talks,
+)
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Function
 
@@ -51,7 +59,7 @@ def test_what_is_new_in_the_code_stands_in_the_request(language):
 
     for function in _functions(language):
         for kind in free:
-            altered = alters.KINDS[kind][0](function, language, rng)
+            altered = alter_kinds.KINDS[kind][0](function, language, rng)
             if altered is None:
                 continue
             said = alters.reveal(alters.say(kind, altered, function, language, rng))
@@ -63,8 +71,8 @@ def test_what_is_new_in_the_code_stands_in_the_request(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_can_be_said_in_every_way(language):
     lines = phrases.load_once(f"alters/{language}").sections
-    for kind in alters.KINDS:
-        section = alters.SECTIONS.get(kind, kind)
+    for kind in alter_kinds.KINDS:
+        section = alter_kinds.SECTIONS.get(kind, kind)
         if kind not in ("more", "case"):
             assert len(lines[section]) >= 11, (language, section, len(lines[section]))
     for test in alter_guards.TESTS:
@@ -141,7 +149,7 @@ def test_the_version_before_comes_back():
 def test_operators_turn():
     older = Function("f", ("a", "b"), "def f(a, b):\n    return a - b", "n,n>n", ("made",))
 
-    function, _ = alters.KINDS["minus2plus"][0](older, "en", Random(1)) or pytest.fail("none")
+    function, _ = alter_kinds.KINDS["minus2plus"][0](older, "en", Random(1)) or pytest.fail("none")
 
     assert _call(function, 5, 2) == 7
 
@@ -150,8 +158,8 @@ def test_recursion_computes_what_the_loop_does():
     code = "def f(n):\n    result = 1\n    for i in range(2, n + 1):\n        result *= i\n    return result"
     older = Function("f", ("n",), code, "n>n", ("made",))
 
-    function, _ = alters.KINDS["recursive"][0](older, "en", Random(1)) or pytest.fail("none")
-    back, _ = alters.KINDS["loop"][0](function, "en", Random(1)) or pytest.fail("none")
+    function, _ = alter_kinds.KINDS["recursive"][0](older, "en", Random(1)) or pytest.fail("none")
+    back, _ = alter_kinds.KINDS["loop"][0](function, "en", Random(1)) or pytest.fail("none")
 
     assert "f(n - 1)" in function.code
     assert _call(function, 5) == 120

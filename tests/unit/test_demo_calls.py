@@ -2,6 +2,7 @@
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -68,12 +69,12 @@ EXPECTED = {
 
 def _older(signature, name="older"):
     code = KINDS[signature][0].replace("older", name)
-    listed = re.search(r"\((.*?)\)", code)[1]
+    listed = code.partition("(")[2].partition(")")[0]
     return Function(name, tuple(listed.split(", ")), code, signature, ("plain",))
 
 
 def _run(functions, arguments):
-    scope = {}
+    scope: Any = {}
     for function in functions:
         exec(function.code, scope)
     return scope[functions[-1].name](*arguments)
@@ -169,9 +170,9 @@ def test_calls_of_any_function_run(language):
     rng = Random(13)
     found, failed = 0, []
     for _ in range(200):
-        known = [talks.start(language, rng).function for _ in range(2)]
+        known = [talks.start(language, rng).made for _ in range(2)]
         turn = calls.compose(known, language, rng)
-        if turn is None or not set("xd?").isdisjoint(turn.function.signature.split(">")[0]):
+        if turn is None or not set("xd?").isdisjoint(turn.made.signature.split(">")[0]):
             continue
         found += 1
         failed += [] if _runs([*known, turn.function]) else [(known, turn)]
@@ -199,9 +200,9 @@ def test_a_sibling_calls_nothing_and_takes_the_same(language):
     rng = Random(17)
     tasks = {task.id: task for task in calls._tasks()}
     for topic in callwords.words().siblings:
-        older = prompts.compose(tasks[topic], language, rng).function
+        older = prompts.compose(tasks[topic], language, rng).made
         turn = calls.ask_sibling(older, [older], language, rng)
-        assert turn.function.name != older.name
+        assert turn.made.name != older.name
         assert not re.search(rf"(?<!\.)\b{older.name}\(", turn.answer)
-        assert len(turn.function.parameters) == len(older.parameters)
+        assert len(turn.made.parameters) == len(older.parameters)
         assert _runs([older, turn.function]), turn

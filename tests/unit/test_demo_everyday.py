@@ -38,7 +38,7 @@ def _run(family, lang, seed):
     turn = prompts.compose(family, lang, Random(seed))
     scope: dict[str, object] = {}
     exec(turn.answer, scope)
-    return turn, scope[turn.function.name]
+    return turn, scope[turn.made.name]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ EXPECTED = {  # by situation: arguments, k and j of the request (7 and 3) where 
 
 
 def _call(turn, arguments):
-    space = {}
+    space: Any = {}
     exec(turn.answer, space)
     return space[turn.function.name](*arguments)
 
@@ -55,7 +56,7 @@ def test_every_answer_runs_and_gives_what_its_signature_says(language):
         kinds, _, result = turn.function.signature.partition(">")
         assert len(kinds.split(",")) == len(turn.function.parameters), turn
         value = _call(turn, SAMPLES["n"][: len(turn.function.parameters)])
-        wanted = {"n": (int, float, complex), "b": bool, "l": list}[result]
+        wanted: Any = {"n": (int, float, complex), "b": bool, "l": list}[result]
         assert isinstance(value, wanted), turn
         assert f"def {turn.function.name}({', '.join(turn.function.parameters)}):" in turn.answer
 
@@ -72,9 +73,9 @@ def test_a_name_that_is_not_the_usual_one_stands_in_the_request(language):
     for _ in range(DRAWS):
         task = spelled.calculation(language, rng)
         turn = asking.compose(task, language, rng)
-        assert turn.function.name in (*task.usual, task.name) or turn.function.name in turn.request
+        assert turn.made.name in (*task.usual, task.name) or turn.made.name in turn.request
         if task.topic == "spelled":
-            assert all(name in turn.request for name in turn.function.parameters), turn
+            assert all(name in turn.request for name in turn.made.parameters), turn
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -179,7 +180,7 @@ def test_a_situation_is_what_it_is_called(situation):
         space = dict(zip(task.parameters, arguments, strict=False))
         found = eval(task.lines[-1].removeprefix("return "), space)
         assert value is None or found == pytest.approx(value)
-        _call(turn, (7, 3, 12)[: len(turn.function.parameters)])
+        _call(turn, (7, 3, 12)[: len(turn.made.parameters)])
 
 
 def test_every_formula_of_things_has_words_for_them():

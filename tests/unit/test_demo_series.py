@@ -4,6 +4,7 @@ import copy
 import itertools
 import re
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ VALUES = {
 VALUES |= {"w": "yes", "v": "no", "y": "pre", "z": "post"}
 SOURCES = {"e": "d", "i": "t"}
 FREE = {"sum": sum, "min": min, "max": max, "range": range, "round": round, "str": str}
-LISTS = ([5, -3, 12, 0, 7, 44, 6, 901, -20], [3, 250, 18, 99, 100], [])
-WORDS = (["apple", "Bob", "", "level", "NASA", "2024", "re-do", "tea!"], [])
+LISTS: Any = ([5, -3, 12, 0, 7, 44, 6, 901, -20], [3, 250, 18, 99, 100], [])
+WORDS: Any = (["apple", "Bob", "", "level", "NASA", "2024", "re-do", "tea!"], [])
 HOLDS = {  # conditions, worked out another way than the code does
     "gt": lambda x, k: x - k > 0,
     "ge": lambda x, k: not k - x > 0,
@@ -44,7 +45,7 @@ HOLDS = {  # conditions, worked out another way than the code does
 
 
 def _run(code, arguments):
-    scope = {}
+    scope: Any = {}
     exec(code, scope)
     return [value for name, value in scope.items() if name not in ("__builtins__", "math")][-1](
         *arguments
@@ -111,8 +112,8 @@ def test_what_is_kept_and_what_is_dropped_make_the_whole(language):
             continue
         seen.add(condition)
         for values in WORDS if "len(" in task.code or '""' in task.code else LISTS:
-            limit = re.search(r"(?:x|\)) (?:%|[<>]=?) \$([kdn])|x % \$(d)", task.code)
-            limit = int(VALUES[limit[1] or limit[2]]) if limit else 0
+            match = re.search(r"(?:x|\)) (?:%|[<>]=?) \$([kdn])|x % \$(d)", task.code)
+            limit = int(VALUES[match[1] or match[2]]) if match else 0
             kept = [x for x in values if HOLDS[condition](x, limit)]
             left = [x for x in values if not HOLDS[condition](x, limit)]
             expected = {"list": kept, "drop": left, "count": len(kept)}[chosen]

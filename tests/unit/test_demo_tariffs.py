@@ -5,6 +5,7 @@ import math
 import re
 import time
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def simplified(monkeypatch):
 
 
 def _run(code, *values):
-    scope = {}
+    scope: Any = {}
     exec(code, scope)
     return next(value for value in scope.values() if callable(value))(*values)
 
@@ -83,9 +84,9 @@ def test_the_numbers_and_words_of_the_answer_stand_in_the_request(language):
         for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)", turn.answer):
             small = number.isdigit() and int(number) <= 12
             assert small or number in turn.request, (turn.request, turn.answer)
-        if turn.function.name not in set(tariff_rules.NAME.values()):
-            assert turn.function.name in turn.request
-        for name in turn.function.parameters:
+        if turn.made.name not in set(tariff_rules.NAME.values()):
+            assert turn.made.name in turn.request
+        for name in turn.made.parameters:
             assert name == "x" or re.search(rf"(?<![A-Za-z_]){name}(?![A-Za-z_])", turn.request)
 
 
@@ -104,7 +105,7 @@ def _inputs(values):
         return [(1, 0), (0, 0), (7, 2), (-9, 4)]
     if listed:
         return [(float(one) if "." in one else int(one),) for one in listed.split(",")]
-    found = [0, 1, 3, 7, 100, 1000]
+    found: list[float] = [0, 1, 3, 7, 100, 1000]
     found += [n + d for n in numbers for d in (-1, 0, 1, 5)]
     return [(int(one) if one == int(one) else one,) for one in found]
 
@@ -185,10 +186,10 @@ def test_every_turn_runs_and_is_made_quickly(language):
     for turn in turns:
         compile(turn.answer, "answer", "exec")
         assert not re.search(r"[{}^\[\]]|\$[a-z]|\||#", turn.request), turn.request
-        assert turn.function.topics[0] == "tariffs"
-        assert turn.function.name not in turn.function.parameters
-        kinds = turn.function.signature.split(">")[0].split(",")
-        assert len(kinds) == len(turn.function.parameters)
+        assert turn.made.topics[0] == "tariffs"
+        assert turn.made.name not in turn.made.parameters
+        kinds = turn.made.signature.split(">")[0].split(",")
+        assert len(kinds) == len(turn.made.parameters)
 
 
 def test_traditional_letters_in_request_and_code(monkeypatch):

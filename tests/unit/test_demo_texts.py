@@ -4,6 +4,7 @@ import ast
 import re
 from functools import cache
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def _words(code):
 
 def _fails(turn, test):
     call, _, value = test.partition(" == ")
-    scope = {}
+    scope: Any = {}
     exec(turn.answer, scope)
     return scope[turn.function.name](*eval(call)) != eval(value)
 

@@ -196,6 +196,8 @@ def take(*, named: bool, default: str, single: bool = False) -> Maker:
             return None
         old = rng.choice(once)
         spare = free(older, _NAMES if named else ("n", "k", "m"))
+        if not spare:
+            return None
         name = rng.choice(spare) if named else spare[0]
         given = {"none": None, "same": old, "other": pick_other(old, rng)}[default]
         function = add_last(older, name, given, _put(older, old, name))
@@ -221,6 +223,8 @@ def add_plain(sign: str, *, named: bool, default: bool) -> Maker:
         if len(older.parameters) > 4 or re.search(r" if |\bsum\(|\*\*|//|\bor\b", returned[0]):
             return None
         spare = free(older, _NAMES if named else ("n", "k", "m"))
+        if not spare:
+            return None
         name = rng.choice(spare) if named else spare[0]
         given = rng.choice(("0", "1", str(rng.randrange(1, 50)), str(10 * rng.randrange(1, 60))))
         inner = returned[0]

@@ -38,11 +38,23 @@ _ORDER = re.compile(r"order|順|顺序|依次")
 
 @dataclass(frozen=True)
 class Turn:
-    """A request and its answer; `function` is None for a refusal."""
+    """A request and its answer; `function` is None for a refusal.
+
+    `is_named` and `names_parameters` say whether the request names the function and its parameters,
+    where that is known.
+    """
 
     request: str
     answer: str
     function: Function | None
+    is_named: bool | None = None
+    names_parameters: bool | None = None
+
+    @property
+    def made(self) -> Function:
+        """The function of a turn that is no refusal."""
+        assert self.function is not None
+        return self.function
 
 
 @cache
@@ -86,7 +98,8 @@ def _compose(
     known = values(language, function, older, rng, text) | {"h": other.name if other else ""}
     request = constants.say(grammar.fill(text, known), drawn, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
-    return Turn(noise.space(request, language, rng), code, done)
+    spaced = noise.space(request, language, rng)
+    return Turn(spaced, code, done, "$f" in text, bool(re.search(r"\$[pabcd]", text)))
 
 
 def _frame(text: str, language: str, rng: Random) -> str:

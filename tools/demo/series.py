@@ -11,6 +11,7 @@ from functools import cache
 from random import Random
 
 from tools.demo import (
+    common,
     grammar,
     inflect,
     names,
@@ -26,7 +27,7 @@ from tools.demo.prompts import Function, Turn
 from tools.demo.series_said import Task
 
 _FILES = ("maps", "aggregates", "order", "sets", "dicts", "recursion", "integers", "scenes")
-_MADE = 0.36  # of the tasks hold a condition, a default or a rule of their own
+_MADE = 0.25  # of the tasks hold a condition, a default or a rule of their own
 _NAMED = 0.5
 _NAMED_WHOLE = 0.4
 _GIVEN = 0.2  # of the tasks with one constant take it as a parameter
@@ -71,7 +72,11 @@ def tasks() -> tuple[Task, ...]:
 
 @cache
 def _weights() -> tuple[int, ...]:
-    return tuple(4 + sum(map(len, task.wordings.values())) for task in tasks())
+    return tuple(common.weigh("series", task.id) * (20 + _ways(task)) for task in tasks())
+
+
+def _ways(task: Task) -> int:
+    return sum(map(len, task.wordings.values()))
 
 
 def _draw(language: str, rng: Random) -> _Drawn:

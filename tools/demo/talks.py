@@ -1,20 +1,35 @@
 """What is said in a conversation: a first request, follow-ups, changes, refusals."""
 
 import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from random import Random
 
-from tools.demo import alters, calls, families, grammar, instead, made, names, phrases, prompts
+from tools.demo import (
+    alters,
+    calls,
+    common,
+    families,
+    formulas,
+    grammar,
+    instead,
+    made,
+    names,
+    phrases,
+    plain,
+    prompts,
+    series,
+    tariffs,
+    texts,
+)
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
-_MADE = 0.3  # of the tasks are put together from parts
-_EVEN = 18
 _PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others of a grammar
 _CODE_COPIED = 0.4  # of what is only to be repeated
-_SWAPPED = 0.16  # of the conversations: another task in place of the first
+_SWAPPED = 0.12  # of the conversations: another task in place of the first
 _CALL = re.compile(r"\$g\(([^()]+)\)")
-_CALLED = 0.25  # of the conversations begin with a function and one made for it
+_CALLED = 0.2  # of the conversations begin with a function and one made for it
 _NEW_CALLS = 0.5  # of the follow-ups that are no edits
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
@@ -43,8 +58,10 @@ def _tasks() -> tuple[Family, ...]:
 
 @cache
 def _weights() -> tuple[int, ...]:
-    """What can be said in many ways is asked for often; `_EVEN` ways are known for every task."""
-    return tuple(max(6, _ways(task) - _EVEN) for task in _tasks())
+    """What everybody thinks of is asked for often, and a bit more often what has many wordings."""
+    return tuple(
+        common.weigh("families", task.id) * (40 + min(60, _ways(task))) for task in _tasks()
+    )
 
 
 def _ways(task: Family) -> int:
@@ -77,7 +94,7 @@ def use_given(language: str, rng: Random) -> tuple[Turn, str]:
     for function in shown:
         text += f"\n{function.code}"
     turn = _continue_named(shown, language, rng)
-    return turn, text
+    return plain.make_plain(turn, [Turn("", "", one) for one in shown]), text
 
 
 def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
@@ -89,17 +106,30 @@ def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
     return start(language, rng)
 
 
-def start(language: str, rng: Random) -> Turn:
-    family = (
-        made.pick(language, rng) if rng.random() < _MADE else rng.choices(_tasks(), _weights())[0]
-    )
-    return prompts.compose(family, language, rng)
+def start(language: str, rng: Random, earlier: Sequence[Turn] = ()) -> Turn:
+    """A first request, or another one in a conversation that has nothing to do with `earlier`."""
+    maker = rng.choices(_MAKERS, _SHARES)[0]
+    return plain.make_plain(maker(language, rng), earlier)
+
+
+def _pick_task(language: str, rng: Random) -> Turn:
+    return prompts.compose(rng.choices(_tasks(), _weights())[0], language, rng)
+
+
+def _pick_made(language: str, rng: Random) -> Turn:
+    return prompts.compose(made.pick(language, rng), language, rng)
+
+
+_MAKERS: tuple[Callable[[str, Random], Turn], ...] = (
+    _pick_task, _pick_made, formulas.pick, tariffs.pick, texts.pick, series.pick,
+)  # fmt: skip
+_SHARES = (40, 7, 17, 12, 12, 12)
 
 
 def start_swapped(language: str, rng: Random) -> list[Turn]:
     """A task and then, in its place, another one that takes the same."""
     first, second = _pick_pair(language, rng)
-    turn = prompts.compose(first, language, rng)
+    turn = plain.make_plain(prompts.compose(first, language, rng))
     assert turn.function is not None
     return [turn, instead.compose_swap(second, language, rng, turn.function)]
 
@@ -122,7 +152,7 @@ def _siblings() -> tuple[tuple[Family, ...], ...]:
 
 
 def _start_linked(language: str, rng: Random) -> Turn:
-    return prompts.compose(rng.choice(rng.choice(_bases())), language, rng)
+    return plain.make_plain(prompts.compose(rng.choice(rng.choice(_bases())), language, rng))
 
 
 @cache
@@ -154,13 +184,13 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
         turns = [begin(language, rng)]
     for _ in range(rng.choice(more)):
         draw = rng.random()
-        if draw < 0.1:
+        if draw < 0.06:
             turns.append(refuse(language, rng))
-        elif draw < 0.2:
-            turns.append(start(language, rng))
+        elif draw < 0.18:
+            turns.append(start(language, rng, turns))
         else:
-            turns.append(_continue(turns, language, rng))
-    if rng.random() < 0.06:
+            turns.append(plain.make_plain(_continue(turns, language, rng), turns))
+    if rng.random() < 0.04:
         turns.insert(0, refuse(language, rng))
     return tuple(turns)
 
@@ -171,7 +201,7 @@ def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
     before = next((one for one in reversed(known[:-1]) if one.name == latest.name), None)
     if latest.topics[0] in PAIRS and rng.random() < 0.3:
         return _oppose(latest, language, rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.5:
         return alters.compose(latest, language, rng, before)
     if rng.random() < _NEW_CALLS:
         return calls.compose(known, language, rng) or _call_latest(latest, language, rng, before)

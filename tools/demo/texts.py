@@ -11,7 +11,17 @@ from dataclasses import replace
 from functools import cache
 from random import Random
 
-from tools.demo import chains, examples, families, grammar, literals, names, prompts, templates
+from tools.demo import (
+    chains,
+    common,
+    examples,
+    families,
+    grammar,
+    literals,
+    names,
+    prompts,
+    templates,
+)
 from tools.demo.families import Family, Wording
 from tools.demo.prompts import Function, Turn
 from tools.demo.slots import Draws
@@ -72,10 +82,13 @@ def _families() -> tuple[Family, ...]:
 
 @cache
 def _weights(language: str) -> tuple[int, ...]:
-    """What can be said in many ways, and with literals, is asked for often."""
-    return tuple(
-        (3 + len(one.wordings[language])) * (2 if "<" in one.code else 1) for one in _families()
-    )
+    """What everybody thinks of, can be said in many ways or holds literals is asked for often."""
+    return tuple(_weigh(one, language) for one in _families())
+
+
+def _weigh(family: Family, language: str) -> int:
+    known = common.weigh("texts", family.id.removeprefix("text_"))
+    return known * (6 + len(family.wordings[language])) * (2 if "<" in family.code else 1)
 
 
 @cache
@@ -97,9 +110,9 @@ def make(language: str, rng: Random) -> tuple[Turn, str]:
     """A request, and a test of its function: arguments and their value."""
     draw = rng.random()
     draws = Draws(language, rng)
-    if draw < 0.2:
+    if draw < 0.16:
         family = templates.make(draws)
-    elif draw < 0.32:
+    elif draw < 0.24:
         family = chains.make(draws)
     else:
         family = rng.choices(_families(), _weights(language))[0]
