@@ -11,7 +11,8 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -32,7 +33,7 @@ _IGNORED = -100
 _KEPT = 250  # steps between checkpoints
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Labelled = tuple[list[int], list[int]]  # token ids, labels
+Labelled = tuple[Sequence[int], Sequence[int]]  # token ids, labels
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def build(vocabulary: int, eos: int, pad: int) -> GlmForCausalLM:
     """An untrained model."""
     config = GlmConfig(
         vocab_size=vocabulary,
-        hidden_size=192,
-        intermediate_size=448,
-        num_hidden_layers=4,
+        hidden_size=160,
+        intermediate_size=368,
+        num_hidden_layers=6,
         num_attention_heads=3,
         num_key_value_heads=3,
         head_dim=64,  # wide values: one head must carry a whole name piece
@@ -75,18 +76,16 @@ def encode(conversation: Conversation, words: PreTrainedTokenizerFast) -> Labell
         answered = words.encode(f"{turn.answer}{tokenizer.END}")
         ids += asked + answered
         labels += [_IGNORED] * len(asked) + answered
-    return ids, labels
+    return array("i", ids), array("i", labels)
 
 
-def batches(
-    conversations: list[Conversation], words: PreTrainedTokenizerFast, tokens: int, seed: int
-) -> Iterator[Batch]:
+def batches(labelled: list[Labelled], tokens: int, seed: int) -> Iterator[Batch]:
     """Batches of similar length and at most `tokens` tokens, in random order within each pool. Their
     shapes are few: lengths are multiples of `_STRIDE`, and as many rows go with each as fit."""
     rng = Random(seed)
     left: list[Labelled] = []
-    for start in range(0, len(conversations), _POOL):
-        left += [encode(one, words) for one in conversations[start : start + _POOL]]
+    for start in range(0, len(labelled), _POOL):
+        left += labelled[start : start + _POOL]
         groups = list(_group(sorted(left, key=lambda pair: -len(pair[0])), tokens))
         left = groups.pop()
         rng.shuffle(groups)
@@ -110,8 +109,8 @@ def _round(length: int) -> int:
 
 def _pad(group: list[Labelled]) -> Batch:
     longest = _round(len(group[0][0]))
-    ids = [row + [0] * (longest - len(row)) for row, _ in group]
-    labels = [row + [_IGNORED] * (longest - len(row)) for _, row in group]
+    ids = [[*row, *[0] * (longest - len(row))] for row, _ in group]
+    labels = [[*row, *[_IGNORED] * (longest - len(row))] for _, row in group]
     return torch.tensor(ids), torch.tensor(labels)
 
 
@@ -208,7 +207,8 @@ def main() -> None:
     conversations = generate.generate(options.steps * options.tokens // _LENGTH, options.seed)
     model, words = _begin(conversations, options.start)
     print(f"{model.num_parameters():,} parameters, {len(conversations):,} conversations")
-    stream = batches(conversations, words, options.tokens, options.seed)
+    labelled = [encode(one, words) for one in conversations]
+    stream = batches(labelled, options.tokens, options.seed)
     plan = Plan(options.steps, 120 * options.minutes, options.rate, 60 * options.wall)
     seconds = fit(model, stream, plan, lambda: save(model, words, options.folder))
     save(model, words, options.folder)
