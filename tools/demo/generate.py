@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from random import Random
 
-from tools.demo import talks
+from tools.demo import refusals, talks
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Turn
 
@@ -51,7 +51,7 @@ def _choose(progress: float, rng: Random) -> Conversation:
 def _converse(language: str, alone: bool, rng: Random) -> Conversation:
     draw = rng.random()
     if draw < REFUSED:
-        return Conversation(language, (talks.refuse(language, rng),))
+        return Conversation(language, (refusals.refuse(language, rng),))
     if alone or draw < REFUSED + SINGLE:
         return Conversation(language, (talks.start(language, rng),))
     if rng.random() < _GIVEN:

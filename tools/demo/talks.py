@@ -11,13 +11,13 @@ from tools.demo import (
     common,
     families,
     formulas,
-    grammar,
     instead,
     made,
     names,
     phrases,
     plain,
     prompts,
+    refusals,
     series,
     tariffs,
     texts,
@@ -25,7 +25,6 @@ from tools.demo import (
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
 
-_PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others of a grammar
 _CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.12  # of the conversations: another task in place of the first
 _CALL = re.compile(r"\$g\(([^()]+)\)")
@@ -76,11 +75,6 @@ def _followups() -> tuple[Family, ...]:
 @cache
 def _pairs() -> tuple[Family, ...]:
     return families.load("pairs")
-
-
-@cache
-def _offtopic() -> phrases.Phrases:
-    return phrases.load("offtopic")
 
 
 def use_given(language: str, rng: Random) -> tuple[Turn, str]:
@@ -185,13 +179,13 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
     for _ in range(rng.choice(more)):
         draw = rng.random()
         if draw < 0.06:
-            turns.append(refuse(language, rng))
+            turns.append(refusals.refuse(language, rng))
         elif draw < 0.18:
             turns.append(start(language, rng, turns))
         else:
             turns.append(plain.make_plain(_continue(turns, language, rng), turns))
     if rng.random() < 0.04:
-        turns.insert(0, refuse(language, rng))
+        turns.insert(0, refusals.refuse(language, rng))
     return tuple(turns)
 
 
@@ -255,18 +249,6 @@ def _choose_followup(older: Function, rng: Random) -> Family | None:
     if special and (not general or rng.random() < 0.6):
         return rng.choice(special)
     return rng.choices(general, [_ways(one) for one in general])[0] if general else None
-
-
-def refuse(language: str, rng: Random) -> Turn:
-    """An off-topic request and the sentence that declines it."""
-    lines = _offtopic()
-    section = (
-        f"{language}!" if rng.random() < _PLAIN and f"{language}!" in lines.sections else language
-    )
-    request = grammar.expand(rng.choice(lines.sections[section]), lines.macros, rng)
-    if language == "en" and rng.random() < 0.3:
-        request = request[0].lower() + request[1:]
-    return Turn(request, prompts.wording(language).sections["refuse"][0], None)
 
 
 def copy(rng: Random) -> Turn:

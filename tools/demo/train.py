@@ -25,7 +25,7 @@ from tools.demo.generate import Conversation
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
 VOCABULARY = 3400
-_LENGTH = 66  # tokens of a conversation, a low estimate
+_LENGTH = 69  # tokens of a conversation, a low estimate
 _POOL = 2048  # conversations that are sorted by length together
 _STRIDE = 4  # lengths of batches are multiples of it
 _IGNORED = -100
@@ -189,7 +189,7 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=14500)
+    parser.add_argument("--steps", type=int, default=11500)
     parser.add_argument("--minutes", type=float, default=20, help="of two cores: CPU time at most")
     parser.add_argument(
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"
