@@ -82,6 +82,20 @@ def test_a_plain_name_never_takes_that_of_something_else_in_the_code():
     assert plain.make_plain(turn).made.parameters == ("values",)
 
 
+def test_texts_between_quotes_keep_their_words():
+    turn = _turn(
+        "每个名字前加标签", "label", ("name",), '"label name: " + name', "s>s", is_named=False
+    )
+
+    assert plain.make_plain(turn).answer == 'def solve(s):\n    return "label name: " + s'
+
+
+def test_parameters_that_trade_their_names_do_not_meet():
+    turn = _turn("差", "f", ("b", "a"), "b - a", "n,n>n", names_parameters=False)
+
+    assert plain.make_plain(turn).answer == "def solve(a, b):\n    return a - b"
+
+
 def test_a_refusal_stays_as_it_is():
     turn = Turn("Sing!", "Sorry.", None)
 

@@ -1,6 +1,7 @@
 """A task asked for in place of what the last function does, or as its opposite."""
 
 import re
+from collections.abc import Callable
 from random import Random
 
 from tools.demo import constants, determined, grammar, noise
@@ -12,15 +13,26 @@ _TRIES = 12
 _PHRASE_MACROS = {"X": "\1", "XS": "\2", "XING": "\3", "XTE": "\4"}
 _BACK = re.compile("back|direction|convers|inverse|方向|向|换算|戻|変換|换回")
 _NUMBER = re.compile(r"(?<![\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
+PAIRS = {  # tasks that are each other's opposite
+    one: other
+    for first, second in (
+        ("c_to_f", "f_to_c"), ("km_to_miles", "miles_to_km"), ("m_to_cm", "cm_to_m"),
+        ("inches_to_cm", "cm_to_inches"), ("kg_to_pounds", "pounds_to_kg"), ("kg_to_g", "g_to_kg"),
+        ("minutes_to_seconds", "seconds_to_minutes"), ("hours_to_minutes", "minutes_to_hours"),
+        ("c_to_k", "k_to_c"), ("feet_to_m", "m_to_feet"), ("km_to_m", "m_to_km"),
+        ("max_list", "min_list"), ("max_two", "min_two"), ("max_three", "min_three"),
+        ("is_even", "is_odd"), ("upper", "lower"), ("evens", "odds"), ("sort_list", "sort_desc"),
+        ("first_item", "last_item"), ("first_char", "last_char"), ("positives", "negatives"),
+        ("rule_list_gt", "rule_list_lt"), ("first_n", "last_n"), ("drop_first", "drop_last"),
+        ("first_word", "last_word"), ("longest_word", "shortest_word"),
+    )
+    for one, other in ((first, second), (second, first))
+}  # fmt: skip
 
 
 def compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
     """`family` asked for in place of what `older` does: same name, same parameters."""
-    for _ in range(_TRIES):
-        turn = _compose_swap(family, language, rng, older)
-        if determined.is_said(family, f"{older.code}\n{turn.request}", turn.answer):
-            break
-    return turn
+    return _draw(lambda: _compose_swap(family, language, rng, older), family, older)
 
 
 def _compose_swap(family: Family, language: str, rng: Random, older: Function) -> Turn:
@@ -56,8 +68,13 @@ def _say_opposite(family: Family, language: str, rng: Random) -> tuple[str, str]
 
 def compose_opposite(family: Family, language: str, rng: Random, older: Function) -> Turn:
     """`family` asked for by saying no more than that it is the opposite of `older`."""
+    return _draw(lambda: _compose_opposite(family, language, rng, older), family, older)
+
+
+def _draw(make: Callable[[], Turn], family: Family, older: Function) -> Turn:
+    """A turn whose answer holds nothing that nobody said, if one comes in a few tries."""
     for _ in range(_TRIES):
-        turn = _compose_opposite(family, language, rng, older)
+        turn = make()
         if determined.is_said(family, f"{older.code}\n{turn.request}", turn.answer):
             break
     return turn

@@ -8,19 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tools.demo.changes import replace_name
+from tools.demo.determined import stands_in
 from tools.demo.prompts import Function, Turn
 
 NAME = "solve"
 _IMPORT = re.compile(r"^import math\n+def")
-_SINGLE = {"s": "s", "l": "items", "w": "items"}
+_SINGLE = {"s": "s", "l": "items"}
 _NAMING = "called?|named?|name|def|function|method|it|as|be|is|let|write|define|implement|want|need"
 _SEVERAL = ("a", "b", "c", "d", "e")
-_PARAMETERS = frozenset({"x", *_SINGLE.values(), *_SEVERAL})
-
-
-def is_plain(name: str) -> bool:
-    """Whether it is a name for what nobody named."""
-    return re.fullmatch(rf"{NAME}\d*", name) is not None or name in _PARAMETERS
 
 
 def make_plain(turn: Turn, earlier: Sequence[Turn] = ()) -> Turn:
@@ -34,11 +30,11 @@ def make_plain(turn: Turn, earlier: Sequence[Turn] = ()) -> Turn:
     named = _is_named(name, turn.request) if turn.is_named is None else turn.is_named
     if not named and name not in {one.name for one in known}:
         name = _free_name(known)
-        code = _put(code, function.name, name)
+        code = replace_name(code, function.name, name)
     parameters = function.parameters
     new = _plain_parameters(turn, function, known)
     if new != parameters and not set(new) & (set(re.findall(r"\w+", code)) - set(parameters)):
-        code = _put_all(code, parameters, new)
+        code = _replace_all(code, parameters, new)
         parameters = new
     changed = replace(function, name=name, parameters=parameters, code=code)
     answer = turn.answer.replace(function.code, code)
@@ -48,7 +44,7 @@ def make_plain(turn: Turn, earlier: Sequence[Turn] = ()) -> Turn:
 def _is_named(name: str, request: str) -> bool:
     """Whether a request names the function so and does not merely use the word."""
     if not request.isascii() or re.search(r"[_0-9A-Z]", name):
-        return _stands_in(name, request)
+        return stands_in(name, request)
     word = re.escape(name)
     return (
         re.search(rf"\b{word}\(|[`'\"]{word}[`'\"]|\b(?:{_NAMING})\W+{word}\b", request) is not None
@@ -63,7 +59,7 @@ def _plain_parameters(turn: Turn, function: Function, known: list[Function]) -> 
         return old
     told = turn.names_parameters
     if told is None:
-        told = all(_stands_in(name, turn.request) for name in old)
+        told = all(stands_in(name, turn.request) for name in old)
     if told:
         return old
     if len(old) == 1:
@@ -79,15 +75,9 @@ def _free_name(known: list[Function]) -> str:
     return name
 
 
-def _stands_in(name: str, text: str) -> bool:
-    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) is not None
-
-
-def _put(code: str, old: str, new: str) -> str:
-    return re.sub(rf"\b{re.escape(old)}\b", new, code)
-
-
-def _put_all(code: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
-    table = dict(zip(old, new, strict=True))
-    pattern = r"\b(" + "|".join(map(re.escape, old)) + r")\b(?![\"'])"
-    return re.sub(pattern, lambda match: table[match[1]], code)
+def _replace_all(code: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
+    """New names for all parameters at once, as an old name may be another's new one."""
+    between = [f"_{place}_" for place in range(len(old))]
+    for before, after in (*zip(old, between, strict=True), *zip(between, new, strict=True)):
+        code = replace_name(code, before, after)
+    return code

@@ -33,23 +33,6 @@ _NEW_CALLS = 0.5  # of the follow-ups that are no edits
 _HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
 
-PAIRS = {  # tasks that are each other's opposite
-    one: other
-    for first, second in (
-        ("c_to_f", "f_to_c"), ("km_to_miles", "miles_to_km"), ("m_to_cm", "cm_to_m"),
-        ("inches_to_cm", "cm_to_inches"), ("kg_to_pounds", "pounds_to_kg"), ("kg_to_g", "g_to_kg"),
-        ("minutes_to_seconds", "seconds_to_minutes"), ("hours_to_minutes", "minutes_to_hours"),
-        ("c_to_k", "k_to_c"), ("feet_to_m", "m_to_feet"), ("km_to_m", "m_to_km"),
-        ("max_list", "min_list"), ("max_two", "min_two"), ("max_three", "min_three"),
-        ("is_even", "is_odd"), ("upper", "lower"), ("evens", "odds"), ("sort_list", "sort_desc"),
-        ("first_item", "last_item"), ("first_char", "last_char"), ("positives", "negatives"),
-        ("rule_list_gt", "rule_list_lt"), ("first_n", "last_n"),
-        ("drop_first", "drop_last"), ("first_word", "last_word"),
-        ("longest_word", "shortest_word"),     )
-    for one, other in ((first, second), (second, first))
-}  # fmt: skip
-
-
 @cache
 def _tasks() -> tuple[Family, ...]:
     return families.load_tasks()
@@ -88,16 +71,20 @@ def use_given(language: str, rng: Random) -> tuple[Turn, str]:
     for function in shown:
         text += f"\n{function.code}"
     turn = _continue_named(shown, language, rng)
-    return plain.make_plain(turn, [Turn("", "", one) for one in shown]), text
+    return plain.make_plain(turn, _as_turns(shown)), text
+
+
+def _as_turns(shown: list[Function]) -> list[Turn]:
+    return [Turn("", "", function) for function in shown]
 
 
 def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
     chosen = rng.choice(shown)
     for _ in range(20):
-        turn = _continue([Turn("", "", chosen)], language, rng)
+        turn = _continue(_as_turns([chosen]), language, rng)
         if len(shown) == 1 or chosen.name in turn.request:
             return turn
-    return start(language, rng)
+    return start(language, rng, _as_turns(shown))
 
 
 def start(language: str, rng: Random, earlier: Sequence[Turn] = ()) -> Turn:
@@ -193,7 +180,7 @@ def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
     known = [turn.function for turn in turns if turn.function is not None]
     latest = known[-1]
     before = next((one for one in reversed(known[:-1]) if one.name == latest.name), None)
-    if latest.topics[0] in PAIRS and rng.random() < 0.3:
+    if latest.topics[0] in instead.PAIRS and rng.random() < 0.3:
         return _oppose(latest, language, rng)
     if rng.random() < 0.5:
         return alters.compose(latest, language, rng, before)
@@ -216,12 +203,13 @@ def _use_older(known: list[Function], language: str, rng: Random) -> Turn:
     both = _choose_both(known[-2], known[-1], rng)
     if both is not None:
         return prompts.compose(both, language, rng, known[-2], known[-1])
-    return _call_by_name(known[0], language, rng) or start(language, rng)
+    named = _call_by_name(known[0], language, rng)
+    return named or start(language, rng, _as_turns(known))
 
 
 def _oppose(older: Function, language: str, rng: Random) -> Turn:
     """The opposite task, in a function of its own or in place of the older one."""
-    family = next(task for task in _tasks() if task.id == PAIRS[older.topics[0]])
+    family = next(task for task in _tasks() if task.id == instead.PAIRS[older.topics[0]])
     return instead.compose_opposite(family, language, rng, older)
 
 
