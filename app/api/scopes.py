@@ -7,7 +7,7 @@ from app.api import answers, context, schemas
 from app.models import symbols
 from app.wire import objects
 
-PATH = "/v1/scopes/<scope>/symbols"
+PATH = "/v1/scopes/<path:scope>/symbols"  # a scope may be "team/geometry"
 
 routes = APIBlueprint(
     "scopes", __name__, abp_tags=[{"name": "sessions"}], abp_responses=answers.CHANGES

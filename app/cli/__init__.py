@@ -12,6 +12,7 @@ import click
 
 import app
 from app import errors, locales
+from app.cli import phrases
 
 COMMANDS = (
     "up",
@@ -34,7 +35,15 @@ COMMANDS = (
 )
 INTERRUPTED = 130
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO)
+_REFUSALS = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EIO,
+)
 _AS_JSON = f"{__name__}.as_json"  # in the context that all commands share
 F = TypeVar("F", bound=Callable[..., Any])
 _MESSAGE_KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+")
@@ -58,6 +67,10 @@ class Commands(click.Group):
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(say("cli.help"))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _translate(self)
+        super().format_options(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands from the message files, so that help imports none of them."""
@@ -131,7 +144,10 @@ def _translate(command: click.Command) -> None:
         _translate(subcommand)
 
 
+phrases.install()
+
+
 @click.group(cls=Commands)
-@click.version_option(version=app.__version__, prog_name="autoglm")
+@click.version_option(version=app.__version__, prog_name="autoglm", help="click.version_shown")
 def main() -> None:
     """Runs one command and turns its deliberate errors into a message and an exit status."""

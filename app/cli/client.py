@@ -188,9 +188,9 @@ class Client:
 
 def name_part(name: str) -> str:
     """A name as a part of a path: whatever is in it leads nowhere else. InputError("empty_name")."""
-    if not name.strip():
+    if not name:
         raise errors.InputError("empty_name")
-    return quote(name, safe="")
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
 def normalize(url: str) -> str:

@@ -13,6 +13,8 @@ from app.wire.rows import Symbol
 
 _DAY_SECONDS = 86_400
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_ENGLISH = {"a", "A", "an", "I", "it", "is", "in"}  # words, unless they are marked as code
+_MARKED = re.compile(r"[`'\"](\w+)[`'\"]|\b(\w+)\(")
 _PLURAL = re.compile(r"both|two|these|those|they|them|它们|这两|两个|両方|2つ|二つ", re.IGNORECASE)
 
 
@@ -77,7 +79,8 @@ def choose(
     ranked = sorted(rest, key=lambda each: (each.name not in meant, not each.pinned, -each.id))
     used: list[Symbol] = []
     for symbol in ranked:
-        cost = count(symbol.code)
+        is_there = any(symbol.code == each.code for each in used)  # "import a, b" defines two
+        cost = 0 if is_there else count(symbol.code)
         if cost <= budget:
             used.append(symbol)
             budget -= cost
@@ -91,6 +94,8 @@ def resolve(found: Sequence[Symbol], tree: Tree, text: str) -> dict[str, list[st
     function or class (the latest two where the words are plural)."""
     names = {symbol.name for symbol in found}
     words = set(_WORD.findall(text))
+    if tree.locale == "en":
+        words -= _ENGLISH - {name for pair in _MARKED.findall(text) for name in pair}
     resolved = {name: [name] for name in sorted(names & words)}
     latest = [symbol.name for symbol in found if symbol.kind in ("function", "class")]
     for reference in tree.references:

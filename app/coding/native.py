@@ -78,7 +78,7 @@ def _infer(value: ast.expr | None) -> str | None:
     if isinstance(value, ast.Constant):
         return type(value.value).__name__
     if isinstance(value, ast.UnaryOp):
-        return _infer(value.operand)
+        return "bool" if isinstance(value.op, ast.Not) else _infer(value.operand)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         named = value.func.id
         return named if named[:1].isupper() or named in displays.values() else None

@@ -51,9 +51,10 @@ def _say_usual(tree: Tree, shown: Sequence[Symbol], style: str) -> list[str]:
 
 
 def _list(tree: Tree, shown: Sequence[Symbol]) -> str:
-    """The known definitions under their heading; empty if there are none."""
+    """The known definitions under their heading, once each; empty if there are none."""
     heading = _say(tree, "coding.known_definitions")
-    return "\n".join([heading, *(symbol.code for symbol in shown)]) if shown else ""
+    once = dict.fromkeys(symbol.code for symbol in shown)
+    return "\n".join([heading, *once]) if shown else ""
 
 
 def _write(words: str, tree: Tree, shown: Sequence[Symbol]) -> str:

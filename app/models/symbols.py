@@ -26,10 +26,13 @@ def store(tx: Connection, memo: Memo) -> None:
 
 
 def _store_one(tx: Connection, memo: Memo, new: NewSymbol) -> None:
+    """A new version, unless the newest one is the same: that is as good as new, and shared if asked."""
     same = (*_place(memo), symbols.c.name == new.name)
-    newest = sa.select(symbols.c.version, symbols.c.code, symbols.c.pinned).where(*same)
-    last = tx.execute(newest.order_by(symbols.c.version.desc()).limit(1)).one_or_none()
-    if last is not None and last.code == new.code:
+    newest = sa.select(symbols).where(*same).order_by(symbols.c.version.desc()).limit(1)
+    last = tx.execute(newest).one_or_none()
+    if last is not None and last.code == new.code and _may_share(last.scope, memo.scope):
+        renewed = {"created_at": time.time(), "scope": memo.scope or last.scope}
+        tx.execute(sa.update(symbols).where(symbols.c.id == last.id).values(**renewed))
         return
     tx.execute(sa.update(symbols).where(*same).values(is_current=sa.false()))
     version = last.version + 1 if last else 1
@@ -44,7 +47,28 @@ def _store_one(tx: Connection, memo: Memo, new: NewSymbol) -> None:
         "created_at": time.time(),
     }
     tx.execute(sa.insert(symbols).values(**values))
-    tx.execute(sa.delete(symbols).where(*same, symbols.c.version <= version - MAX_VERSIONS))
+    shared = _newest(*same, symbols.c.scope.is_not(None))
+    old = symbols.c.version <= version - MAX_VERSIONS
+    tx.execute(sa.delete(symbols).where(*same, old, symbols.c.id.not_in(shared)))
+
+
+def _may_share(scope: str | None, wanted: str | None) -> bool:
+    """Whether one version can be in both scopes; it is in one at most."""
+    return scope is None or wanted is None or scope == wanted
+
+
+def _newest(*where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    """The ids of the newest versions: of each symbol in each session and each scope."""
+    grouped = (symbols.c.session_id, symbols.c.scope, symbols.c.name)
+    return sa.select(sa.func.max(symbols.c.id)).where(*where).group_by(*grouped)
+
+
+def _is_shown(tenant_id: str, place: Place) -> sa.ColumnElement[bool]:
+    """What a session or a scope shows: the newest version that there is in it. A scope goes on
+    showing what was shared when the session has a newer version of its own."""
+    if place[0] == "session_id":
+        return sa.and_(symbols.c.session_id == place[1], symbols.c.is_current)
+    return symbols.c.id.in_(_newest(*_in(tenant_id, place)))
 
 
 def _place(memo: Memo) -> Conditions:
@@ -71,15 +95,12 @@ def list_current(
 ) -> list[Symbol]:
     """The newest version of every symbol of a session and of everything that the tenant's sessions
     share in a scope, the latest first; none older than `since` unless pinned."""
-    places = []
-    if session_id is not None:
-        places.append(symbols.c.session_id == session_id)
-    if scope is not None:
-        places.append(symbols.c.scope == scope)
+    given = (("session_id", session_id), ("scope", scope))
+    places = [_is_shown(tenant_id, (name, value)) for name, value in given if value is not None]
     if not places:
         return []
     fresh = sa.or_(symbols.c.created_at >= since, symbols.c.pinned)
-    owned = (symbols.c.tenant_id == tenant_id, symbols.c.is_current, fresh, sa.or_(*places))
+    owned = (symbols.c.tenant_id == tenant_id, fresh, sa.or_(*places))
     with db.read() as tx:
         rows = tx.execute(sa.select(symbols).where(*owned).order_by(symbols.c.id.desc()))
         return [Symbol(**row) for row in rows.mappings()]
@@ -88,10 +109,8 @@ def list_current(
 def list_page(
     db: Database, tenant_id: str, place: Place, *, limit: int, after: int = 0
 ) -> list[Symbol]:
-    """Up to `limit` current symbols of ("session_id" or "scope", its value), from the id after
-    `after` on."""
-    column, value = place
-    wanted = (symbols.c.tenant_id == tenant_id, symbols.c[column] == value, symbols.c.is_current)
+    """Up to `limit` current symbols of a session or a scope, from the id after `after` on."""
+    wanted = (symbols.c.tenant_id == tenant_id, _is_shown(tenant_id, place))
     query = sa.select(symbols).where(*wanted, symbols.c.id > after).order_by(symbols.c.id)
     with db.read() as tx:
         return [Symbol(**row) for row in tx.execute(query.limit(limit)).mappings()]
@@ -123,10 +142,12 @@ def pin(db: Database, tenant_id: str, place: Place, name: str, *, pinned: bool) 
 
 
 def delete(db: Database, tenant_id: str, place: Place, name: str) -> None:
-    """Forgets a symbol with its history. NotFound("symbol_not_found")."""
+    """Forgets a symbol with its history there: of a scope what was shared, so that a session has
+    the newest version left to it. NotFound("symbol_not_found")."""
     gone = sa.delete(symbols).where(*_in(tenant_id, place), symbols.c.name == name)
     with db.write() as tx:
         _require(tx.execute(gone).rowcount, name)
+        _promote(tx, tenant_id, symbols.c.name == name)
 
 
 def _in(tenant_id: str, place: Place) -> Conditions:
@@ -137,7 +158,18 @@ def _in(tenant_id: str, place: Place) -> Conditions:
 def delete_place(db: Database, tenant_id: str, place: Place) -> int:
     """Forgets every symbol of a session or a scope; returns how many rows went."""
     with db.write() as tx:
-        return tx.execute(sa.delete(symbols).where(*_in(tenant_id, place))).rowcount
+        count = tx.execute(sa.delete(symbols).where(*_in(tenant_id, place))).rowcount
+        _promote(tx, tenant_id)
+    return count
+
+
+def _promote(tx: Connection, tenant_id: str, *where: sa.ColumnElement[bool]) -> None:
+    """Makes the newest version that a session has left its current one."""
+    owned = (symbols.c.tenant_id == tenant_id, symbols.c.session_id.is_not(None), *where)
+    grouped = (symbols.c.session_id, symbols.c.name)
+    newest = sa.select(sa.func.max(symbols.c.id)).where(*owned).group_by(*grouped)
+    stale = (symbols.c.id.in_(newest), ~symbols.c.is_current)
+    tx.execute(sa.update(symbols).where(*stale).values(is_current=sa.true()))
 
 
 def _require(number: int, name: str) -> None:

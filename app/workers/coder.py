@@ -175,10 +175,15 @@ class Coder:
 
 
 def _complete(outcome: Outcome, draft: Draft) -> Outcome:
-    """The answer with its beginning."""
-    assert outcome.result is not None
-    text = draft.beginning + outcome.result.text
-    return replace(outcome, result=replace(outcome.result, text=text))
+    """The answer, every choice of it, with its beginning."""
+    result = outcome.result
+    assert result is not None
+    details = result.details
+    if details and "others" in details:
+        others = [{**each, "text": draft.beginning + each["text"]} for each in details["others"]]
+        details = {**details, "others": others}
+    whole = replace(result, text=draft.beginning + result.text, details=details)
+    return replace(outcome, result=whole)
 
 
 def _find_instruction(messages: Messages) -> str:

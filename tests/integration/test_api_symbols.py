@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.client import name_part
 from app.models import keys, symbols
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -102,6 +103,17 @@ def test_a_session_is_exported_with_turns_and_symbols(api: Api):
 
     kinds = [json.loads(line)["object"] for line in answer.text.splitlines()]
     assert kinds == ["session", "session.turn", "session.symbol"]
+
+
+@pytest.mark.parametrize("scope", ["team/geometry", "..", ".", " ", "a b?#", "幾何"])
+def test_every_scope_that_a_job_may_name_is_listed_pinned_and_forgotten(api: Api, scope: str):
+    make_session(api, "a", scope=scope)
+    path = f"/v1/scopes/{name_part(scope)}/symbols"
+
+    assert read_names(api.client.get(path)) == ["a"]
+    assert api.client.post(f"{path}/a/pin", json={"pinned": True}).json["pinned"] is True
+    assert api.client.delete(f"{path}/a").json["deleted"] is True
+    assert read_names(api.client.get(path)) == []
 
 
 def test_a_code_job_is_accepted_with_a_scope_and_a_text_job_with_a_scope_is_not(api: Api):

@@ -1,6 +1,7 @@
 """Code jobs through claim, prompt, answer, review and store; the model's words are given."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,30 @@ def test_a_code_job_is_answered_with_code_symbols_checks_and_tree(
     (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "double")
     assert (kept.code, kept.job_id) == (DOUBLE, done.id)
     assert desk.prompts[0].endswith("assistant: def double(")
+
+
+def test_every_choice_has_the_beginning_that_the_model_goes_on_from(desk: Desk) -> None:
+    made = makers.add_job(desk.db, kind="code", request=_ask("double a number, name it double"))
+    (job,) = makers.take(desk.db, desk.holder)
+    order = desk.coder.prepare(job)
+    first, second = (
+        Output(order.request.id, (1, 2), f"{name}):\n    return {name} * 2", FinishReason.STOP, 10)
+        for name in ("x", "y")
+    )
+
+    verdict = desk.coder.review(job, orders.conclude(order, replace(first, others=(second,)), {}))
+    assert not isinstance(verdict, Order)
+    claims.settle(desk.db, [verdict])
+
+    result = jobs.get(desk.db, job.tenant_id, made.id).result
+    assert result is not None
+    assert [choice.text for choice in result.choices] == [
+        f"def double({name}):\n    return {name} * 2" for name in ("x", "y")
+    ]
+
+
+def _ask(prompt: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": prompt}], "sampling": {"n": 2}}
 
 
 def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(desk: Desk) -> None:

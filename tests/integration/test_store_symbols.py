@@ -67,6 +67,54 @@ def test_a_symbol_is_seen_elsewhere_through_its_scope_and_not_otherwise(
     assert names(see(database, session_id=session)) == ["own", "shared"]
 
 
+def test_a_scope_goes_on_showing_what_was_shared_when_its_session_has_a_newer_version(
+    database: Database, session: str
+) -> None:
+    keep(database, make("f", "shared"), session_id=session, scope="project")
+    for number in range(symbols.MAX_VERSIONS + 5):
+        keep(database, make("f", f"own {number}"), session_id=session)
+
+    assert [each.code for each in see(database, name="project")] == ["shared"]
+    assert [each.code for each in see(database, session_id=session)] == ["own 24"]
+    assert [each.code for each in see(database, session_id=session, name="project")] == ["own 24"]
+    versions = symbols.list_versions(database, DEFAULT_TENANT, session, "f")
+    assert len(versions) == symbols.MAX_VERSIONS + 1  # and the one that is shared
+
+    keep(database, make("f", "shared again"), session_id=session, scope="project")
+
+    assert [each.code for each in see(database, name="project")] == ["shared again"]
+
+
+def test_the_same_code_again_is_shared_if_asked_and_as_good_as_new(
+    database: Database, session: str
+) -> None:
+    keep(database, make("f"), session_id=session)
+    makers.age(database, "symbols", "created_at", 40 * 86_400)
+    keep(database, make("f"), session_id=session, scope="project")
+    keep(database, make("f"), session_id=session)
+
+    assert names(see(database, name="project")) == ["f"]
+
+    keep(database, make("f"), session_id=session, scope="elsewhere")
+
+    assert names(see(database, name="project")) == names(see(database, name="elsewhere")) == ["f"]
+
+
+def test_forgetting_in_a_scope_leaves_the_session_what_was_its_own(
+    database: Database, session: str
+) -> None:
+    keep(database, make("f", "own"), make("g", "own g"), session_id=session)
+    keep(database, make("f", "shared"), make("g", "shared g"), session_id=session, scope="project")
+
+    symbols.delete(database, DEFAULT_TENANT, ("scope", "project"), "f")
+
+    assert sorted(each.code for each in see(database, session_id=session)) == ["own", "shared g"]
+
+    symbols.delete_place(database, DEFAULT_TENANT, ("scope", "project"))
+
+    assert sorted(each.code for each in see(database, session_id=session)) == ["own", "own g"]
+
+
 def test_another_tenant_sees_nothing_through_the_same_scope(
     database: Database, session: str
 ) -> None:

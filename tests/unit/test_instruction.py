@@ -27,6 +27,12 @@ def names(tree: dict[str, Any]) -> list[str]:
         ("帮我写个名为 to_upper 的 Python 函数", "to_upper", []),
         ("引数 a と b を受け取って合計を返す add という関数を書いて", "add", ["a", "b"]),
         ("Rename old_total to total_price, please", "old_total", []),
+        ("Delete the function double.", "double", []),
+        ("Write a function double that doubles a number – don’t use loops.", "double", []),
+        ("Write a function double that doubles a number. 😀", "double", []),
+        ("def scale that takes a value and a factor", "scale", ["value", "factor"]),
+        ("写一个函数 fence，参数为 fraction 和 perimeter", "fence", ["fraction", "perimeter"]),
+        ("それを使って quadruple を書いて", "quadruple", []),
     ],
 )
 def test_names_and_parameters_are_found_in_every_language(
@@ -50,6 +56,10 @@ def test_names_and_parameters_are_found_in_every_language(
         ("この関数のバグを直して:\n```python\ndef f(x): return y\n```", "fix", "function", "ja"),
         ("写一个类表示银行账户", "create", "class", "zh"),
         ("ログを集計するシェルスクリプトを作って", "create", "script", "ja"),
+        ("Delete the function double.", "change", "function", "en"),
+        ("Write a function that returns '你好'", "create", "function", "en"),
+        ("写一个函数，返回“こんにちは”", "create", "function", "zh"),
+        ("「你好」を返す関数を書いて", "create", "function", "ja"),
     ],
 )  # fmt: skip
 def test_intent_target_and_language_are_decided(text: str, intent: str, target: str, locale: str):
@@ -66,6 +76,28 @@ def test_a_signature_gives_types_defaults_and_the_return():
         {"name": "factor", "type": "int", "default": "10"},
     ]
     assert tree["returns"] == "float"
+
+
+@pytest.mark.parametrize(
+    ("text", "returns"),
+    [("Write f(x: int) -> str.", "str"), ("Write f(name: string): string.", "string")],
+)
+def test_a_full_stop_is_no_part_of_a_type(text: str, returns: str):
+    assert parse(text)["returns"] == returns
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("上の関数を短くして", "session"),
+        ("18歳より年上のユーザーを選ぶ SQL クエリを書いて。", None),
+        ("写一个函数返回数组中的上一个元素", None),
+        ("Write a function that returns the previous weekday", None),
+        ("Shorten the previous function", "session"),
+    ],
+)
+def test_what_comes_before_in_the_data_is_no_earlier_turn(text: str, scope: str | None):
+    assert parse(text)["scope"] == scope
 
 
 def test_code_is_read_by_its_own_parser():
@@ -85,6 +117,12 @@ def test_code_is_read_by_its_own_parser():
         ("次の設定を短くして:\n```yaml\na: 1\n```", ["次の設定"]),
         ("Rename `old_total` to `total_price` in the billing module", ["old_total"]),
         ("SQL for all users older than 30. Tables are users(id, age) and cities(id)", ["users", "cities"]),
+        ("Use it to write quadruple.", ["it"]),
+        ("用它写一个 quadruple 函数", ["它"]),
+        ("それを使って quadruple を書いて", ["それ"]),
+        ("double を使って quadruple を書いて", ["double"]),
+        ("Make it faster.", ["it"]),
+        ("Write a function f. It should return 1.", []),
     ],
 )  # fmt: skip
 def test_references_are_whole_and_to_what_exists(text: str, references: list[str]):

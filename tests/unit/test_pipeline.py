@@ -132,6 +132,27 @@ def test_a_pronoun_means_the_latest_function():
     assert choose("それを改名して", found).resolved == {"それ": ["b"]}
 
 
+def test_an_article_is_no_symbol_unless_it_is_marked_as_one():
+    found = [make_symbol(1, "a"), make_symbol(2, "b")]
+
+    assert choose("Write a function", found).resolved == {}
+    assert choose("Add `a` to b", found).resolved == {"a": ["a"], "b": ["b"]}
+    assert choose("写一个函数，调用 a", found).resolved == {"a": ["a"]}
+
+
+def test_code_that_defines_two_symbols_is_shown_and_counted_once():
+    both = "from math import sin, cos"
+    found = [make_symbol(number, name, both) for number, name in enumerate(("sin", "cos"))]
+
+    chosen = choose("Write f", found, budget=len(both))
+    messages = prompts.compose(
+        pipeline.parse_instruction("Write f"), chosen.used, [], [], form=Form(style="plain")
+    )
+
+    assert len(chosen.used) == 2
+    assert messages[0]["content"].count(both) == 1
+
+
 def test_what_stands_in_a_repeated_turn_is_not_shown_twice():
     choice = choose("use it", [make_symbol(1, "f", GOOD)], seen=f"```\n{GOOD}\n```")
 

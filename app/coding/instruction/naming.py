@@ -49,13 +49,34 @@ def _pick(names: list[Piece], references: list[Piece], evidence: Evidence, inten
     """The first name; what is referred to by name, or else by a pointing word."""
     pointers = _point(evidence)
     if intent == Intent.CREATE and not evidence.blocks:
-        pointers = []
+        pointers = [piece for piece in pointers if _is_used(piece, evidence.prose)]
     return Named(next(iter(names), None), _unique(references or pointers[:1]))
+
+
+def _end(token: Token) -> Piece:
+    """The "it" of "make it"."""
+    end = int(token.end_pos or 0)
+    return Piece(str(token)[-2:], end - 2, end)
+
+
+def _is_used(pointer: Piece, prose: str) -> bool:
+    """ "use it": something older, where "it" alone is what is to be made."""
+    before, after = prose[: pointer.start], prose[pointer.start + len(pointer.text) :]
+    return bool(_USES.search(before) or _IS_USED.match(after))
+
+
+_USES = re.compile(
+    r"(?:\b(?:uses?|using|calls?|calling|reus(?:e|ing)|based on|by means of|with the help of|on top of) |[用调叫]|调用|使用|利用|基于)$",
+    re.IGNORECASE,
+)
+_IS_USED = re.compile(r" ?を(?:使|用|呼|利用|活用|もとに|元に|基に)")
 
 
 def _point(evidence: Evidence) -> list[Piece]:
     """The pointing words, each as long as it goes, in the order of the text."""
     words = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
+    changes = [token for token in evidence.tokens if token.type == "CHANGE"]
+    words += [_end(token) for token in changes if str(token).lower().endswith(" it")]
     found = [*pointing.find(evidence.prose), *words]
     return sorted(found, key=lambda piece: (piece.start, -piece.end))
 
@@ -227,10 +248,15 @@ def _find_used(tokens: Sequence[Token]) -> list[Piece]:
     """Names right after "using", "call", and right before their Japanese likes."""
     used = []
     for place, token in enumerate(tokens):
-        around = [*tokens[max(0, place - 2) : place], *tokens[place + 1 : place + 3]]
-        if token.type == "NAME" and any(each.type == "USE" for each in around):
+        before = [each for each in tokens[max(0, place - 2) : place] if each.type == "USE"]
+        after = [each for each in tokens[place + 1 : place + 3] if each.type == "USE"]
+        comes_first = any(not _KANA.search(each) for each in before)
+        if token.type == "NAME" and (comes_first or any(_KANA.search(each) for each in after)):
             used.append(piece_of(token))
     return used
+
+
+_KANA = re.compile(r"[぀-ヿ]")
 
 
 def _unique(pieces: Sequence[Piece]) -> tuple[Piece, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.coding.instruction import evidence as facts
-from app.coding.instruction import reading, signatures, vocabulary
+from app.coding.instruction import lexing, reading, signatures, vocabulary
 from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.reading import Findings
 from app.coding.instruction.signatures import Signature
@@ -79,7 +79,7 @@ def _read_added(thing: Thing) -> Iterator[Parameter]:
 def _read_inline(thing: Thing) -> Iterator[Parameter]:
     if thing.target not in (Target.FUNCTION, Target.CLASS):
         return
-    spelled = _TYPE_FIRST.finditer(thing.prose) if not thing.prose.isascii() else ()
+    spelled = _TYPE_FIRST.finditer(thing.prose) if lexing.is_east_asian(thing.prose) else ()
     for found in spelled:
         yield Parameter(found["name"], found["type"], None, found.span("name"))
     for found in _INLINE.finditer(thing.prose):
@@ -105,7 +105,7 @@ def choose_return(findings: Findings, shown: Sequence[Signature], intent: Intent
 def _list_columns(thing: Thing, evidence: Evidence) -> Iterator[Parameter]:
     """In Chinese and Japanese every Latin word after the name of a table to be made is a column,
     unless it is one of SQL's own."""
-    if thing.intent != Intent.CREATE or thing.name is None or thing.prose.isascii():
+    if thing.intent != Intent.CREATE or thing.name is None or not lexing.is_east_asian(thing.prose):
         return
     if not re.search(r"表|テーブル", thing.prose):
         return

@@ -2,6 +2,8 @@
 
 import re
 
+from lark import Token
+
 from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.tree import Scope
 
@@ -9,10 +11,14 @@ _BEFORE = ("earlier", "above", "last", "previous", "before", "刚", "之前", "�
 
 
 _SPAN = re.compile(
-    r"\bthe last (?:\d+|few|two|three|\w+ ?)? ?(?:second|minute|hour|day|week|month|quarter|year|row|item|element|entr|line|col)"
+    r"\b(?:the|its|each|an?) (?:last|previous) (?:\d+|few|two|three|\w+ ?)? ?(?:second|minute|hour|day|weekday|week|month|quarter|year"
+    r"|row|item|element|entr|line|col|char|letter|word|digit|index|node|value|number|price|state)"
     r"|最前面",
     re.IGNORECASE,
 )  # no earlier turn, but a stretch of time or of data
+
+
+_DATA = re.compile(r"(?:[年以目地]|[中里内]的|[のに]中の)$")
 
 
 def choose(evidence: Evidence) -> Scope | None:
@@ -21,13 +27,20 @@ def choose(evidence: Evidence) -> Scope | None:
         return Scope.FILE
     if evidence.has("MODULE"):
         return Scope.MODULE
-    spoken = [str(token).lower() for token in evidence.tokens if token.type == "PRONOUN"]
+    points = [token for token in evidence.tokens if token.type == "PRONOUN"]
+    spoken = [str(token).lower() for token in points if not _is_of_data(token, evidence.prose)]
     before = any(word in each for each in spoken for word in _BEFORE)
     is_earlier = _has_session(evidence) or before
     return Scope.SESSION if is_earlier and not evidence.blocks else None
 
 
+def _is_of_data(token: Token, prose: str) -> bool:
+    """年上の, 以上の, 数组中的上一个: older people, larger numbers, the item before, no earlier turn."""
+    return _DATA.search(prose[: token.start_pos]) is not None
+
+
 def _has_session(evidence: Evidence) -> bool:
     spans = [found.span() for found in _SPAN.finditer(evidence.prose)]
-    places = [int(t.start_pos or 0) for t in evidence.tokens if t.type == "SESSION"]
+    said = [token for token in evidence.tokens if token.type == "SESSION"]
+    places = [int(t.start_pos or 0) for t in said if not _is_of_data(t, evidence.prose)]
     return any(not any(start <= place < end for start, end in spans) for place in places)
