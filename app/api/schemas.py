@@ -168,7 +168,7 @@ class ModelPath(BaseModel):
     model: str
 
 
-class JobBody(bodies.Native):
+class JobBody(bodies.Native, bodies.Lenient):
     """A generation job: `prompt` (one user message) or `messages`, and how to sample."""
 
     session_id: ObjectId | None = None
@@ -179,7 +179,7 @@ class JobBody(bodies.Native):
     webhook: bodies.Webhook | None = None
 
 
-class PredictBody(bodies.Strict):
+class PredictBody(bodies.Lenient):
     """A raw text, and how many next tokens to name."""
 
     text: str

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from app import cli, settings
+from app.errors import InputError
 from app.models import database, keys, migrate
 from app.models.database import Database
 from app.wire.rows import Key
@@ -25,6 +26,8 @@ def command() -> None:
 @_CONFIG
 def create(name: str, tenant: str, config: str | None) -> None:
     """Prints the secret on standard output, this one time."""
+    if not name.strip() or not tenant.strip():
+        raise InputError("empty_name")
     with _database(config) as db:
         key, secret = keys.create(db, name, tenant)
     click.echo(cli.say("api.keys_created", id=key.id, name=name, tenant=tenant), err=True)

@@ -5,23 +5,23 @@ import dataclasses
 import fcntl
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import click
-import httpx
 
 from app import log, settings
 from app.api import auth
 from app.cli import flower as dashboard
 from app.cli import say
+from app.cli.announcer import Announcer
 from app.errors import PortTaken, SettingsError
 from app.models import database, disks, migrate
 from app.models.database import Database
 from app.stack import broker, plan, ports
 from app.stack.supervisor import Supervisor
+from app.weights import stamps
 
 _ORPHAN_SECONDS = 30.0  # the API of a killed service ends requests in flight for 20 s
 
@@ -65,6 +65,7 @@ def command(
 def run(options: settings.Settings, *, num_workers: int | None, flower_port: int | None) -> None:
     """Checks what can be checked, migrates the database, and supervises until a signal."""
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
+    stamps.require_key(options.manifests.private_key_file)
     with _holding(options.data_dir) as was_killed:
         db = _prepare_database(options)
         _require_ports(options, flower_port, _ORPHAN_SECONDS if was_killed else 0.0)
@@ -79,7 +80,7 @@ def _supervise(
     place = broker.plan(options)
     options = dataclasses.replace(options, redis=settings.Redis(url=place.url))
     processes = plan.make(options, place, num_workers=num_workers, flower_port=flower_port)
-    Supervisor(processes, options.data_dir).run(_announcer(options, flower_port))
+    Supervisor(processes, options.data_dir).run(_announce(options, flower_port))
 
 
 @contextlib.contextmanager
@@ -152,25 +153,17 @@ def _prepare_database(options: settings.Settings) -> Database:
     return db
 
 
-def _announcer(options: settings.Settings, flower_port: int | None) -> Callable[[], None]:
-    """Says once that the service can be used, and where."""
+def _announce(options: settings.Settings, flower_port: int | None) -> Callable[[], None]:
+    """Says once that the service can be used, and where; or why not yet."""
     host = f"[{options.server.host}]" if ":" in options.server.host else options.server.host
     url = f"http://{host}:{options.server.port}"
-    client = httpx.Client(base_url=url, timeout=2.0, trust_env=False)  # once: it is costly
-    said: list[bool] = []
-    asked_at = [0.0]
 
-    def look() -> None:
-        if said or time.monotonic() - asked_at[0] < 0.5:
-            return
-        asked_at[0] = time.monotonic()
-        if _is_healthy(client):
-            said.append(True)
-            _tell("up.ready", url=url)
-            if flower_port is not None:
-                _tell("up.flower", url=f"http://{host}:{flower_port}")
+    def tell_ready() -> None:
+        _tell("up.ready", url=url)
+        if flower_port is not None:
+            _tell("up.flower", url=f"http://{host}:{flower_port}")
 
-    return look
+    return Announcer(url, _tell, on_ready=tell_ready).look
 
 
 def _tell(key: str, **values: Any) -> None:
@@ -178,10 +171,3 @@ def _tell(key: str, **values: Any) -> None:
     goes on, or ends in order, nevertheless."""
     with contextlib.suppress(OSError):
         click.echo(say(key, **values), err=True)
-
-
-def _is_healthy(client: httpx.Client) -> bool:
-    try:
-        return client.get("/health").status_code == 200
-    except httpx.HTTPError:
-        return False

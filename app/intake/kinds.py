@@ -21,11 +21,13 @@ class Kind:
 
 def split(body: dict[str, Any], endpoint: str) -> tuple[dict[str, Any], Kind]:
     """The body without `kind` and `scope`, and what they say. BadRequest: `invalid_value` (also
-    for code elsewhere than in a conversation), `invalid_type`, `too_long`, `scope_without_code`."""
-    if body.get("kind") is None and body.get("scope") is None:
+    for code elsewhere than in a conversation), `invalid_type`, `too_short`, `too_long`,
+    `scope_without_code`. Null is as good as absent."""
+    if "kind" not in body and "scope" not in body:
         return body, Kind()
     rest = {name: value for name, value in body.items() if name not in ("kind", "scope")}
-    kind, scope = body.get("kind") or "text", body.get("scope")
+    kind, scope = body.get("kind"), body.get("scope")
+    kind = "text" if kind is None else kind
     allowed = KINDS if endpoint == _CHAT else KINDS[:1]
     if kind not in allowed:
         shown = flaws.show(kind)
@@ -41,5 +43,7 @@ def _check_scope(scope: Any, kind: str) -> None:
         raise BadRequest("invalid_type", param="scope", **values)
     if kind != "code":
         raise BadRequest("scope_without_code", param="scope")
-    if not 0 < len(scope) <= MAX_SCOPE:
+    if not scope:
+        raise BadRequest("too_short", param="scope", limit=1)
+    if len(scope) > MAX_SCOPE:
         raise BadRequest("too_long", param="scope", limit=MAX_SCOPE)

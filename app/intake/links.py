@@ -43,7 +43,7 @@ def split(body: dict[str, Any], endpoint: str, index: Index) -> tuple[dict[str, 
     """The body without what names its conversation, and what it names. Only lines before this one
     can be named, so no circle is possible. The body of a response keeps its `previous_response_id`:
     its object repeats it, and one that names no line is for others to refuse. BadRequest:
-    `session_and_previous`, `invalid_type`, `previous_line_not_found`."""
+    `session_and_previous`, `invalid_type`, `too_short`, `previous_line_not_found`."""
     if endpoint not in _ENDPOINTS or not any(name in body for name in _NAMES):
         return body, Links()
     session_id, previous = (body.get(name) for name in _NAMES)
@@ -74,4 +74,6 @@ def _require_text(value: Any, param: str) -> str:
     if not isinstance(value, str):
         values = {"expected": flaws.word("string"), "actual": flaws.word(flaws.name_type(value))}
         raise BadRequest("invalid_type", param=param, **values)
+    if not value:
+        raise BadRequest("too_short", param=param, limit=1)
     return value

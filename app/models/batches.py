@@ -102,7 +102,10 @@ def _find_duplicate(tx: Connection, new: NewBatch) -> Batch | None:
     row = tx.execute(sa.select(*_COLUMNS).where(*same_key)).mappings().one_or_none()
     if row is not None and row["request_hash"] != new.request_hash:
         raise Conflict("idempotency_conflict", param="Idempotency-Key")
-    return None if row is None else Batch(**row)
+    if row is None:
+        job_store.require_unused(tx, jobs, new.tenant_id, new.idempotency_key)
+        return None
+    return Batch(**row)
 
 
 def _insert(tx: Connection, new: NewBatch) -> Batch:
@@ -212,6 +215,10 @@ def refuse(db: Database, batch_id: str, problems: list[dict[str, Any]]) -> bool:
         return _move(tx, batch_id, (BatchState.VALIDATING,), BatchState.FAILED, values)
 
 
+class UnstorableError(Exception):
+    """The database cannot hold a line of a piece."""
+
+
 @retries.repeat
 def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: int) -> bool:
     """Stores a piece of a batch's lines as jobs and remembers how far it came (`last_line`).
@@ -219,6 +226,7 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
     Safe to repeat: a line that is there already is left as it is. A line with a problem is stored
     as failed, every line of a batch that is being cancelled as cancelled; both are counted. A line
     whose twin has been answered is answered too. False if the batch takes no more lines.
+    UnstorableError: nothing was stored, as a line would be refused again for what it holds.
     """
     with db.write() as tx:
         locked = sa.select(
@@ -231,7 +239,10 @@ def add_lines(db: Database, batch: Batch, lines: Sequence[Line], *, last_line: i
         fresh = lineage.check_sessions(tx, batch.tenant_id, fresh)
         rows = [_line_row(batch, line, row) for line in fresh]
         answered = twins.place(tx, rows)
-        bulk.insert(tx, jobs, rows)
+        try:
+            bulk.insert(tx, jobs, rows)
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            raise UnstorableError from error
         counting = sa.update(batches).where(batches.c.id == batch.id)
         num_ended = sum(row["state"] != JobState.QUEUED for row in rows)
         tx.execute(

@@ -104,6 +104,7 @@ def _open(url: sa.URL, options: settings.Database, **changes: Any) -> Engine:
         pool_recycle=options.pool_recycle_seconds,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # in errors, and so in logs: they hold prompts and answers
         **changes,
     )
 

@@ -76,10 +76,19 @@ def find_duplicate(tx: Connection, new: NewJob) -> Job | None:
     compared = (jobs.c.id, jobs.c.endpoint, jobs.c.request_hash)
     row = tx.execute(sa.select(*compared).where(*same_key)).one_or_none()
     if row is None:
+        require_unused(tx, batches, new.tenant_id, new.idempotency_key)
         return None
     if (row.endpoint, row.request_hash) != (new.endpoint, new.request_hash):
         raise Conflict("idempotency_conflict", param="Idempotency-Key")
     return _load(tx, jobs.c.id == row.id)
+
+
+def require_unused(tx: Connection, elsewhere: sa.Table, tenant_id: str, key: str | None) -> None:
+    """Conflict("idempotency_conflict") if the key came with a call that made something `elsewhere`:
+    among the batches or among the jobs."""
+    same = (elsewhere.c.tenant_id == tenant_id, elsewhere.c.idempotency_key == key)
+    if tx.execute(sa.select(elsewhere.c.id).where(*same).limit(1)).one_or_none() is not None:
+        raise Conflict("idempotency_conflict", param="Idempotency-Key")
 
 
 def _require_session(tx: Connection, tenant_id: str, session_id: str) -> None:

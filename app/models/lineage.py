@@ -58,7 +58,7 @@ def _walk(found: Mapping[int, Job], last: int) -> list[Job]:
 
 def check_sessions(tx: Connection, tenant_id: str, lines: Sequence[Line]) -> list[Line]:
     """The lines; those that name a session which the tenant does not have get it as a problem."""
-    named = {line.session_id for line in lines if line.session_id}
+    named = {line.session_id for line in lines if line.session_id is not None}
     owned = sa.select(sessions.c.id).where(
         sessions.c.id.in_(named), sessions.c.tenant_id == tenant_id
     )

@@ -93,6 +93,8 @@ def _cast(bare: Any, value: Any, hint: Any) -> Any:
         return _elements(bare, value, hint)
     if bare not in SCALARS:
         return _same(bare, value, hint)
+    if bare is Path and value == "":  # Path("") is the current directory: nobody means that
+        raise SettingsError("setting_bad_value", value=show(value, hint), allowed='!= ""')
     converters: dict[Any, Callable[[Any], Any]] = {float: float, Path: Path}
     accepted = {float: (int, float), Path: (str, Path)}.get(bare, (bare,))
     if type(value) is not bare and not _is_any(value, accepted):

@@ -7,6 +7,8 @@ from typing import Any
 
 from app.errors import SettingsError
 
+_LAST_PORT = 65535
+
 
 @dataclass(frozen=True)
 class Between:
@@ -60,6 +62,20 @@ class Like:
 
     def apply(self, value: Any) -> Any:
         if not re.fullmatch(self.pattern, value):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class PossiblePort:
+    """A URL whose port, if it names one, is a number up to 65535."""
+
+    allowed: str = "a port from 1 to 65535"
+
+    def apply(self, value: Any) -> Any:
+        host = value.partition("://")[2].rpartition("@")[2]
+        port = re.match(r"[^/?#]*:(\d+)(?=[/?#]|$)", host)
+        if port is not None and not 0 < int(port[1]) <= _LAST_PORT:
             raise ValueError
         return value
 

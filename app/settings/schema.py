@@ -7,7 +7,7 @@ from typing import Annotated
 
 from app.errors import SettingsError
 from app.settings.kinds import check, show
-from app.settings.rules import Between, Like, NotEmpty, OneOf, Secret
+from app.settings.rules import Between, Like, NotEmpty, OneOf, PossiblePort, Secret
 
 LOCALES = ("zh-CN", "en-US", "ja-JP")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -38,10 +38,14 @@ DatabaseUrl = Annotated[
     Like(r"(sqlite|postgresql)(\+\w+)?://.*", "sqlite:///FILE | postgresql+DRIVER://HOST/NAME"),
 ]
 RedisUrl = Annotated[
-    str, Secret(), Like(r"(rediss?|unix|redis\+socket)://\S+", "redis://HOST:PORT/N | rediss://...")
+    str,
+    Secret(),
+    Like(r"(rediss?|unix|redis\+socket)://\S+", "redis://HOST:PORT/N | rediss://..."),
+    PossiblePort(),
 ]
 SECRET_PATTERN = r"whsec_[A-Za-z0-9+/]{32,}={0,2}"
 SECRET_LOOKS = "whsec_ and at least 24 bytes in base64"
+_A_FILE = "a file that is there"
 SigningSecret = Annotated[str, Secret(), Like(SECRET_PATTERN, SECRET_LOOKS)]
 HostEntry = Annotated[str, Like(r"(\*\.)?[A-Za-z0-9.-]+(:\d{1,5})?", "host | host:port | *.domain")]
 HttpUrl = Annotated[str, Like(r"https?://[^\s@#]+", "https://HOST/PATH")]
@@ -245,7 +249,10 @@ class Webhooks(_Checked):
         super().__post_init__()
         if self.secret_file is not None:
             _require(self, "secret_file", self.secret is None, "null beside webhooks.secret")
+            _require(self, "secret_file", Path(self.secret_file).is_file(), _A_FILE)
             _require(self, "secret_file", _is_secret(self.signing_secret), SECRET_LOOKS)
+        if self.ca_file is not None:
+            _require(self, "ca_file", Path(self.ca_file).is_file(), _A_FILE)
 
     @property
     def signing_secret(self) -> str | None:

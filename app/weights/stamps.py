@@ -9,7 +9,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from app.errors import WeightsError
+from app.errors import SettingsError, WeightsError
 from app.weights import keys
 
 PREFIX = b"open-autoglm batch manifest v1\n"  # a signature of weights never fits, nor the other way
@@ -30,6 +30,17 @@ def sign(manifest: Mapping[str, Any], private_key: str | Path) -> dict[str, Any]
         "value": base64.b64encode(private.sign(PREFIX + encode(manifest))).decode(),
     }
     return dict(manifest) | {"signature": signature}
+
+
+def require_key(private_key: str | None) -> None:
+    """SettingsError("signing_key_unusable") if a key is configured and is none that can sign."""
+    if private_key is None:
+        return
+    try:
+        keys.read_private(Path(private_key))
+    except WeightsError as error:
+        param = "manifests.private_key_file"
+        raise SettingsError("signing_key_unusable", param=param, path=private_key) from error
 
 
 def is_signed(manifest: Mapping[str, Any]) -> bool:

@@ -39,6 +39,18 @@ class OpenAI(Strict):
         return {n: value for n, value in given.items() if value is not None or n not in absent}
 
 
+class Lenient(Strict):
+    """A body of our own: a field that may be absent may be null instead."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        optional = {name for name, each in cls.model_fields.items() if not each.is_required()}
+        return {n: value for n, value in given.items() if value is not None or n not in optional}
+
+
 def read(body: Strict, name: str) -> Any:
     """The field of this name; None where this kind of body has none. `getattr` with a default costs
     twenty times as much on a field that is not there, since pydantic looks for it in vain."""

@@ -18,6 +18,7 @@ from celery import signals
 from app import log, queue, settings
 from app.errors import Stopped
 from app.models import database, disks, migrate
+from app.weights import stamps
 from app.workers import finalize, ingest, messages, sweeper, webhooks
 from app.workers.context import Context
 
@@ -110,6 +111,7 @@ def serve() -> int:
     logging.captureWarnings(True)
     for number in (signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, _leave)
+    stamps.require_key(options.manifests.private_key_file)
     disks.make_folder(options.data_dir)
     migrate.require_current(get_context().db)
     helpers = [

@@ -131,12 +131,35 @@ def _store(context: Context, batch: Batch) -> Batch | None:
     return batches.find(context.db, batch.id)
 
 
+_REFUSED = Problem("internal_error")
+
+
 def _store_pieces(context: Context, batch: Batch, path: Path) -> None:
     for number, (piece, last_line) in enumerate(_pieces(path, batch, context)):
-        if not batches.add_lines(context.db, batch, piece, last_line=last_line):
+        if not _add(context, batch, piece, last_line):
             return
         if number == 0:
             _hint(context, batch)
+
+
+def _add(context: Context, batch: Batch, piece: list[Line], last_line: int) -> bool:
+    """Stores a piece. What the store refuses for its content is found line by line and fails alone:
+    the batch would break off there, run after run. False if the batch takes no more lines."""
+    try:
+        return batches.add_lines(context.db, batch, piece, last_line=last_line)
+    except batches.UnstorableError:
+        where = {"action": "ingest", "batch_id": batch.id}
+        line = piece[0]
+        if len(piece) == 1 and line.problem == _REFUSED:
+            raise
+        _logger.exception("lines %d to %d", line.line_no, last_line, extra=where)
+        if len(piece) == 1:
+            bare = Line(line.line_no, line.custom_id, line.model, {}, _REFUSED, kind=line.kind)
+            return _add(context, batch, [bare], last_line)
+        half = len(piece) // 2
+        return _add(context, batch, piece[:half], piece[half].line_no - 1) and _add(
+            context, batch, piece[half:], last_line
+        )
 
 
 def _give_up(context: Context, batch: Batch, error: NotFound) -> None:

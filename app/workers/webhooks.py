@@ -107,7 +107,7 @@ class Messenger:
         except AutoglmError as error:
             return None, locales.explain(error, "en-US")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return None, type(error).__name__
+            return None, _describe(error)
 
     def _sign(self, delivery: Delivery, content: str) -> dict[str, str]:
         """Standard Webhooks' headers. https://www.standardwebhooks.com"""
@@ -123,6 +123,12 @@ class Messenger:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": standardwebhooks.Webhook(secret).sign(delivery.id, now, content),
         }
+
+
+def _describe(error: Exception) -> str:
+    """The kind of error and what the system says of it, with the file where it is one."""
+    said = (getattr(error, "strerror", None), getattr(error, "filename", None))
+    return ": ".join([type(error).__name__, *(str(each) for each in said if each)])
 
 
 def make_body(delivery: Delivery) -> str:

@@ -155,6 +155,17 @@ def test_cancel_takes_an_empty_body_of_json_type_and_sticks(api: Api) -> None:
     assert again.json["finished_at"] == answer.json["finished_at"]
 
 
+def test_a_field_that_is_null_counts_as_absent_and_an_unknown_one_does_not(api: Api) -> None:
+    body = {"model": "small", "prompt": "a"}
+
+    made = api.client.post("/v1/jobs", json=body | {"priority": None, "kind": None, "scope": None})
+    unknown = api.client.post("/v1/jobs", json=body | {"colour": None})
+    model = api.client.post("/v1/jobs", json=body | {"model": None})
+
+    assert (made.status_code, made.json["priority"], made.json["kind"]) == (202, 0, "text")
+    assert (unknown.status_code, model.status_code) == (400, 400)
+
+
 def test_the_same_idempotency_key_gives_the_same_job(api: Api) -> None:
     headers = {"Idempotency-Key": "k1"}
     first = api.client.post("/v1/jobs", json={"model": "small", "prompt": "a"}, headers=headers)

@@ -211,6 +211,14 @@ def test_a_key_is_made_shown_once_listed_without_its_secret_and_revoked(
     assert "revoked" in run("keys", "list").stdout
 
 
+@pytest.mark.parametrize("words", [("", "--tenant", "team"), ("laptop", "--tenant", "")])
+def test_a_key_without_a_name_or_a_tenant_is_refused(run: Any, words: tuple[str, ...]) -> None:
+    """An unset variable of a script is an empty word."""
+    refused = run("keys", "create", *words)
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+
+
 def test_the_stored_database_holds_no_secret(run: Any, database_url: str, tmp_path: Path) -> None:
     secret = run("keys", "create", "laptop").stdout.strip()
 

@@ -48,6 +48,10 @@ def test_a_line_of_kind_code_becomes_a_code_job_with_scope_and_session(context: 
     [
         ({"body_kind": "image"}, "invalid_value"),
         ({"body_kind": ["code"]}, "invalid_value"),
+        ({"body_kind": ""}, "invalid_value"),
+        ({"body_kind": 0}, "invalid_value"),
+        ({"body_kind": False}, "invalid_value"),
+        ({"body_kind": "code", "body_scope": ""}, "too_short"),
         ({"body_scope": "project"}, "scope_without_code"),
         ({"body_kind": "code", "body_scope": 5}, "invalid_type"),
         ({"body_kind": "code", "body_scope": "x" * 129}, "too_long"),

@@ -9,7 +9,7 @@ from app import text
 from app.errors import BadRequest, EngineError
 from app.inference.engine import FinishReason, Output
 from app.intake import links
-from app.models import batches, chains, claims, jobs, sessions
+from app.models import batches, chains, claims, jobs, lineage, sessions
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
 from app.wire import replies, responses
@@ -217,6 +217,7 @@ def test_a_line_that_names_itself_a_later_or_no_line_fails_alone(context: Contex
 BODIES: list[tuple[dict[str, Any], str]] = [
     ({"body_session_id": "s", "body_previous_response_id": "custom_id:c1"}, "session_and_previous"),
     ({"body_session_id": 7}, "invalid_type"),
+    ({"body_session_id": ""}, "too_short"),
     ({"body_previous_response_id": ["c1"]}, "invalid_type"),
     ({"body_previous_response_id": "resp_1"}, "previous_line_not_found"),
     ({"body_session_id": "sess_of_nobody"}, "session_not_found"),
@@ -230,6 +231,22 @@ def test_a_line_that_names_no_conversation_rightly_fails_alone(
     _, lines = take_in(context, make_line(1) + make_line(2, **change) + make_line(3))
 
     assert codes(lines) == [None, code, None]
+
+
+def test_a_line_that_the_database_refuses_fails_alone_and_is_not_logged(
+    context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Whatever comes through the checks: here they are told that every session is there."""
+    monkeypatch.setattr(lineage, "check_sessions", lambda _tx, _tenant, lines: list(lines))
+    content = [make_line(n) for n in range(7)]
+    content[4] = make_line(4, body_session_id="sess_none")
+
+    batch, lines = take_in(context, b"".join(content))
+
+    assert codes(lines) == [None] * 4 + ["internal_error"] + [None] * 2
+    assert [line.custom_id for line in lines] == [f"c{n}" for n in range(7)]
+    assert makers.reload(context.db, batch).failed == 1
+    assert "hi 4" not in caplog.text
 
 
 def test_lines_of_a_session_run_in_order_past_a_failed_one(context: Context):

@@ -50,6 +50,18 @@ def test_the_same_key_gives_the_same_batch_and_another_body_a_conflict(database:
         makers.add_batch(database, idempotency_key="k", request_hash="other")
 
 
+def test_a_key_belongs_to_a_batch_or_to_a_job(database: Database) -> None:
+    makers.add_batch(database, idempotency_key="batch")
+    makers.add_job(database, idempotency_key="job", request_hash="h")
+
+    with pytest.raises(Conflict, match="idempotency_conflict"):
+        makers.add_job(database, idempotency_key="batch", request_hash="h")
+    with pytest.raises(Conflict, match="idempotency_conflict"):
+        makers.add_batch(database, idempotency_key="job", request_hash="h")
+    makers.add_job(database)
+    makers.add_batch(database)
+
+
 def test_a_batch_is_refused_while_too_many_lines_wait(database: Database) -> None:
     first = makers.add_batch(database, 2)
     (line, _) = jobs.list_lines(database, first.id, after_line=0, limit=2)

@@ -44,7 +44,7 @@ EXAMPLES = {
     "webhooks.secret": SECRET,
     "webhooks.secret_file": str(SECRET_FILE),
     "webhooks.endpoints": "https://h/p,https://h/q",
-    "webhooks.ca_file": "/etc/ca.pem",
+    "webhooks.ca_file": str(SECRET_FILE),
     "worker.lease_seconds": "7.5",
     "devices": "cuda:0,cuda:1",
     "data_dir": "/data: x",

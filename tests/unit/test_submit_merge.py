@@ -47,6 +47,25 @@ def test_two_files_in_any_order_become_one_in_input_order(tmp_path: Path, seed: 
     assert (tally.prompt_tokens, tally.completion_tokens) == (90, 180)
 
 
+def test_an_error_of_a_line_that_the_server_named_otherwise_is_found_by_its_number(
+    tmp_path: Path,
+) -> None:
+    ids = ["a", "nul\0id", "second", "b"]
+    unread = {"code": "nul_character", "message": "no", "line": 2}
+    doubled = {"code": "json_duplicate_key", "message": "no", "line": 3}
+    bad: list[dict[str, Any]] = [{"id": None, "custom_id": None, "response": None, "error": unread}]
+    bad += [{"id": None, "custom_id": "first", "response": None, "error": doubled}]
+
+    lines, tally = merged(
+        ids, write(tmp_path / "good", [result("a"), result("b")]), write(tmp_path / "bad", bad)
+    )
+
+    assert [line["custom_id"] for line in lines] == ids
+    codes = [line["error"]["code"] for line in lines if line["error"]]
+    assert codes == ["nul_character", "json_duplicate_key"]
+    assert (tally.succeeded, tally.failed) == (2, 2)
+
+
 def test_results_in_input_order_need_no_index(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

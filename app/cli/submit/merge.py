@@ -52,21 +52,27 @@ def is_success(result: dict[str, Any]) -> bool:
 
 
 class Results:
-    """Finds results by custom_id in result files; cheapest when asked in the files' own order."""
+    """Finds results by custom_id in result files; cheapest when asked in the files' own order. An
+    error of a line whose custom_id the server did not read, or read differently, has its number."""
 
     def __init__(self, files: list[BinaryIO]) -> None:
         self._files = files
         self._heads = [_take(file) for file in files]
         self._index: dict[int, int] | None = None
 
-    def find(self, custom_id: str) -> dict[str, Any] | None:
+    def find(self, custom_id: str, line_no: int) -> dict[str, Any] | None:
         """The result of this line; None if the server rendered none."""
         if self._index is None:
             result = self._next(custom_id)
             if result is not None:
                 return result
             self._index = self._build_index()
-        return self._look_up(custom_id)
+        found = self._look_up(custom_id)
+        if found is not None and found.get("custom_id") == custom_id:
+            return found
+        found = self._look_up(line_no)
+        is_its = found is not None and _number(found) == line_no
+        return {**found, "custom_id": custom_id} if found and is_its else None
 
     def _next(self, custom_id: str) -> dict[str, Any] | None:
         for number, head in enumerate(self._heads):
@@ -81,17 +87,28 @@ class Results:
         index = {}
         for number, file in enumerate(self._files):
             for offset, result in _scan(file):
-                index[hash(result.get("custom_id"))] = offset * len(self._files) + number
+                place = offset * len(self._files) + number
+                if _number(result) is None:
+                    index[hash(result.get("custom_id"))] = place
+                else:
+                    index.setdefault(hash(result.get("custom_id")), place)
+                    index.setdefault(hash(_number(result)), place)
         return index
 
-    def _look_up(self, custom_id: str) -> dict[str, Any] | None:
-        place = (self._index or {}).get(hash(custom_id))
+    def _look_up(self, key: str | int) -> dict[str, Any] | None:
+        place = (self._index or {}).get(hash(key))
         if place is None:
             return None
         offset, number = divmod(place, len(self._files))
         self._files[number].seek(offset)
-        result = _take(self._files[number])
-        return result if result and result.get("custom_id") == custom_id else None
+        return _take(self._files[number])
+
+
+def _number(result: dict[str, Any]) -> int | None:
+    """The number of the line that an error is about."""
+    error = result.get("error")
+    number = error.get("line") if isinstance(error, dict) else None
+    return number if isinstance(number, int) else None
 
 
 def merge_results(
@@ -101,8 +118,8 @@ def merge_results(
     files: list[BinaryIO] = [path.open("rb") for path in paths]
     try:
         results = Results(files)
-        for custom_id in custom_ids:
-            result = results.find(custom_id) or _missing(custom_id, missing)
+        for line_no, custom_id in enumerate(custom_ids, start=1):
+            result = results.find(custom_id, line_no) or _missing(custom_id, missing)
             tally.add(result)
             out.write(packing.pack_line(result))
     finally:
