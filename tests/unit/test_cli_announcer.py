@@ -1,11 +1,11 @@
 """`autoglm up` says why its service cannot be used yet, once, and where it can be, once."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from app.cli import announcer
 from app.cli.announcer import Announcer
 
 URL = "http://127.0.0.1:1"
@@ -18,14 +18,15 @@ class Service:
         self.reasons: list[str] | None = None  # nobody answers
         self.said: list[str] = []
         self.now = 1000.0
-        monkeypatch.setattr(announcer.time, "monotonic", lambda: self.now)
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("app.cli.announcer.time", clock)
         transport = httpx.MockTransport(self._answer)
         real = httpx.Client
 
         def connect(**options: Any) -> httpx.Client:
             return real(transport=transport, **options)
 
-        monkeypatch.setattr(announcer.httpx, "Client", connect)
+        monkeypatch.setattr("app.cli.announcer.httpx.Client", connect)
         self.announcer = Announcer(URL, self._tell, on_ready=lambda: self.said.append("ready"))
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
