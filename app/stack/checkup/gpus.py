@@ -1,0 +1,103 @@
+"""torch, the driver, CUDA, the GPUs and who is on them, Docker."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from app import settings
+from app.inference import build, devices
+from app.stack.checkup.rows import FAILED, OK, WARNING, Row
+
+# CUDA that a torch was built for -> the oldest driver for it on Linux. 11.8 and 12.1 as the
+# operator's article has them, the others from NVIDIA's release notes of CUDA.
+DRIVERS = {
+    "11.8": "525.60",
+    "12.1": "535.86",
+    "12.4": "550.54",
+    "12.6": "560.28",
+    "12.8": "570.26",
+    "12.9": "575.51",
+    "13.0": "580.65",
+}
+_GPUS = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+_PROCESSES = ("nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader")
+_RUNTIMES = ("docker", "info", "--format", "{{json .Runtimes}}")
+
+
+def check(options: settings.Settings) -> Iterator[Row]:
+    """torch first; what it was built for decides which driver is needed."""
+    try:
+        found = build.describe()
+    except (ImportError, OSError) as error:
+        yield Row("torch", FAILED, "torch_missing", {"reason": str(error)})
+        return
+    is_available = "yes" if found["is_available"] else "no"
+    values = {"version": found["torch"], "cuda": found["cuda"] or "-", "available": is_available}
+    yield Row("torch", OK, "torch", values)
+    gpus = list_gpus()
+    yield _check_driver(options, gpus, found["cuda"])
+    yield _check_docker(has_gpus=bool(gpus))
+
+
+def list_gpus() -> list[tuple[str, str, str]]:
+    """(name, driver, memory) of each GPU; empty without a driver."""
+    rows = [[part.strip() for part in line.split(",")] for line in _ask(_GPUS)]
+    return [(row[0], row[1], row[2]) for row in rows if len(row) == 3]
+
+
+def list_processes() -> set[int]:
+    """The ids of the processes that compute on a GPU."""
+    return {int(line) for line in _ask(_PROCESSES) if line.isdigit()}
+
+
+def _ask(command: Sequence[str]) -> list[str]:
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=devices.QUERY_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+
+def _check_driver(
+    options: settings.Settings, gpus: list[tuple[str, str, str]], cuda: str | None
+) -> Row:
+    wants = any(name.startswith("cuda") for name in options.devices)
+    if not gpus:
+        return Row("gpu", FAILED, "gpu_missing") if wants else Row("gpu", OK, "gpu_none")
+    driver, needed = gpus[0][1], find_driver(cuda)
+    shown = ", ".join(f"{name} ({memory})" for name, _, memory in gpus)
+    values = {"gpus": shown, "driver": driver, "cuda": cuda or "-", "needed": needed or "-"}
+    if cuda is None:
+        return Row("gpu", FAILED if wants else WARNING, "gpu_unused", values)
+    if needed is not None and _order(driver) < _order(needed):
+        return Row("gpu", FAILED, "driver_old", values)
+    return Row("gpu", OK, "gpu", values)
+
+
+def find_driver(cuda: str | None) -> str | None:
+    """The oldest driver for a torch built for this CUDA: of the newest version in the table that is
+    no newer; None for a CPU build or a CUDA older than all."""
+    known = [each for each in DRIVERS if cuda is not None and _order(each) <= _order(cuda)]
+    return DRIVERS[max(known, key=_order)] if known else None
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _check_docker(*, has_gpus: bool) -> Row:
+    if shutil.which("docker") is None:
+        return Row("docker", OK, "docker_none")
+    answer = _ask(_RUNTIMES)
+    if not answer:
+        return Row("docker", WARNING, "docker_silent")
+    try:
+        runtimes = json.loads(answer[0])
+    except ValueError:
+        runtimes = {}
+    if has_gpus and "nvidia" not in runtimes:
+        return Row("docker", WARNING, "docker_without_gpus")
+    return Row("docker", OK, "docker")
