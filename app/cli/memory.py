@@ -1,19 +1,13 @@
 """`autoglm memory`: what a session or scope remembers, listed, exported, pinned, forgotten."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import orjson
 
-from app import locales, settings
-from app.cli import client
-from app.cli.submit import DEFAULT_URL
+from app.cli import client, server
 
-F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 100
 _SESSION = click.argument("session_id")
 
@@ -23,37 +17,13 @@ def command() -> None:
     """Prints JSON, one object a line."""
 
 
-def _server(function: F) -> F:
-    """The options that say which server."""
-    for option in (
-        click.option("--timeout", type=click.FloatRange(min=0), help="submit.help_timeout"),
-        click.option("--api-key", help="submit.help_api_key"),
-        click.option("--url", help="submit.help_url"),
-    ):
-        function = option(function)
-    return function
-
-
-@contextmanager
-def _open(url: str | None, api_key: str | None, timeout: float | None) -> Iterator[client.Client]:
-    where = url or settings.variable("AUTOGLM_API_URL") or DEFAULT_URL
-    key = api_key or settings.variable("AUTOGLM_API_KEY")
-    language = locales.system()
-    with client.Client(where, language=language, api_key=key, timeout=timeout) as api:
-        yield api
-
-
-def _print(content: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(content).decode())
-
-
 def _list(api: client.Client, path: str, cursor: str) -> None:
     """Every page; `cursor` is the field of an object that the next page starts after."""
     after = 0
     while True:
         page = api.ask("GET", path, params={"limit": _PAGE, "after": after})
         for each in page["data"]:
-            _print(each)
+            server.show(each)
         if not page["has_more"]:
             return
         after = int(str(page["data"][-1][cursor]).removeprefix("sym_"))
@@ -67,26 +37,26 @@ def _place(session_id: str, *, is_scope: bool) -> str:
 @command.command("symbols", help="memory.help_symbols")
 @_SESSION
 @click.option("--scope", "is_scope", is_flag=True, help="memory.help_scope")
-@_server
-def list_symbols(session_id: str, is_scope: bool, **server: Any) -> None:
-    with _open(**server) as api:
+@server.options
+def list_symbols(session_id: str, is_scope: bool, **given: Any) -> None:
+    with server.connect(**given) as api:
         _list(api, f"{_place(session_id, is_scope=is_scope)}/symbols", "id")
 
 
 @command.command("turns", help="memory.help_turns")
 @_SESSION
-@_server
-def list_turns(session_id: str, **server: Any) -> None:
-    with _open(**server) as api:
+@server.options
+def list_turns(session_id: str, **given: Any) -> None:
+    with server.connect(**given) as api:
         _list(api, f"{_place(session_id, is_scope=False)}/turns", "number")
 
 
 @command.command("export", help="memory.help_export")
 @_SESSION
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="memory.help_output")
-@_server
-def export(session_id: str, output: Path | None, **server: Any) -> None:
-    with _open(**server) as api, tempfile.TemporaryDirectory() as folder:
+@server.options
+def export(session_id: str, output: Path | None, **given: Any) -> None:
+    with server.connect(**given) as api, tempfile.TemporaryDirectory() as folder:
         target = output or Path(folder) / "export.jsonl"
         api.save(f"{_place(session_id, is_scope=False)}/export", target)
         if output is None:
@@ -98,11 +68,11 @@ def export(session_id: str, output: Path | None, **server: Any) -> None:
 @click.argument("which", metavar="NAME_OR_TURN")
 @click.option("--off", is_flag=True, help="memory.help_off")
 @click.option("--scope", "is_scope", is_flag=True, help="memory.help_scope")
-@_server
-def pin(session_id: str, which: str, off: bool, is_scope: bool, **server: Any) -> None:
-    with _open(**server) as api:
+@server.options
+def pin(session_id: str, which: str, off: bool, is_scope: bool, **given: Any) -> None:
+    with server.connect(**given) as api:
         path = f"{_place(session_id, is_scope=is_scope)}/{_name(which, is_scope=is_scope)}/pin"
-        _print(api.ask("POST", path, json={"pinned": not off}))
+        server.show(api.ask("POST", path, json={"pinned": not off}))
 
 
 def _name(which: str, *, is_scope: bool) -> str:
@@ -115,8 +85,8 @@ def _name(which: str, *, is_scope: bool) -> str:
 @_SESSION
 @click.argument("which", metavar="[NAME_OR_TURN]", required=False)
 @click.option("--scope", "is_scope", is_flag=True, help="memory.help_scope")
-@_server
-def forget(session_id: str, which: str | None, is_scope: bool, **server: Any) -> None:
-    with _open(**server) as api:
+@server.options
+def forget(session_id: str, which: str | None, is_scope: bool, **given: Any) -> None:
+    with server.connect(**given) as api:
         rest = _name(which, is_scope=is_scope) if which is not None else "symbols"
-        _print(api.ask("DELETE", f"{_place(session_id, is_scope=is_scope)}/{rest}"))
+        server.show(api.ask("DELETE", f"{_place(session_id, is_scope=is_scope)}/{rest}"))
