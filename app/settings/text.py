@@ -69,6 +69,8 @@ def _check_json(text: str, name: str) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise _broken(name, error.lineno, error.msg) from None
+    except RecursionError:
+        raise _broken(name, 1, "too many brackets inside each other") from None
     return text.replace("\t", " ")
 
 
@@ -83,6 +85,8 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _broken(name, line, error.reason) from None
+    except RecursionError:
+        raise _broken(name, 1, "too many brackets inside each other") from None
 
 
 def _broken(name: str, line: int, reason: str) -> SettingsError:

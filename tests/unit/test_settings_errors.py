@@ -169,6 +169,8 @@ def test_a_wrong_value_is_refused_with_key_file_and_line(refuse, text, code, key
         ("listen_port: !!int abc\n", "c.yaml", 1),
         ('{\n "listen_port": 8080,\n}', "c.json", 3),
         ("listen_port: 8080\n", "c.json", 1),
+        ("a: " + "[" * 3000 + "]" * 3000, "c.yaml", 1),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "c.json", 1),
     ],
 )
 def test_broken_text_is_refused_with_its_line(refuse, text, name, line):
