@@ -429,7 +429,7 @@ def test_a_server_that_never_answers_ends_the_patience(server: Standin, tmp_path
     status, _, err = submit(server, tmp_path / "in.jsonl", "--timeout", "1")
 
     assert status == 1
-    assert "could not be reached for 1 seconds" in err
+    assert "could not be reached for 1 second (" in err
     assert (tmp_path / "in.results.jsonl.state.json").exists()
 
 
