@@ -19,7 +19,6 @@ from tools.demo import (
     operations,
     parts,
     phrases,
-    plain,
     prompts,
     talks,
     texts,
@@ -78,7 +77,7 @@ def test_another_seed_gives_other_data():
 
 
 def test_seed_one_gives_the_data_whose_digest_is_written_here():
-    assert _digest(1) == "de19434456f4743b1c7fc25181e4934f4c76b706aef0999c048eb6e67dc2ce86"
+    assert _digest(1) == "75d7ea2f2aca2ef3b1c07c4ed7ed8a049b00f65764182dcec3fd178c2b0e3899"
 
 
 def test_every_family_computes_what_its_test_says():
@@ -136,8 +135,6 @@ def test_names_in_the_request_are_the_names_in_the_answer():
 
     assert len(named) > len(singles) / 3
     assert not [turn for turn in singles if re.search(r"\$[a-z]", turn.request + turn.answer)]
-    open_names = [turn.function.name for turn in singles if turn.function and turn not in named]
-    assert sum(name.startswith(plain.NAME) for name in open_names) > 0.98 * len(open_names)
 
 
 def test_a_renamed_recursive_function_still_calls_itself():

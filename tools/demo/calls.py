@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from random import Random
 
-from tools.demo import callkinds, callwords, families, grammar, plain, prompts
+from tools.demo import callkinds, callwords, families, grammar, prompts
 from tools.demo.callkinds import Call
 from tools.demo.families import LANGUAGES, Family, Wording
 from tools.demo.prompts import Function, Turn
@@ -186,15 +186,15 @@ def start(language: str, rng: Random) -> list[Turn]:
     while True:
         call = rng.choice(callkinds.load("special"))
         task = callwords.settle(rng.choice(_bases(call.patterns)), language, rng)
-        first = plain.make_plain(prompts.compose(task, language, rng))
+        first = prompts.compose(task, language, rng)
         older = first.function
         if older is not None and callkinds.is_usable(older) and callkinds.suits(call, older):
             break
-    turns = [first, plain.make_plain(ask(call, older, [older], language, rng), [first])]
+    turns = [first, ask(call, older, [older], language, rng)]
     second = turns[1].function
     if rng.random() < _THIRD and second is not None:
         third = compose([older, second], language, rng)
-        turns += [plain.make_plain(third, turns)] if third else []
+        turns += [third] if third else []
     return turns
 
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tools.demo import kernels
+
 _MOMENTUM, _DECAY = 0.95, 0.01
 _SIZE = 0.17  # root mean square of a step at rate 1, as of AdamW; singular values exceed one a bit
 _STEPS = (  # coefficients of odd polynomials that bring all singular values near one: Polar Express
@@ -24,7 +26,7 @@ _STEPS = (  # coefficients of odd polynomials that bring all singular values nea
 
 def orthogonalize(stack: Tensor) -> Tensor:
     """Nearly orthogonal matrices with the singular vectors of those in `stack` [n, rows, columns]."""
-    found = stack.to(torch.bfloat16)
+    found = stack.to(kernels.number())
     wide = found.shape[1] < found.shape[2]
     found = found.mT.contiguous() if wide else found
     found = found / (found.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)

@@ -28,7 +28,7 @@ def loss(model: GlmForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
         rows = _layer(layer, rows, ids.shape, turns, chosen if i == last else None)
     rows = _norm(model.model.norm, rows)
     counted = torch.where(torch.arange(len(chosen)) < (wanted >= 0).sum(), wanted[chosen], -1)
-    return kernels.Loss.apply(rows, model.lm_head.weight.to(torch.bfloat16), counted)
+    return kernels.Loss.apply(rows, model.lm_head.weight.to(kernels.number()), counted)
 
 
 def _fill(chosen: Tensor) -> Tensor:
@@ -67,11 +67,11 @@ def _stack(own: Any, rotary: int) -> tuple[Tensor, Tensor]:
     queries, keys, values = own.q_proj, own.k_proj, own.v_proj
     weight = torch.cat([queries.weight[order], keys.weight[order], values.weight])
     bias = torch.cat([queries.bias[order], keys.bias[order], values.bias])
-    return weight.to(torch.bfloat16), bias.to(torch.bfloat16)
+    return weight.to(kernels.number()), bias.to(kernels.number())
 
 
 def _project(rows: Tensor, linear: Any) -> Tensor:
-    return functional.linear(rows, linear.weight.to(torch.bfloat16))
+    return functional.linear(rows, linear.weight.to(kernels.number()))
 
 
 def _norm(norm: Any, rows: Tensor) -> Tensor:

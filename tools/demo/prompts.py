@@ -38,17 +38,11 @@ _ORDER = re.compile(r"order|順|顺序|依次")
 
 @dataclass(frozen=True)
 class Turn:
-    """A request and its answer; `function` is None for a refusal.
-
-    `is_named` and `names_parameters` say whether the request names the function and its parameters,
-    where that is known.
-    """
+    """A request and its answer; `function` is None for a refusal."""
 
     request: str
     answer: str
     function: Function | None
-    is_named: bool | None = None
-    names_parameters: bool | None = None
 
     @property
     def made(self) -> Function:
@@ -99,7 +93,7 @@ def _compose(
     request = constants.say(grammar.fill(text, known), drawn, language, rng)
     done = Function(function.name, function.parameters, code, family.signature, function.topics)
     spaced = noise.space(request, language, rng)
-    return Turn(spaced, code, done, "$f" in text, bool(re.search(r"\$[pabcd]", text)))
+    return Turn(spaced, code, done)
 
 
 def _frame(text: str, language: str, rng: Random) -> str:

@@ -1,7 +1,7 @@
 """What is said in a conversation: a first request, follow-ups, changes, refusals."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from random import Random
 
@@ -15,7 +15,6 @@ from tools.demo import (
     made,
     names,
     phrases,
-    plain,
     prompts,
     refusals,
     series,
@@ -70,8 +69,7 @@ def use_given(language: str, rng: Random) -> tuple[Turn, str]:
     text = _HEADINGS[language if rng.random() < 0.7 else "en"]
     for function in shown:
         text += f"\n{function.code}"
-    turn = _continue_named(shown, language, rng)
-    return plain.make_plain(turn, _as_turns(shown)), text
+    return _continue_named(shown, language, rng), text
 
 
 def _as_turns(shown: list[Function]) -> list[Turn]:
@@ -84,13 +82,12 @@ def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
         turn = _continue(_as_turns([chosen]), language, rng)
         if len(shown) == 1 or chosen.name in turn.request:
             return turn
-    return start(language, rng, _as_turns(shown))
+    return start(language, rng)
 
 
-def start(language: str, rng: Random, earlier: Sequence[Turn] = ()) -> Turn:
-    """A first request, or another one in a conversation that has nothing to do with `earlier`."""
-    maker = rng.choices(_MAKERS, _SHARES)[0]
-    return plain.make_plain(maker(language, rng), earlier)
+def start(language: str, rng: Random) -> Turn:
+    """A first request, or another one that has nothing to do with what was said before."""
+    return rng.choices(_MAKERS, _SHARES)[0](language, rng)
 
 
 def _pick_task(language: str, rng: Random) -> Turn:
@@ -104,13 +101,13 @@ def _pick_made(language: str, rng: Random) -> Turn:
 _MAKERS: tuple[Callable[[str, Random], Turn], ...] = (
     _pick_task, _pick_made, formulas.pick, tariffs.pick, texts.pick, series.pick,
 )  # fmt: skip
-_SHARES = (40, 7, 17, 12, 12, 12)
+_SHARES = (58, 14, 9, 6, 7, 6)
 
 
 def start_swapped(language: str, rng: Random) -> list[Turn]:
     """A task and then, in its place, another one that takes the same."""
     first, second = _pick_pair(language, rng)
-    turn = plain.make_plain(prompts.compose(first, language, rng))
+    turn = prompts.compose(first, language, rng)
     assert turn.function is not None
     return [turn, instead.compose_swap(second, language, rng, turn.function)]
 
@@ -133,7 +130,7 @@ def _siblings() -> tuple[tuple[Family, ...], ...]:
 
 
 def _start_linked(language: str, rng: Random) -> Turn:
-    return plain.make_plain(prompts.compose(rng.choice(rng.choice(_bases())), language, rng))
+    return prompts.compose(rng.choice(rng.choice(_bases())), language, rng)
 
 
 @cache
@@ -168,9 +165,9 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
         if draw < 0.06:
             turns.append(refusals.refuse(language, rng))
         elif draw < 0.18:
-            turns.append(start(language, rng, turns))
+            turns.append(start(language, rng))
         else:
-            turns.append(plain.make_plain(_continue(turns, language, rng), turns))
+            turns.append(_continue(turns, language, rng))
     if rng.random() < 0.04:
         turns.insert(0, refusals.refuse(language, rng))
     return tuple(turns)
@@ -204,7 +201,7 @@ def _use_older(known: list[Function], language: str, rng: Random) -> Turn:
     if both is not None:
         return prompts.compose(both, language, rng, known[-2], known[-1])
     named = _call_by_name(known[0], language, rng)
-    return named or start(language, rng, _as_turns(known))
+    return named or start(language, rng)
 
 
 def _oppose(older: Function, language: str, rng: Random) -> Turn:

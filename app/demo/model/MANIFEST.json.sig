@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "72738ab77934da78", "signature": "PasUcyomlgBMQlkxOBD9dj0fwWAuBQitDKsG//AwSA9RPcKvVKcWa0z2iNxq+AJxeb327UwBJhqcRaHvegSxDQ=="}
+{"algorithm": "ed25519", "key_id": "295d62d0bcc4aad2", "signature": "o/02kuwVonFxbH9ssZgBYMCAMNAb2sj7CyvkQJbDifQc4+2ldbdYvyjPyUXTm1aMd1cIpKCIiFz5hLZ9JKepBA=="}
