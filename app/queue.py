@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kombu.exceptions
+import redis
 import redis.exceptions
 from celery import Celery, signals
 
 from app import log
+from app.errors import SettingsError
 
 CONTROL = "control"
 SHIFT_TASK = "autoglm.shift"
@@ -63,8 +65,21 @@ def slot_queue(slot: str) -> str:
     return f"slot.{slot}"
 
 
+def check_url(redis_url: str) -> None:
+    """SettingsError("redis_url_broken") for a URL that no client can be made of; it is not shown, as
+    what breaks it may be its password."""
+    if not redis_url or redis_url.startswith("redis+socket:"):  # kombu's own form
+        return
+    try:
+        redis.ConnectionPool.from_url(redis_url).make_connection()
+    except (ValueError, TypeError, redis.RedisError) as error:
+        raise SettingsError("redis_url_broken", param="redis.url") from error
+
+
 def make_app(redis_url: str, *, hard_limit_seconds: float = 900.0, **conf: Any) -> Celery:
-    """A Celery app with the settings that docs/reliability.md gives the reasons for."""
+    """A Celery app with the settings that docs/reliability.md gives the reasons for. SettingsError
+    for a broken URL."""
+    check_url(redis_url)
     app = Celery("autoglm", broker=redis_url, set_as_current=False)
     app.conf.update(
         task_acks_late=True,  # a message outlives its reader until the shift has ended

@@ -7,6 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.api import answers, context, hooks, idempotency, language, schemas
 from app.errors import BadRequest
+from app.intake import kinds
 from app.intake import schemas as guides
 from app.models import evidence, jobs
 from app.settings import Model
@@ -61,6 +62,8 @@ def _make_request(body: schemas.JobBody, model: Model, request: dict[str, Any]) 
         if body.scope is not None:
             raise BadRequest("scope_without_code", param="scope")
         return _check_input(model, request, body)
+    if body.scope is not None:
+        kinds.check_scope(body.scope)
     chat, limit_name = _as_chat(request), generation.name_limit(body.max_completion_tokens)
     context.current().catalog.check_length(model, chat, limit_name=limit_name)
     return chat if body.scope is None else {**chat, "scope": body.scope}

@@ -190,7 +190,11 @@ def name_part(name: str) -> str:
     """A name as a part of a path: whatever is in it leads nowhere else. InputError("empty_name")."""
     if not name.strip():
         raise errors.InputError("empty_name")
-    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
+    return (
+        name.replace(".", "%2E")
+        if name in (".", "..")
+        else quote(name, safe="", errors="surrogateescape")
+    )
 
 
 def normalize(url: str) -> str:

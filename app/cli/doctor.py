@@ -10,7 +10,7 @@ from app.stack import checkup
 
 @click.command("doctor", help="doctor.help")
 @click.option("--config", type=click.Path(), help="cli.help_config_file")
-@click.option("--json", "as_json", is_flag=True, help="doctor.help_json")
+@cli.json_option("doctor.help_json")
 @click.pass_context
 def command(ctx: click.Context, config: str | None, as_json: bool) -> None:
     """Exits with 1 if a check failed; warnings do not matter for that."""

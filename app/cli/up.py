@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from app import log, settings
+from app import log, queue, settings
 from app.api import auth
 from app.cli import flower as dashboard
 from app.cli import say
@@ -65,6 +65,7 @@ def command(
 def run(options: settings.Settings, *, num_workers: int | None, flower_port: int | None) -> None:
     """Checks what can be checked, migrates the database, and supervises until a signal."""
     options = dataclasses.replace(options, data_dir=options.data_dir.absolute())
+    queue.check_url(options.redis.url or "")
     stamps.require_key(options.manifests.private_key_file)
     with _holding(options.data_dir) as was_killed:
         db = _prepare_database(options)

@@ -47,3 +47,12 @@ def _check_scope(scope: Any, kind: str) -> None:
         raise BadRequest("too_short", param="scope", limit=1)
     if len(scope) > MAX_SCOPE:
         raise BadRequest("too_long", param="scope", limit=MAX_SCOPE)
+    check_scope(scope)
+
+
+def check_scope(scope: str) -> None:
+    """BadRequest("invalid_value") for a scope that no route could name."""
+    parts = scope.split("/")
+    if not scope.isprintable() or "" in parts or "symbols" in parts or not scope.strip():
+        allowed = "a name, a/b/c"
+        raise BadRequest("invalid_value", param="scope", value=flaws.show(scope), allowed=allowed)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from app import settings
-from app.errors import Contention, Full, Unavailable
+from app.errors import Contention, Full, SettingsError, Unavailable
 from app.models import disks, engines, presence, retries
 from app.models.anchors import Anchor
 
@@ -30,6 +30,14 @@ _OUTAGES = (
 )
 
 
+def _parse(url: str) -> sa.URL:
+    """SettingsError("database_url_broken"); the URL is not shown: what breaks it may be a password."""
+    try:
+        return sa.make_url(url)
+    except (ValueError, sa.exc.ArgumentError) as error:
+        raise SettingsError("database_url_broken", param="database.url") from error
+
+
 class Database:
     """Opens short transactions. SQLite: `write()` takes the write lock at once (BEGIN IMMEDIATE), so
     that a transaction that reads and then writes never fails half-way. PostgreSQL: writers run side
@@ -38,7 +46,7 @@ class Database:
     PostgreSQL needs neither BEGIN nor ROLLBACK: one message instead of three."""
 
     def __init__(self, url: str, options: settings.Database | None = None) -> None:
-        self.url = sa.make_url(url)
+        self.url = _parse(url)
         chosen = options or settings.Database()
         self._anchor = Anchor(self.path) if self.path else None
         self._presence: weakref.finalize[..., Database] | None = None

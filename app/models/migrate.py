@@ -4,15 +4,17 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command, script
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 import app.migrations
-from app.errors import InputError, Unavailable
+from app.errors import InputError, SettingsError, Unavailable
 from app.models import database
 from app.models.database import Database
+from app.settings import redact
 
 
 def _config(url: str) -> Config:
@@ -54,9 +56,11 @@ def _named(db: Database) -> Iterator[None]:
     except Unavailable as error:
         if db.path is not None and error.code != "database_unavailable":
             raise Unavailable("database_unusable", database=str(db.path), reason=error) from error
-        where = str(db.path or db.url.render_as_string(hide_password=True))
+        where = str(db.path) if db.path else redact(db.url.render_as_string(hide_password=False))
         reason = str(error.values.get("reason", error)).split("\n")[0]
         raise Unavailable("database_unreachable", database=where, reason=reason) from error
+    except sa.exc.ProgrammingError as error:  # psycopg: an option in the URL that it does not know
+        raise SettingsError("database_url_broken", param="database.url") from error
 
 
 def find_revision(db: Database) -> str | None:

@@ -30,17 +30,17 @@ def _store_one(tx: Connection, memo: Memo, new: NewSymbol) -> None:
     same = (*_place(memo), symbols.c.name == new.name)
     newest = sa.select(symbols).where(*same).order_by(symbols.c.version.desc()).limit(1)
     last = tx.execute(newest).one_or_none()
-    if last is not None and last.code == new.code and _may_share(last.scope, memo.scope):
-        renewed = {"created_at": time.time(), "scope": memo.scope or last.scope}
-        tx.execute(sa.update(symbols).where(symbols.c.id == last.id).values(**renewed))
-        return
+    is_same = last is not None and last.code == new.code and _may_share(last.scope, memo.scope)
+    same_one = last if is_same else None
+    version = 1 if last is None else last.version + (same_one is None)
+    if same_one is not None:
+        tx.execute(sa.delete(symbols).where(symbols.c.id == same_one.id))
     tx.execute(sa.update(symbols).where(*same).values(is_current=sa.false()))
-    version = last.version + 1 if last else 1
     values = vars(new) | {
         "tenant_id": memo.tenant_id,
         "session_id": memo.session_id,
-        "scope": memo.scope,
-        "job_id": memo.job_id,
+        "scope": memo.scope or (same_one.scope if same_one else None),
+        "job_id": same_one.job_id if same_one else memo.job_id,
         "version": version,
         "pinned": bool(last and last.pinned),
         "is_current": True,
@@ -86,7 +86,10 @@ def _trim(tx: Connection, memo: Memo) -> None:
     ids = tx.execute(beyond.limit(1000)).scalars().all()
     if not ids:
         return
-    names = sa.select(symbols.c.name).where(symbols.c.id.in_(ids), ~symbols.c.pinned)
+    kept_names = sa.select(symbols.c.name).where(*_place(memo), symbols.c.pinned)
+    names = sa.select(symbols.c.name).where(
+        symbols.c.id.in_(ids), symbols.c.name.not_in(kept_names)
+    )
     tx.execute(sa.delete(symbols).where(*_place(memo), symbols.c.name.in_(names)))
 
 
@@ -147,7 +150,7 @@ def delete(db: Database, tenant_id: str, place: Place, name: str) -> None:
     gone = sa.delete(symbols).where(*_in(tenant_id, place), symbols.c.name == name)
     with db.write() as tx:
         _require(tx.execute(gone).rowcount, name)
-        _promote(tx, tenant_id, symbols.c.name == name)
+        _promote(tx, symbols.c.tenant_id == tenant_id, symbols.c.name == name)
 
 
 def _in(tenant_id: str, place: Place) -> Conditions:
@@ -159,13 +162,13 @@ def delete_place(db: Database, tenant_id: str, place: Place) -> int:
     """Forgets every symbol of a session or a scope; returns how many rows went."""
     with db.write() as tx:
         count = tx.execute(sa.delete(symbols).where(*_in(tenant_id, place))).rowcount
-        _promote(tx, tenant_id)
+        _promote(tx, symbols.c.tenant_id == tenant_id)
     return count
 
 
-def _promote(tx: Connection, tenant_id: str, *where: sa.ColumnElement[bool]) -> None:
+def _promote(tx: Connection, *where: sa.ColumnElement[bool]) -> None:
     """Makes the newest version that a session has left its current one."""
-    owned = (symbols.c.tenant_id == tenant_id, symbols.c.session_id.is_not(None), *where)
+    owned = (symbols.c.session_id.is_not(None), *where)
     grouped = (symbols.c.session_id, symbols.c.name)
     newest = sa.select(sa.func.max(symbols.c.id)).where(*owned).group_by(*grouped)
     stale = (symbols.c.id.in_(newest), ~symbols.c.is_current)
@@ -182,5 +185,9 @@ def forget(db: Database, *, before: float, limit: int = 1000) -> int:
     old = sa.select(symbols.c.id).where(symbols.c.created_at < before, ~symbols.c.pinned)
     with db.write() as tx:
         ids: Sequence[int] = tx.execute(old.limit(limit)).scalars().all()
+        touched = sa.select(symbols.c.session_id).where(symbols.c.id.in_(ids)).distinct()
+        sessions = [each for each in tx.execute(touched).scalars() if each is not None]
         tx.execute(sa.delete(symbols).where(symbols.c.id.in_(ids)))
+        if sessions:  # a pinned version may be what is left
+            _promote(tx, symbols.c.session_id.in_(sessions))
     return len(ids)

@@ -116,6 +116,16 @@ def test_every_scope_that_a_job_may_name_is_listed_pinned_and_forgotten(api: Api
     assert read_names(api.client.get(path)) == []
 
 
+@pytest.mark.parametrize("scope", ["/a", "a/", "a//b", "a/symbols", "symbols", "a\nb", " "])
+def test_a_scope_that_no_route_could_name_is_refused(api: Api, scope: str):
+    body = {"model": "small", "kind": "code", "prompt": "write f", "scope": scope}
+
+    refused = api.client.post("/v1/jobs", json=body)
+
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "invalid_value")
+    assert refused.json["error"]["param"] == "scope"
+
+
 def test_a_code_job_is_accepted_with_a_scope_and_a_text_job_with_a_scope_is_not(api: Api):
     body = {"model": "small", "prompt": "write f", "scope": "project"}
 

@@ -50,6 +50,11 @@ class Machine:
             f'case "$1" in *compute-apps*) echo "{listed}";; *) echo "{GPU.format(driver=driver)}";; esac',
         )
 
+    def use_no_driver(self) -> None:
+        """Only the stand-ins are found."""
+        (self.programs / "nvidia-smi").unlink(missing_ok=True)
+        self._patch.setenv("PATH", str(self.programs))
+
     def check(self, **options: Any) -> dict[str, str]:
         """The code of each subject's row."""
         loaded = settings.Settings(data_dir=self.data_dir, **options)
@@ -84,16 +89,50 @@ def test_the_driver_must_be_new_enough_for_what_torch_was_built_for(
 
 
 def test_a_gpu_that_is_wanted_and_missing_fails_and_one_that_is_not_wanted_does_not(place: Machine):
-    place.install("nvidia-smi", "exit 9")
+    place.use_no_driver()
 
     assert place.check()["gpu"] == "gpu_none"
     assert place.check(devices=("cuda:0",))["gpu"] == "gpu_missing"
+
+
+@pytest.mark.parametrize("script", ["exit 6", "printf '\\377'", "echo hello", "echo '²'"])
+def test_a_driver_that_does_not_say_what_it_has_is_a_warning(place: Machine, script: str):
+    place.install("nvidia-smi", script)
+
+    assert place.check()["gpu"] == "gpu_silent"
+    assert gpus.list_processes() == set()
+
+
+def test_a_gpu_whose_name_holds_a_comma_is_one(place: Machine):
+    place.install("nvidia-smi", "echo 'NVIDIA A, B, 580.65.06, 80 GiB'")
+    place.use_torch("12.8")
+
+    assert place.check()["gpu"] == "gpu"
+
+
+def test_a_data_folder_that_cannot_be_is_a_failure(place: Machine):
+    place.data_dir.write_text("a file")
+
+    assert place.check()["disk"] == "disk_unusable"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:p#w@127.0.0.1:1/0", "redis://127.0.0.1:abc/0", "redis://127.0.0.1:1/0?foo=1"]
+)
+def test_a_broken_url_is_told_without_its_password(place: Machine, url: str):
+    options = settings.Settings(data_dir=place.data_dir, redis=settings.Redis(url=url))
+    (row,) = (row for row in checkup.run(options) if row.subject == "redis")
+
+    assert (row.state, row.key) == (checkup.FAILED, "fault")
+    assert "p#w" not in locales.message("doctor.fault", "en-US", **row.values)
 
 
 @pytest.mark.parametrize(
     ("script", "has_gpu", "code"),
     [
         ("exit 1", False, "docker_silent"),
+        ("echo hello", False, "docker_silent"),
+        ("echo null", True, "docker_silent"),
         ("""echo '{"runc": {}}'""", False, "docker"),
         ("""echo '{"runc": {}}'""", True, "docker_without_gpus"),
         ("""echo '{"runc": {}, "nvidia": {}}'""", True, "docker"),
@@ -101,7 +140,6 @@ def test_a_gpu_that_is_wanted_and_missing_fails_and_one_that_is_not_wanted_does_
 )
 def test_docker_needs_a_runtime_for_gpus(place: Machine, script: str, has_gpu: bool, code: str):
     place.install("docker", script)
-    place.install("nvidia-smi", "exit 9")
     if has_gpu:
         place.add_gpu("580.65")
 

@@ -100,6 +100,38 @@ def test_the_same_code_again_is_shared_if_asked_and_as_good_as_new(
     assert names(see(database, name="project")) == names(see(database, name="elsewhere")) == ["f"]
 
 
+def test_the_same_code_again_is_the_latest_and_keeps_its_version_and_its_pin(
+    database: Database, session: str
+) -> None:
+    keep(database, make("double"), make("triple"), session_id=session)
+    symbols.pin(database, DEFAULT_TENANT, ("session_id", session), "double", pinned=True)
+    keep(database, make("double"), session_id=session, job_id="job_2")
+    symbols.pin(database, DEFAULT_TENANT, ("session_id", session), "double", pinned=False)
+
+    (latest, _) = see(database, session_id=session)
+    keep(database, make("half"), session_id=session, max_symbols=2)
+
+    assert (latest.name, latest.version, latest.job_id) == ("double", 1, "job_1")
+    assert names(see(database, session_id=session)) == ["double", "half"]
+
+
+def test_a_pin_in_a_scope_holds_beyond_the_limit_and_the_age_of_its_session(
+    database: Database, session: str
+) -> None:
+    keep(database, make("f", "shared"), session_id=session, scope="project")
+    keep(database, make("f", "own"), session_id=session)
+    symbols.pin(database, DEFAULT_TENANT, ("scope", "project"), "f", pinned=True)
+
+    keep(database, make("a"), make("b"), make("c"), session_id=session, max_symbols=2)
+
+    assert [each.code for each in see(database, name="project")] == ["shared"]
+
+    makers.age(database, "symbols", "created_at", 40 * 86_400)
+    symbols.forget(database, before=time.time() - 30 * 86_400)
+
+    assert [each.code for each in see(database, session_id=session)] == ["shared"]
+
+
 def test_forgetting_in_a_scope_leaves_the_session_what_was_its_own(
     database: Database, session: str
 ) -> None:

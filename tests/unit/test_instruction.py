@@ -28,6 +28,8 @@ def names(tree: dict[str, Any]) -> list[str]:
         ("引数 a と b を受け取って合計を返す add という関数を書いて", "add", ["a", "b"]),
         ("Rename old_total to total_price, please", "old_total", []),
         ("Delete the function double.", "double", []),
+        ('Write a function greet that returns "こんにちは、元気".', "greet", []),
+        ("Write a function that prints `こんにちは`.", None, []),
         ("Write a function double that doubles a number – don’t use loops.", "double", []),
         ("Write a function double that doubles a number. 😀", "double", []),
         ("def scale that takes a value and a factor", "scale", ["value", "factor"]),
@@ -36,7 +38,7 @@ def names(tree: dict[str, Any]) -> list[str]:
     ],
 )
 def test_names_and_parameters_are_found_in_every_language(
-    text: str, name: str, parameters: list[str]
+    text: str, name: str | None, parameters: list[str]
 ):
     tree = parse(text)
 
@@ -92,6 +94,7 @@ def test_a_full_stop_is_no_part_of_a_type(text: str, returns: str):
         ("上の関数を短くして", "session"),
         ("18歳より年上のユーザーを選ぶ SQL クエリを書いて。", None),
         ("写一个函数返回数组中的上一个元素", None),
+        ("写一个函数 prev，返回上一个元素。", None),
         ("Write a function that returns the previous weekday", None),
         ("Shorten the previous function", "session"),
     ],

@@ -54,15 +54,16 @@ def test_an_error_of_a_line_that_the_server_named_otherwise_is_found_by_its_numb
     unread = {"code": "nul_character", "message": "no", "line": 2}
     doubled = {"code": "json_duplicate_key", "message": "no", "line": 3}
     bad: list[dict[str, Any]] = [{"id": None, "custom_id": None, "response": None, "error": unread}]
-    bad += [{"id": None, "custom_id": "first", "response": None, "error": doubled}]
+    answer = {"status_code": 400, "request_id": "r", "body": {"error": doubled}}
+    bad += [{"id": "x", "custom_id": "first", "response": answer, "error": None}]
 
     lines, tally = merged(
         ids, write(tmp_path / "good", [result("a"), result("b")]), write(tmp_path / "bad", bad)
     )
 
     assert [line["custom_id"] for line in lines] == ids
-    codes = [line["error"]["code"] for line in lines if line["error"]]
-    assert codes == ["nul_character", "json_duplicate_key"]
+    assert lines[1]["error"]["code"] == "nul_character"
+    assert lines[2]["response"]["body"]["error"]["code"] == "json_duplicate_key"
     assert (tally.succeeded, tally.failed) == (2, 2)
 
 

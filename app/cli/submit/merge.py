@@ -105,10 +105,16 @@ class Results:
 
 
 def _number(result: dict[str, Any]) -> int | None:
-    """The number of the line that an error is about."""
-    error = result.get("error")
-    number = error.get("line") if isinstance(error, dict) else None
-    return number if isinstance(number, int) else None
+    """The number of the line that an error is about: it stands in the error, or in the body that
+    a call would have been answered with."""
+    response = result.get("response")
+    body = response.get("body") if isinstance(response, dict) else None
+    for place in (result, body):
+        error = place.get("error") if isinstance(place, dict) else None
+        number = error.get("line") if isinstance(error, dict) else None
+        if isinstance(number, int):
+            return number
+    return None
 
 
 def merge_results(

@@ -32,9 +32,6 @@ __all__ = ["Block", "Intent", "Parameter", "Piece", "Scope", "Target", "Tree", "
 
 MOST_TEXT = 50_000  # characters that are read at all; what follows is free text
 MOST_PROSE = 8_000  # of them without code
-_QUOTED = re.compile(
-    r"'[^'\n]*'|\"[^\"\n]*\"|“[^”\n]*”|‘[^’\n]*’|`[^`\n]*`|「[^」\n]*」|『[^』\n]*』"
-)
 _KANA = re.compile(r"[぀-ヿ]")
 _HAN = re.compile(r"[㐀-鿿]")
 
@@ -76,8 +73,7 @@ def parse(text: str) -> Tree:
 def detect_locale(text: str) -> str:
     """The language a text is written in, whatever it quotes: kana are Japanese, Han alone Chinese,
     the rest English."""
-    bare = _QUOTED.sub(" ", text)
-    text = bare if re.search(r"[^\W\d_]{2}", bare) else text
+    text = lexing.unquote(text)
     if _KANA.search(text):
         return "ja"
     return "zh" if _HAN.search(text) else "en"

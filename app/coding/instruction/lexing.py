@@ -63,8 +63,20 @@ def cut(prose: str) -> list[Token]:
     return [_settle_pronoun(tokens, place) for place in range(len(tokens))]
 
 
+_QUOTED = re.compile(
+    r"'[^'\n]*'|\"[^\"\n]*\"|“[^”\n]*”|‘[^’\n]*’|`[^`\n]*`|「[^」\n]*」|『[^』\n]*』"
+)
+
+
+def unquote(prose: str) -> str:
+    """The prose without what it quotes; whole where it says nothing else."""
+    bare = _QUOTED.sub(" ", prose)
+    return bare if re.search(r"[^\W\d_]{2}", bare) else prose
+
+
 def is_east_asian(prose: str) -> bool:
     """Whether Latin words stand out in this prose: then unlisted ones are names."""
+    prose = unquote(prose)
     return len(_CJK.findall(prose)) * 3 > len(re.findall(r"[A-Za-z]+", prose))
 
 

@@ -21,6 +21,11 @@ _SPAN = re.compile(
 _DATA = re.compile(r"(?:[年以目地]|[中里内]的|[のに]中の)$")
 
 
+_ITEM = re.compile(
+    r" ?(?:元素|字符|项|数字|节点|值|行|索引|单词|字母|要素|文字|項|値|単語|数値|ノード)"
+)
+
+
 def choose(evidence: Evidence) -> Scope | None:
     """How far the instruction reaches, if it says so. With code in the message, "above" is that."""
     if evidence.has("FILENAME", "FILE"):
@@ -36,7 +41,8 @@ def choose(evidence: Evidence) -> Scope | None:
 
 def _is_of_data(token: Token, prose: str) -> bool:
     """年上の, 以上の, 数组中的上一个: older people, larger numbers, the item before, no earlier turn."""
-    return _DATA.search(prose[: token.start_pos]) is not None
+    before, after = prose[: token.start_pos], prose[token.end_pos or 0 :]
+    return bool(_DATA.search(before) or _ITEM.match(after))
 
 
 def _has_session(evidence: Evidence) -> bool:

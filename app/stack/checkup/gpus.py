@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from app import settings
-from app.inference import build, devices
+from app.inference import build
 from app.stack.checkup.rows import FAILED, OK, WARNING, Row
 
 # CUDA that a torch was built for -> the oldest driver for it on Linux. 11.8 and 12.1 as the
@@ -22,6 +22,7 @@ DRIVERS = {
 }
 _GPUS = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 _PROCESSES = ("nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader")
+_PATIENCE_SECONDS = 10.0
 _RUNTIMES = ("docker", "info", "--format", "{{json .Runtimes}}")
 
 
@@ -40,31 +41,37 @@ def check(options: settings.Settings) -> Iterator[Row]:
     yield _check_docker(has_gpus=bool(gpus))
 
 
-def list_gpus() -> list[tuple[str, str, str]]:
-    """(name, driver, memory) of each GPU; empty without a driver."""
-    rows = [[part.strip() for part in line.split(",")] for line in _ask(_GPUS)]
-    return [(row[0], row[1], row[2]) for row in rows if len(row) == 3]
+def list_gpus() -> list[tuple[str, str, str]] | None:
+    """(name, driver, memory) of each GPU; None where nvidia-smi is there but does not say."""
+    lines = _ask(_GPUS)
+    if lines is None:
+        return None if shutil.which(_GPUS[0]) else []
+    rows = [[part.strip() for part in line.rsplit(",", 2)] for line in lines]
+    return [(row[0], row[1], row[2]) for row in rows if len(row) == 3 and _order(row[1])] or None
 
 
 def list_processes() -> set[int]:
     """The ids of the processes that compute on a GPU."""
-    return {int(line) for line in _ask(_PROCESSES) if line.isdigit()}
+    return {int(line) for line in _ask(_PROCESSES) or () if line.isascii() and line.isdigit()}
 
 
-def _ask(command: Sequence[str]) -> list[str]:
+def _ask(command: Sequence[str]) -> list[str] | None:
+    """The lines that a program prints; None where it is not there, fails or hangs."""
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=devices.QUERY_SECONDS, check=True
-        )
+            command, capture_output=True, timeout=_PATIENCE_SECONDS, check=True
+        ).stdout.decode(errors="replace")
     except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+        return None
+    return [line.strip() for line in answer.splitlines() if line.strip()]
 
 
 def _check_driver(
-    options: settings.Settings, gpus: list[tuple[str, str, str]], cuda: str | None
+    options: settings.Settings, gpus: list[tuple[str, str, str]] | None, cuda: str | None
 ) -> Row:
     wants = any(name.startswith("cuda") for name in options.devices)
+    if gpus is None:
+        return Row("gpu", FAILED if wants else WARNING, "gpu_silent")
     if not gpus:
         return Row("gpu", FAILED, "gpu_missing") if wants else Row("gpu", OK, "gpu_none")
     driver, needed = gpus[0][1], find_driver(cuda)
@@ -91,13 +98,12 @@ def _order(version: str) -> tuple[int, ...]:
 def _check_docker(*, has_gpus: bool) -> Row:
     if shutil.which("docker") is None:
         return Row("docker", OK, "docker_none")
-    answer = _ask(_RUNTIMES)
-    if not answer:
-        return Row("docker", WARNING, "docker_silent")
     try:
-        runtimes = json.loads(answer[0])
+        runtimes = json.loads("".join(_ask(_RUNTIMES) or ()))
     except ValueError:
-        runtimes = {}
+        runtimes = None
+    if not isinstance(runtimes, dict):
+        return Row("docker", WARNING, "docker_silent")
     if has_gpus and "nvidia" not in runtimes:
         return Row("docker", WARNING, "docker_without_gpus")
     return Row("docker", OK, "docker")

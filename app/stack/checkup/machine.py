@@ -51,6 +51,8 @@ def _check_memory() -> Row:
 
 def _check_disk(folder: Path) -> Row:
     place = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Row("disk", FAILED, "disk_unusable", {"path": str(folder), "place": str(place)})
     free = shutil.disk_usage(place).free / _GIB
     values = {"path": str(folder), "gib": f"{free:.1f}", "least": LEAST_DISK_GIB}
     if disks.is_full(place):

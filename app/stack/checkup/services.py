@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from app import settings, weights
+from app import queue, settings, weights
 from app.errors import AutoglmError
 from app.models import database, migrate
 from app.models import workers as worker_store
@@ -32,15 +32,17 @@ def _check_redis(options: settings.Settings) -> Row:
         if program is None:
             return Row("redis", FAILED, "redis_missing")
         return Row("redis", OK, "redis_embedded", {"program": program})
+    url = options.redis.url.replace("redis+socket://", "unix://", 1)
     try:
+        queue.check_url(options.redis.url)
         client = redis.Redis.from_url(
-            options.redis.url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
+            url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
         )
         with client:
             version = client.info("server").get("redis_version", "-")
-    except (redis.RedisError, OSError, ValueError) as error:
+    except AutoglmError as error:
+        return Row("redis", FAILED, "fault", {"reason": error})
+    except (redis.RedisError, OSError) as error:
         return Row("redis", FAILED, "redis_unreachable", {"reason": str(error)})
     return Row("redis", OK, "redis", {"version": version})
 
