@@ -8,7 +8,13 @@ from app.errors import SettingsError
 
 @pytest.mark.parametrize(
     "url",
-    ["", "redis://h:6379/0", "rediss://u:p@h/1", "unix:///s?db=0", "redis+socket:///s?virtual_host=0"],
+    [
+        "",
+        "redis://h:6379/0",
+        "rediss://u:p@h/1",
+        "unix:///s?db=0",
+        "redis+socket:///s?virtual_host=0",
+    ],
 )
 def test_usable_urls_pass(url: str):
     queue.check_url(url)
