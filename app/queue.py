@@ -68,7 +68,7 @@ def slot_queue(slot: str) -> str:
 def check_url(redis_url: str) -> None:
     """SettingsError("redis_url_broken") for a URL that no client can be made of; it is not shown, as
     what breaks it may be its password."""
-    if not redis_url or redis_url.startswith("redis+socket:"):  # kombu's own form
+    if not redis_url.startswith(("redis://", "rediss://", "unix://")):  # kombu's own forms
         return
     try:
         redis.ConnectionPool.from_url(redis_url).make_connection()

@@ -56,7 +56,7 @@ def test_help_lists_the_commands_that_exist_and_imports_none() -> None:
     code = (
         "import sys; from app.cli import main; main(['--help'], standalone_mode=False)\n"
         f"print([m for m in sys.modules if m.split('.')[0] in {HEAVY!r}"
-        " or m.startswith('app.cli.')])"
+        " or m.startswith('app.cli.') and m != 'app.cli.phrases'])"  # click's own words
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
