@@ -19,6 +19,7 @@ from celery import Celery, signals
 from app import log
 from app.errors import SettingsError
 
+_KOMBU_SOCKET = "redis+socket://"
 CONTROL = "control"
 SHIFT_TASK = "autoglm.shift"
 INGEST_TASK = "autoglm.ingest"
@@ -65,13 +66,21 @@ def slot_queue(slot: str) -> str:
     return f"slot.{slot}"
 
 
+def plain_url(redis_url: str) -> str:
+    """The URL as Redis's own client wants it: kombu calls a socket otherwise."""
+    if not redis_url.startswith(_KOMBU_SOCKET):
+        return redis_url
+    return "unix://" + redis_url.removeprefix(_KOMBU_SOCKET).replace("virtual_host=", "db=")
+
+
 def check_url(redis_url: str) -> None:
     """SettingsError("redis_url_broken") for a URL that no client can be made of; it is not shown, as
     what breaks it may be its password."""
-    if not redis_url.startswith(("redis://", "rediss://", "unix://")):  # kombu's own forms
+    url = plain_url(redis_url)
+    if not url.startswith(("redis://", "rediss://", "unix://")):  # memory:// is kombu's alone
         return
     try:
-        redis.ConnectionPool.from_url(redis_url).make_connection()
+        redis.ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, redis.RedisError) as error:
         raise SettingsError("redis_url_broken", param="redis.url") from error
 

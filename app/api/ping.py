@@ -2,18 +2,18 @@
 
 import redis
 
+from app import queue
 from app.api.health import Ping
 from app.errors import Unavailable
 
 _SECONDS = 1.0
 _LONGEST_REASON = 100
-_CELERY_SOCKET = "redis+socket://"
 
 
 def make_ping(url: str) -> Ping:
     """A probe of this server. Celery's form of a socket URL is understood."""
     client = redis.Redis.from_url(
-        _normalize(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        queue.plain_url(url), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
     )
 
     def ping() -> None:
@@ -32,9 +32,3 @@ def _explain(error: Exception) -> str:
         error, redis.AuthenticationError
     )
     return str(error)[:_LONGEST_REASON] if is_answer else type(error).__name__
-
-
-def _normalize(url: str) -> str:
-    if not url.startswith(_CELERY_SOCKET):
-        return url
-    return "unix://" + url.removeprefix(_CELERY_SOCKET).replace("virtual_host=", "db=")

@@ -44,12 +44,13 @@ class Announcer:
         self._explain([str(reason["message"]) for reason in reasons], now)
 
     def _ask(self) -> list[dict[str, Any]] | None:
-        """Why the service cannot be used, empty if it can; None where nobody answers yet."""
+        """Why the service cannot be used, empty if it can; None where nobody answers as it would."""
         try:
             response = self._client.get("/health")
-            return list(response.json().get("reasons", []))
+            reasons = list(response.json().get("reasons", []))
         except (httpx.HTTPError, ValueError, AttributeError):
             return None
+        return reasons if reasons or response.status_code == httpx.codes.OK else None
 
     def _explain(self, reasons: list[str], now: float) -> None:
         """Says each reason once that has been there for a while."""

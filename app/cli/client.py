@@ -190,11 +190,9 @@ def name_part(name: str) -> str:
     """A name as a part of a path: whatever is in it leads nowhere else. InputError("empty_name")."""
     if not name.strip():
         raise errors.InputError("empty_name")
-    return (
-        name.replace(".", "%2E")
-        if name in (".", "..")
-        else quote(name, safe="", errors="surrogateescape")
-    )
+    if name in (".", ".."):  # quoted or not, a client would follow them
+        return name.replace(".", "%2E")
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def normalize(url: str) -> str:

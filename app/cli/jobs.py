@@ -1,5 +1,6 @@
 """`autoglm jobs`: list, read, await and cancel single jobs on a server."""
 
+import time
 from typing import Any
 
 import click
@@ -7,7 +8,7 @@ import click
 from app.cli import client, server
 
 _PAGE = 100
-_WAIT_SECONDS = 30
+_PAUSE_SECONDS = 1.0  # a server may allow no longer wait
 _STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
 _JOB = click.argument("job_id")
 
@@ -58,7 +59,8 @@ def wait(job_id: str, **given: Any) -> None:
     with server.connect(**given) as api:
         job = api.ask("GET", _path(job_id))
         while job["finished_at"] is None:
-            job = api.ask("GET", _path(job_id), params={"wait": _WAIT_SECONDS})
+            time.sleep(_PAUSE_SECONDS)
+            job = api.ask("GET", _path(job_id))
     server.show(job)
     click.get_current_context().exit(0 if job["status"] == "succeeded" else 1)
 

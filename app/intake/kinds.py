@@ -54,5 +54,5 @@ def check_scope(scope: str) -> None:
     """BadRequest("invalid_value") for a scope that no route could name."""
     parts = scope.split("/")
     if not scope.isprintable() or "" in parts or "symbols" in parts or not scope.strip():
-        allowed = "a name, a/b/c"
+        allowed = "NAME, TEAM/NAME"
         raise BadRequest("invalid_value", param="scope", value=flaws.show(scope), allowed=allowed)

@@ -74,8 +74,8 @@ class PossiblePort:
 
     def apply(self, value: Any) -> Any:
         host = value.partition("://")[2].rpartition("@")[2]
-        port = re.match(r"[^/?#]*:(\d+)(?=[/?#]|$)", host)
-        if port is not None and not 0 < int(port[1]) <= _LAST_PORT:
+        port = re.match(r"(?:\[[^]]*\]|[^:/?#]*):([^/?#]+)", host)
+        if port is not None and not 0 < int(port[1]) <= _LAST_PORT:  # ValueError for a word
             raise ValueError
         return value
 

@@ -126,9 +126,9 @@ class Messenger:
 
 
 def _describe(error: Exception) -> str:
-    """The kind of error and what the system says of it, with the file where it is one."""
-    said = (getattr(error, "strerror", None), getattr(error, "filename", None))
-    return ": ".join([type(error).__name__, *(str(each) for each in said if each)])
+    """The kind of error and what the system says of it: no path and no address, tenants read it."""
+    said = getattr(error, "strerror", None)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def make_body(delivery: Delivery) -> str:

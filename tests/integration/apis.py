@@ -1,11 +1,14 @@
 """A whole API in this process, over a real database and a real Redis, and ways to end its jobs."""
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from werkzeug.serving import make_server
 
 from app import queue, settings
 from app.api import factory, ping
@@ -39,8 +42,23 @@ class Api:
         publisher = watch(queue.Publisher(self.celery))
         self.app = factory.create_app(self.settings, db, publisher, ping=ping.make_ping(redis_url))
         self.app.testing = False  # failures must be answered, not raised
+        self.url = ""
         self.client: Any = self.app.test_client()
         self.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[None]:
+        """Listens on a free port of loopback, at `url`, for clients that want a real server."""
+        server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
     def submit(self, **body: object) -> str:
         """Submits a job; returns its id."""

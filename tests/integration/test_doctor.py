@@ -76,6 +76,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         ("12.5", "550.54.15", "gpu"),
         ("13.0", "580.65.06", "gpu"),
         ("13.0", "575.51", "driver_old"),
+        ("12.8", "560.28.03", "driver_minor"),
+        ("12.8", "520.61", "driver_old"),
         (None, "580.65.06", "gpu_unused"),
     ],
 )
@@ -117,7 +119,8 @@ def test_a_data_folder_that_cannot_be_is_a_failure(place: Machine):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:p#w@127.0.0.1:1/0", "redis://127.0.0.1:abc/0", "redis://127.0.0.1:1/0?foo=1"]
+    "url",
+    ["redis://:p#w@127.0.0.1:1/0", "redis://:p#w/x@127.0.0.1:1/0", "redis://127.0.0.1:1/0?foo=1"],
 )
 def test_a_broken_url_is_told_without_its_password(place: Machine, url: str):
     options = settings.Settings(data_dir=place.data_dir, redis=settings.Redis(url=url))
@@ -173,6 +176,12 @@ def test_what_does_not_answer_or_is_taken_is_said(place: Machine):
 
     assert (found["port"], found["redis"]) == ("port_taken", "redis_unreachable")
     assert found["database"] == "database_none"
+
+
+def test_redis_at_a_socket_is_asked_as_kombu_names_it(place: Machine, tmp_path: Path):
+    url = f"redis+socket://{tmp_path}/none.sock?virtual_host=0"
+
+    assert place.check(redis=settings.Redis(url=url))["redis"] == "redis_unreachable"
 
 
 def test_weights_that_were_changed_fail_and_the_command_says_so(place: Machine, tmp_path: Path):

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
 
 from app import cli
 from app.models.database import Database
@@ -20,14 +19,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def api(database: Database, redis_url: str, tmp_path: Path) -> Iterator[Api]:
     made = Api(database, redis_url, tmp_path)
-    server = make_server("127.0.0.1", 0, made.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with made.serve():
+        yield made
 
 
 def run(api: Any, *words: str, status: int = 0) -> list[dict[str, Any]]:

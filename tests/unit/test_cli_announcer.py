@@ -16,6 +16,7 @@ class Service:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reasons: list[str] | None = None  # nobody answers
+        self.is_broken = False
         self.said: list[str] = []
         self.now = 1000.0
         clock = SimpleNamespace(monotonic=lambda: self.now)
@@ -32,6 +33,8 @@ class Service:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.reasons is None:
             raise httpx.ConnectError("refused", request=request)
+        if self.is_broken:
+            return httpx.Response(500, json={"error": {"code": "internal_error"}})
         shown = [{"message": reason} for reason in self.reasons]
         return httpx.Response(503 if shown else 200, json={"reasons": shown} if shown else {})
 
@@ -55,6 +58,17 @@ def test_a_usual_start_says_nothing_but_that_it_is_ready(service: Service):
     service.wait(8)
     service.reasons = []
     service.wait(30)
+
+    assert service.said == ["ready"]
+
+
+def test_an_error_without_reasons_is_not_taken_for_health(service: Service):
+    service.reasons, service.is_broken = [], True
+    service.wait(30)
+    assert service.said == []
+
+    service.is_broken = False
+    service.wait(2)
 
     assert service.said == ["ready"]
 

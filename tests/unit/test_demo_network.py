@@ -7,9 +7,18 @@ import torch
 from torch.nn import Parameter, functional
 from transformers import GlmForCausalLM
 
-from tools.demo import muon, network, train
+from tools.demo import kernels, muon, network, train
 
 IDS = torch.randint(5, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(params=[torch.bfloat16, torch.float32], autouse=True)
+def number(request, monkeypatch):
+    """Either type, whichever this CPU multiplies faster."""
+    kernels._library.cache_clear()
+    monkeypatch.setattr(kernels, "number", lambda: request.param)
+    yield
+    kernels._library.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,8 @@ def _facts(error: SettingsError) -> tuple[str, str | None, str]:
         ("listen_port: 65536\n", "setting_bad_value", "server.port", 1),
         ("data_dir: ''\n", "setting_bad_value", "data_dir", 1),
         ("redis: {url: 'redis://:p@h:99999/0'}\n", "setting_bad_value", "redis.url", 1),
+        ("redis: {url: 'redis://h:abc/0'}\n", "setting_bad_value", "redis.url", 1),
+        ("redis: {url: 'redis://[::1]:70000'}\n", "setting_bad_value", "redis.url", 1),
         ("redis: {url: 'redis://h:0'}\n", "setting_bad_value", "redis.url", 1),
         ("webhooks: {ca_file: /nowhere.pem}\n", "setting_bad_value", "webhooks.ca_file", 1),
         ("webhooks: {secret_file: /nowhere}\n", "setting_bad_value", "webhooks.secret_file", 1),

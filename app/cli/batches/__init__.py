@@ -9,7 +9,7 @@ import click
 import orjson
 
 from app import cli, locales, settings
-from app.cli import client
+from app.cli import client, server
 from app.cli.batches import calls, follow, tables, verify
 from app.cli.batches import output as files
 from app.cli.submit import DEFAULT_URL, progress
@@ -28,14 +28,7 @@ def command() -> None:
 
 def _server(function: F) -> F:
     """The options that say which server, and how to speak."""
-    for option in (
-        cli.json_option("batches.help_json"),
-        click.option("--timeout", type=click.FloatRange(min=0), help="submit.help_timeout"),
-        click.option("--api-key", help="submit.help_api_key"),
-        click.option("--url", help="submit.help_url"),
-    ):
-        function = option(function)
-    return function
+    return server.options(cli.json_option("batches.help_json")(function))
 
 
 class _Session:

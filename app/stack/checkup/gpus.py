@@ -9,8 +9,9 @@ from app import settings
 from app.inference import build
 from app.stack.checkup.rows import FAILED, OK, WARNING, Row
 
-# CUDA that a torch was built for -> the oldest driver for it on Linux. 11.8 and 12.1 as the
-# operator's article has them, the others from NVIDIA's release notes of CUDA.
+# CUDA that a torch was built for -> the driver for it on Linux: 11.8 and 12.1 as the operator's
+# article demands them, the others as CUDA brings them. An older one of the same major version does,
+# with fewer features: https://docs.nvidia.com/deploy/cuda-compatibility/
 DRIVERS = {
     "11.8": "525.60",
     "12.1": "535.86",
@@ -20,6 +21,8 @@ DRIVERS = {
     "12.9": "575.51",
     "13.0": "580.65",
 }
+_DEMANDED = {DRIVERS["11.8"], DRIVERS["12.1"]}
+_LEAST = {11: "450.80", 12: "525.60", 13: "580"}
 _GPUS = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 _PROCESSES = ("nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader")
 _PATIENCE_SECONDS = 10.0
@@ -33,9 +36,9 @@ def check(options: settings.Settings) -> Iterator[Row]:
     except (ImportError, OSError) as error:
         yield Row("torch", FAILED, "torch_missing", {"reason": str(error)})
         return
-    is_available = "yes" if found["is_available"] else "no"
-    values = {"version": found["torch"], "cuda": found["cuda"] or "-", "available": is_available}
-    yield Row("torch", OK, "torch", values)
+    values = {"version": found["torch"], "cuda": found["cuda"] or "-"}
+    idle = "torch_cpu" if found["cuda"] is None else "torch_idle"
+    yield Row("torch", OK, "torch" if found["is_available"] else idle, values)
     gpus = list_gpus()
     yield _check_driver(options, gpus, found["cuda"])
     yield _check_docker(has_gpus=bool(gpus))
@@ -79,14 +82,22 @@ def _check_driver(
     values = {"gpus": shown, "driver": driver, "cuda": cuda or "-", "needed": needed or "-"}
     if cuda is None:
         return Row("gpu", FAILED if wants else WARNING, "gpu_unused", values)
-    if needed is not None and _order(driver) < _order(needed):
-        return Row("gpu", FAILED, "driver_old", values)
-    return Row("gpu", OK, "gpu", values)
+    return Row("gpu", *_compare(driver, needed, cuda), values)
+
+
+def _compare(driver: str, needed: str | None, cuda: str) -> tuple[str, str]:
+    """State and key for this driver under this CUDA."""
+    if needed is None or _order(driver) >= _order(needed):
+        return OK, "gpu"
+    least = _LEAST.get(_order(cuda)[0], needed)
+    if needed in _DEMANDED or _order(driver) < _order(least):
+        return FAILED, "driver_old"
+    return WARNING, "driver_minor"
 
 
 def find_driver(cuda: str | None) -> str | None:
-    """The oldest driver for a torch built for this CUDA: of the newest version in the table that is
-    no newer; None for a CPU build or a CUDA older than all."""
+    """The driver for a torch built for this CUDA: of the newest version in the table that is no
+    newer; None for a CPU build or a CUDA older than all."""
     known = [each for each in DRIVERS if cuda is not None and _order(each) <= _order(cuda)]
     return DRIVERS[max(known, key=_order)] if known else None
 

@@ -32,11 +32,12 @@ def _check_redis(options: settings.Settings) -> Row:
         if program is None:
             return Row("redis", FAILED, "redis_missing")
         return Row("redis", OK, "redis_embedded", {"program": program})
-    url = options.redis.url.replace("redis+socket://", "unix://", 1)
     try:
         queue.check_url(options.redis.url)
         client = redis.Redis.from_url(
-            url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+            queue.plain_url(options.redis.url),
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
         )
         with client:
             version = client.info("server").get("redis_version", "-")
