@@ -116,16 +116,18 @@ class Proxy:
         return self.num_lost - before
 
     def close(self) -> None:
-        self._server.close()
-        self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
-        self._loop.close()
+        try:
+            self._run(self._end())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(60)
+            self._loop.close()
 
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _end(self) -> None:
+        self._server.close()  # here: closed from another thread it may meet its last connection's end
         await self._cut("down")
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:

@@ -28,13 +28,10 @@ LOST = "Connection to broker lost"
 def proxy() -> Iterator[Proxy]:
     port = ports.find_free()
     command = [find_redis(), "--port", str(port), "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        between = Proxy(("127.0.0.1", port), 1)
-        try:
-            yield between
-        finally:
-            between.close()
-            server.kill()
+    with contextlib.ExitStack() as ends:  # the server is killed even if the proxy cannot be closed
+        server = ends.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        ends.callback(server.kill)
+        yield ends.enter_context(contextlib.closing(Proxy(("127.0.0.1", port), 1)))
 
 
 @pytest.fixture
