@@ -23,6 +23,16 @@ def problems(path: Path, content: bytes, **limits: int) -> list[tuple[int | None
     return [(problem.line, problem.code, problem.param) for problem in found]
 
 
+def test_a_line_that_a_server_would_refuse_alone_is_told_in_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(b'{"custom_id": NaN}')
+    found: list[check.Problem] = []
+
+    check.check_file(path, division.Limits(), found.append)
+
+    assert found[0].message == "The JSON contains NaN, which is not a number that can be used."
+
+
 def encode(*records: Any) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
@@ -31,7 +41,10 @@ def encode(*records: Any) -> bytes:
     ("line", "code", "param"),
     [
         (b"{", "invalid_json_line", None),
-        (b'{"custom_id": NaN}', "invalid_json_line", None),
+        (b'{"custom_id": NaN}', "json_bad_number", None),
+        (b'{"custom_id": 1E400}', "json_bad_number", None),
+        (b'{"custom_id": "\\ud800"}', "json_surrogate", None),
+        (b"[" * 9000, "json_too_deep", None),
         (b'{"custom_id": "\xff"}', "invalid_utf8", None),
         (b"[1]", "not_an_object", None),
         (encode(record(custom_id="")), "invalid_custom_id", "custom_id"),

@@ -9,6 +9,8 @@ import orjson
 
 from app import cli
 from app.cli.submit import division, lines
+from app.errors import BadRequest
+from app.wire import document
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 MAX_ID_CHARACTERS = 64
@@ -62,6 +64,10 @@ class Checker:
             yield Problem(line.number, "line_too_long", None, {"bytes": limits.line_bytes})
             return
         record = _parse(line.content)
+        if isinstance(record, BadRequest):
+            text = cli.say(f"errors.{record.code}", **record.values)
+            yield Problem(line.number, record.code, text=text)
+            return
         if isinstance(record, str):
             yield Problem(line.number, record)
             return
@@ -120,6 +126,7 @@ class Checker:
 
 Flaw = tuple[str, str | None, dict[str, Any]]
 _FIELDS: dict[str, type] = {"custom_id": str, "method": str, "url": str, "body": dict}
+_LINE_CODES = {"invalid_json": "invalid_json_line", "invalid_utf8": "invalid_utf8"}
 _JSON_NAMES: dict[type, str] = {str: "string", dict: "object"}
 
 
@@ -157,21 +164,22 @@ def _inspect_chunks(chunks: list[division.Chunk], limits: division.Limits) -> It
             )
 
 
-def _parse(content: bytes) -> dict[str, Any] | str:
-    """The line's object, or the code of what is wrong with it."""
+def _parse(content: bytes) -> dict[str, Any] | str | BadRequest:
+    """The line's object, or the code of what is wrong with it, or what a server would say."""
     try:
         record = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return "invalid_json_line" if _is_utf8(content) else "invalid_utf8"
+        return _find_fault(content)
     return record if isinstance(record, dict) else "not_an_object"
 
 
-def _is_utf8(content: bytes) -> bool:
+def _find_fault(content: bytes) -> str | BadRequest:
+    """Why a line is not read: the faster reader does not say, the server's own one does."""
     try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        document.loads(content)
+    except BadRequest as error:
+        return _LINE_CODES.get(error.code, error)
+    return "invalid_json_line"
 
 
 def _inspect_field(record: dict[str, Any], name: str, kind: type) -> Iterator[Flaw]:
