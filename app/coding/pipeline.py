@@ -6,7 +6,7 @@ Nothing generated is ever run. Workers call the steps one by one around their en
 
 from collections.abc import Callable
 
-from app.coding import answers, backends, instruction, memory, prompts
+from app.coding import answers, backends, beginnings, instruction, memory, prompts
 from app.coding.backends import Backend
 from app.coding.instruction import Tree
 from app.coding.prompts import Form, Messages
@@ -36,9 +36,10 @@ def generate_code(
         form = form or backends.load().form
     form = form or Form()
     tree = parse_instruction(prompt)
-    answer_to = generate or _hold(backends.load(), tree, form)
     found = memory.retrieve(scope) if scope else []
     choice = memory.choose(found, tree, prompt, seen="", count=len, budget=8000)
+    beginning = beginnings.find(tree, form, found, choice.meant)
+    answer_to = generate or _hold(backends.load(), beginning, prompts.shape(tree, form))
     asked = [{"role": "user", "content": prompt}]
     messages = prompts.compose(tree, choice.used, [], asked, form=form)
     answer = answers.read(answer_to(messages), tree)
@@ -47,7 +48,6 @@ def generate_code(
     return answer.code or ""
 
 
-def _hold(backend: Backend, tree: Tree, form: Form) -> Generate:
+def _hold(backend: Backend, beginning: str, shape: str | None) -> Generate:
     """A model in this process, held to what the instruction fixes."""
-    beginning, shape = prompts.begin(tree, form), prompts.shape(tree, form)
     return lambda messages: backend.answer(messages, beginning=beginning, shape=shape)

@@ -13,7 +13,7 @@ from app.wire.rows import Symbol
 
 Messages = list[dict[str, Any]]
 _LOCALES = {"en": "en-US", "zh": "zh-CN", "ja": "ja-JP"}
-_USUAL = "python"
+USUAL = "python"
 _FUNCTION = r"((import|from) [^\n]+\n)*\n{0,2}(async )?def NAME\([^\n]*\)( -> [^\n]+)?:\n(( {4}[^\n]*)?\n)* {4} *[^ \n][^\n]*\n?"
 _BLOCK = r"```LANGUAGE\n([^`\n][^\n]*\n|\n)+```"
 
@@ -46,7 +46,7 @@ def compose(
 
 
 def _say_usual(tree: Tree, shown: Sequence[Symbol], style: str) -> list[str]:
-    answer = _say(tree, "coding.answer", language=tree.language or _USUAL)
+    answer = _say(tree, "coding.answer", language=tree.language or USUAL)
     return [*[answer] * (style == "guided"), _list(tree, shown)]
 
 
@@ -62,7 +62,7 @@ def _write(words: str, tree: Tree, shown: Sequence[Symbol]) -> str:
     $returns put in; what the instruction leaves open is empty."""
     values = {
         "definitions": _list(tree, shown),
-        "language": tree.language or _USUAL,
+        "language": tree.language or USUAL,
         "intent": tree.intent.value,
         "target": tree.target.value,
         "name": tree.name.text if tree.name else "",
@@ -72,30 +72,20 @@ def _write(words: str, tree: Tree, shown: Sequence[Symbol]) -> str:
     return Template(words).safe_substitute(values).strip()
 
 
-def begin(tree: Tree, form: Form) -> str:
-    """How the answer must begin where style "plain" and the instruction fix it: the name and the
-    parameters of a new Python function. The model goes on from there; empty where nothing is fixed
-    or a guide says more."""
-    if form.style != "plain" or not _is_new_function(tree) or shape(tree, form):
-        return ""
-    assert tree.name is not None
-    listed = ", ".join(parameter.name for parameter in tree.parameters)
-    return f"def {tree.name.text}({listed}" if tree.parameters else f"def {tree.name.text}("
-
-
-def _is_new_function(tree: Tree) -> bool:
+def is_new_function(tree: Tree) -> bool:
+    """Whether a new Python function is asked for by its name."""
     is_new = tree.intent == Intent.CREATE and tree.target == Target.FUNCTION
-    return is_new and tree.language in (None, _USUAL) and tree.name is not None
+    return is_new and tree.language in (None, USUAL) and tree.name is not None
 
 
 def shape(tree: Tree, form: Form) -> str | None:
     """The regular expression that the whole answer must match, if the model's guide and the
     instruction allow one: a Python function of the given name, or one fenced block of code."""
-    if form.guide == "function" and _is_new_function(tree):
+    if form.guide == "function" and is_new_function(tree):
         assert tree.name is not None
         return _FUNCTION.replace("NAME", re.escape(tree.name.text))
     if form.guide == "block" and tree.intent != Intent.EXPLAIN:
-        return _BLOCK.replace("LANGUAGE", re.escape(tree.language or _USUAL))
+        return _BLOCK.replace("LANGUAGE", re.escape(tree.language or USUAL))
     return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app import settings, text
-from app.coding import answers, instruction, memory, prompts
+from app.coding import answers, beginnings, instruction, memory, prompts
 from app.coding.instruction import Tree
 from app.coding.prompts import Form
 from app.errors import AutoglmError
@@ -82,8 +82,9 @@ class Coder:
         tree = instruction.parse(words)
         turns, dropped = self._choose_turns(job, asked)
         repeated = [message for turn in turns for message in _repeat(turn)]
+        found = memory.retrieve(self._scope(job))
         choice = memory.choose(
-            memory.retrieve(self._scope(job)),
+            found,
             tree,
             words,
             seen="\n".join(turn.answer for turn in turns),
@@ -93,7 +94,7 @@ class Coder:
         messages = prompts.compose(tree, choice.used, repeated, asked, form=bench.form)
         used = {"used": len(turns), "dropped": dropped}
         is_held = schemas.find_guide(job) is not None  # by a guide of the client's own
-        beginning = "" if is_held else prompts.begin(tree, bench.form)
+        beginning = "" if is_held else beginnings.find(tree, bench.form, found, choice.meant)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
         return Draft(tree, messages, context, beginning, shape)

@@ -1,5 +1,6 @@
 """Code jobs through claim, prompt, answer, review and store; the model's words are given."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import pytest
 
 from app import settings, text
-from app.coding import instruction, prompts
 from app.coding.prompts import Form
 from app.inference.engine import FinishReason, Output
 from app.models import claims, jobs, sessions, symbols
@@ -50,10 +50,9 @@ class Desk:
     def answer(self, job: Job, *answers: str) -> None:
         """The engine gives what follows on the beginning that the prompt ends with."""
         order = self.coder.prepare(job)
-        asked = instruction.parse(job.request["messages"][-1]["content"])
-        beginning = prompts.begin(asked, Form(style="plain"))
         for answer in answers:
             self.prompts.append(bytes(order.request.prompt).decode())
+            (beginning,) = re.findall(r"(?:def [^\n]*)?\Z", self.prompts[-1])[:1]
             output = Output(
                 order.request.id, (1, 2), answer.removeprefix(beginning), FinishReason.STOP, 10
             )

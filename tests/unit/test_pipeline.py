@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.coding import answers, languages, memory, pipeline, prompts, symbols, syntax
+from app.coding import answers, beginnings, languages, memory, pipeline, prompts, symbols, syntax
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
@@ -229,7 +229,45 @@ def test_broken_code_is_found_in_every_language(language: str):
     ],
 )
 def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: str):
-    assert prompts.begin(pipeline.parse_instruction(prompt), Form(style="plain")) == beginning
+    tree = pipeline.parse_instruction(prompt)
+
+    assert beginnings.find(tree, Form(style="plain"), [], []) == beginning
+
+
+@pytest.mark.parametrize(
+    ("prompt", "beginning"),
+    [
+        ("负数的也要一个：count_neg(nums)", "def count_neg(nums"),
+        ("支払額 payment(price, weight) は price に送料を足したもの。5000以上なら送料は無料にして。", "def payment(price, weight"),
+        ("Now change it so that it can be called as total(a, b)", "def total(a, b"),
+        ("f(2) should give 4, so change area", ""),
+        ("Change area(width, height) so that it never is negative", ""),
+        ("Make left(x) and right(x) out of it", ""),
+        ("Explain how area(width, height) differs from total(a, b)", ""),
+        ("Rename it to rect_area.", "def rect_area(width, height"),
+        ("Change the name to side_sum please", "def side_sum(width, height"),
+        ("rename area to square_area and keep everything else", "def square_area(width, height"),
+        ("把它改名为 rect_area。", "def rect_area(width, height"),
+        ("rect_area に改名して", "def rect_area(width, height"),
+        ("名前を rect_area に変えて", "def rect_area(width, height"),
+        ("Change it so that width may be negative", ""),
+        ("Rename it to area", ""),
+    ],
+)  # fmt: skip
+def test_a_name_that_memory_does_not_know_is_a_new_function_s(prompt: str, beginning: str):
+    tree = pipeline.parse_instruction(prompt)
+    known = [make_symbol(1, "area", "def area(width, height):\n    return width * height")]
+    choice = memory.choose(known, tree, prompt, seen="", count=len, budget=100)
+
+    assert beginnings.find(tree, Form(style="plain"), known, choice.meant) == beginning
+
+
+@pytest.mark.parametrize("listed", ["width, height=1", "*sides", "width, /", "width, *, height"])
+def test_the_model_lists_parameters_that_are_more_than_names(listed: str):
+    tree = pipeline.parse_instruction("Rename it to rect_area.")
+    known = [make_symbol(1, "area", f"def area({listed}):\n    return 1")]
+
+    assert beginnings.find(tree, Form(style="plain"), known, ["area"]) == "def rect_area("
 
 
 def test_the_operator_s_words_stand_before_the_instruction_in_its_language():
@@ -264,7 +302,7 @@ def test_a_guide_holds_the_answer_to_a_shape(guide: str, prompt: str, good: str,
     assert shape is not None
     assert re.fullmatch(shape, good)
     assert not re.fullmatch(shape, bad)
-    assert prompts.begin(tree, Form(style="plain", guide=guide)) == ""
+    assert beginnings.find(tree, Form(style="plain", guide=guide), [], []) == ""
 
 
 def test_explanations_and_unnamed_functions_are_held_to_nothing():

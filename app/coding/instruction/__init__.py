@@ -26,9 +26,18 @@ from app.coding.instruction import (
     weighing,
 )
 from app.coding.instruction.evidence import Evidence
-from app.coding.instruction.tree import Block, Intent, Parameter, Piece, Scope, Target, Tree
+from app.coding.instruction.tree import (
+    Block,
+    Heading,
+    Intent,
+    Parameter,
+    Piece,
+    Scope,
+    Target,
+    Tree,
+)
 
-__all__ = ["Block", "Intent", "Parameter", "Piece", "Scope", "Target", "Tree", "parse"]
+__all__ = ["Block", "Heading", "Intent", "Parameter", "Piece", "Scope", "Target", "Tree", "parse"]
 
 MOST_TEXT = 50_000  # characters that are read at all; what follows is free text
 MOST_PROSE = 8_000  # of them without code
@@ -67,6 +76,7 @@ def parse(text: str) -> Tree:
         confidence=intent_sure * target_sure * _cover(tokens),
         text=(*pieces, *_rest(text)),
         code=tuple(blocks),
+        headings=tuple(naming.find_headings(evidence, findings, shown, intent)),
     )
 
 

@@ -1,7 +1,7 @@
 """Whose name is whose: the name of the thing asked for, and the names it refers to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lark import Token
@@ -11,7 +11,7 @@ from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.listing import piece_of
 from app.coding.instruction.reading import Findings
 from app.coding.instruction.signatures import Signature
-from app.coding.instruction.tree import Block, Intent, Piece, Target
+from app.coding.instruction.tree import Block, Heading, Intent, Piece, Target
 
 
 @dataclass(frozen=True)
@@ -199,18 +199,39 @@ _LIBRARIES = frozenset(
 )  # what is theirs is no code of the user
 
 
+def find_headings(
+    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
+) -> Iterator[Heading]:
+    """What the prose gives as `name(parameters)`, and the new name of what a change renames."""
+    for each in signatures:
+        listed = tuple(parameter.name for parameter in each.parameters)
+        if not each.is_call and all(map(str.isidentifier, (each.name.text, *listed))):
+            yield Heading(each.name.text, listed)
+    renamed = findings.renamed or findings.named
+    if intent == Intent.CHANGE and renamed is None:
+        renamed = next(_find_brought(evidence.tokens), None)
+    if renamed is not None and renamed.text.isidentifier():
+        yield Heading(renamed.text)
+
+
+def _find_brought(tokens: Sequence[Token]) -> Iterator[Piece]:
+    """The names that others are changed into, where names are changed."""
+    if any(t.type in ("RENAMED", "CALLED") or str(t).lower() == "rename" for t in tokens):
+        for place, token in enumerate(tokens):
+            before = tokens[place - 1].type if place else ""
+            after = [each.type for each in tokens[place + 1 : place + 3]]
+            follows = after[:1] == ["RENAMED"] or after == ["INTO", "RENAMED"]
+            if token.type == "NAME" and (before in ("INTO", "RENAMED") or follows):
+                yield piece_of(token)
+
+
 def _drop_new(
     tokens: Sequence[Token], signatures: Sequence[Signature], names: list[Piece]
 ) -> list[Piece]:
     """The names without those that a change brings: of a new member, or of what is renamed."""
     brought = {each.name.text for each in signatures if not each.is_call}
-    renames = any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens)
-    for place, token in enumerate(tokens if renames else ()):
-        before = tokens[place - 1].type if place else ""
-        after = [each.type for each in tokens[place + 1 : place + 3]]
-        follows = after[:1] == ["RENAMED"] or after == ["INTO", "RENAMED"]
-        if token.type == "NAME" and (before in ("INTO", "RENAMED") or follows):
-            brought.add(str(token))
+    if any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens):
+        brought |= {piece.text for piece in _find_brought(tokens)}
     return [piece for piece in names if piece.text not in brought] or names
 
 

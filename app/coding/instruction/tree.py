@@ -69,6 +69,15 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """The first line of a function as the instruction gives it, `name(parameters)`; `parameters` is
+    None for a name alone: the new one of something that is renamed."""
+
+    name: str
+    parameters: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Tree:
     """What an instruction says. What could not be placed stays in `text`; `confidence` is between
     0 and 1 and falls with every part that was guessed rather than read."""
@@ -87,6 +96,7 @@ class Tree:
     confidence: float = 0.0
     text: tuple[Piece, ...] = ()
     code: tuple[Block, ...] = ()
+    headings: tuple[Heading, ...] = ()  # of functions that may be new: whoever has a memory knows
 
     def as_json(self) -> dict[str, Any]:
         """The tree as clients see it; `spans` leads each part back into the instruction."""
