@@ -202,16 +202,30 @@ _LIBRARIES = frozenset(
 def find_headings(
     evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
 ) -> Iterator[Heading]:
-    """What the prose gives as `name(parameters)`, and the new name of what a change renames."""
+    """What the prose gives as `name(parameters)`, and names that a function may be changed to."""
     for each in signatures:
         listed = tuple(parameter.name for parameter in each.parameters)
         if not each.is_call and all(map(str.isidentifier, (each.name.text, *listed))):
             yield Heading(each.name.text, listed)
-    renamed = findings.renamed or findings.named
-    if intent == Intent.CHANGE and renamed is None:
-        renamed = next(_find_brought(evidence.tokens), None)
-    if renamed is not None and renamed.text.isidentifier():
-        yield Heading(renamed.text)
+    if intent == Intent.CHANGE and _NAMES_OF_OTHERS.search(evidence.prose):
+        return
+    renamed = [each for each in (findings.renamed or findings.named,) if each is not None]
+    if intent == Intent.CHANGE and not renamed:
+        renamed = [*_find_brought(evidence.tokens)] or _find_called(evidence)
+    yield from (Heading(each.text) for each in renamed if each.text.isidentifier())
+
+
+def _find_called(evidence: Evidence) -> list[Piece]:
+    """Every name where the name of a function is spoken of: old ones, and a new one."""
+    tokens = evidence.tokens if _NAMES.search(evidence.prose) else ()
+    return [piece_of(token) for token in tokens if token.type == "NAME"]
+
+
+_NAMES = re.compile(r"(?i)\bname\b|(?:函数|方法)名|名[字称前]|改名|関数名|呼び名")
+_NAMES_OF_OTHERS = re.compile(
+    r"(?i)\b(?:param(?:eter)?s?|arguments?|variables?|columns?|keys?|files?|fields?)\b"
+    r"|参数|变量|字段|文件|引数|変数|ファイル|キー|列"
+)
 
 
 def _find_brought(tokens: Sequence[Token]) -> Iterator[Piece]:
