@@ -1,6 +1,9 @@
 """How an answer begins, as far as the instruction and the memory fix it: what the model need not guess."""
 
 import ast
+import builtins
+import keyword
+import re
 from collections.abc import Sequence
 
 from app.coding import prompts
@@ -8,51 +11,86 @@ from app.coding.instruction import Heading, Intent, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
+_MORE = re.compile(
+    r"(?i)\b(?:and|also|too|but|with|without)\b|[,\uff0c、;\uff1b。]\s*\S|并|且|同时"
+)
+_ASYNC = re.compile(r"(?i)\basync|异步|非同期")
+_PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
 
-def find(tree: Tree, form: Form, known: Sequence[Symbol], meant: Sequence[str]) -> str:
+
+def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
     """The beginning of a Python function's first line where style "plain" fixes it: of a function
-    that is created by its name, that is given as `name(parameters)` and not `known` yet, or that
-    the first function of `meant` is renamed to. The model goes on from there; empty where nothing
-    is fixed or a guide says more."""
-    if form.style != "plain" or not _is_function(tree) or prompts.shape(tree, form):
+    that is created by its name; that `text`, the instruction, gives as `name(parameters)`, without
+    a word of anything `known`; or that a known one is renamed to. The model goes on from there;
+    empty where nothing is fixed, where in doubt, or where a guide says more."""
+    if form.style != "plain" or not _is_plain(tree, text) or prompts.shape(tree, form):
         return ""
+    spoken = [symbol for symbol in known if _is_spoken(symbol.name, text)]
     if prompts.is_new_function(tree):
         assert tree.name is not None
-        return _write(tree.name.text, tuple(each.name for each in tree.parameters))
+        listed = tuple(each.name for each in tree.parameters)
+        is_new = not any(_is_changed(tree.name.text, each.name, text) for each in spoken)
+        return _write(tree.name.text, listed) if is_new else ""
     if tree.intent not in (Intent.CREATE, Intent.CHANGE, Intent.FIX):
         return ""
-    names = {symbol.name for symbol in known}
-    new = [heading for heading in tree.headings if heading.name not in names]
-    given = [heading for heading in new if heading.parameters]
+    given = [heading for heading in tree.headings if heading.parameters]
     if given:
-        return _write(given[0].name, given[0].parameters or ()) if len(given) == 1 else ""
-    return _rename(new, known, meant) if tree.intent == Intent.CHANGE else ""
+        is_clear = len(given) == 1 and not spoken
+        return _write(given[0].name, given[0].parameters or ()) if is_clear else ""
+    renamed = [heading for heading in tree.headings if heading.parameters is None]
+    return _rename(renamed[0], known, spoken, text) if renamed else ""
 
 
-def _is_function(tree: Tree) -> bool:
-    return tree.target == Target.FUNCTION and tree.language in (None, prompts.USUAL)
+def _is_plain(tree: Tree, text: str) -> bool:
+    is_function = tree.target == Target.FUNCTION and tree.language in (None, prompts.USUAL)
+    return is_function and not _ASYNC.search(text)
 
 
-def _rename(new: Sequence[Heading], known: Sequence[Symbol], meant: Sequence[str]) -> str:
-    """What is renamed keeps its parameters."""
-    functions = {symbol.name: symbol for symbol in known if symbol.kind == "function"}
-    older = next((functions[name] for name in meant if name in functions), None)
-    if older is None or len(new) != 1:
+def _is_spoken(name: str, text: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) is not None
+
+
+def _is_changed(name: str, known: str, text: str) -> bool:
+    """Whether a sentence with the new `name` is rather about a known function."""
+    return name == known or re.search(_PLACE.replace("NAME", re.escape(known)), text) is not None
+
+
+def _names(symbols: Sequence[Symbol]) -> set[str]:
+    return {symbol.name for symbol in symbols}
+
+
+def _rename(new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str) -> str:
+    """The only function spoken of, or the latest; it keeps its parameters where nothing else is
+    said. Empty for what is no plain function, and where another name may be meant."""
+    functions = [symbol for symbol in (spoken or known) if symbol.kind == "function"]
+    if not functions or len(spoken) > 1 or set(new.beside) - _names(spoken):
         return ""
-    return _write(new[0].name, _list_parameters(older))
+    listed = _list_parameters(max(functions, key=lambda symbol: symbol.id))
+    if (
+        listed is None
+        or new.name in _names(known)
+        or any(_is_spoken(each, text) for each in listed)
+    ):
+        return ""
+    return _write(new.name, () if _MORE.search(text.strip()) else listed)
 
 
-def _list_parameters(older: Symbol) -> tuple[str, ...]:
+def _list_parameters(older: Symbol) -> tuple[str, ...] | None:
     """Those of a plain Python function; empty where there is more to them than names."""
     try:
-        tree = ast.parse(older.code)
+        body = ast.parse(older.code).body if older.language == prompts.USUAL else []
     except SyntaxError:
-        return ()
-    found = next((each for each in tree.body if isinstance(each, ast.FunctionDef)), None)
-    if found is None or ast.unparse(found.args) != ", ".join(each.arg for each in found.args.args):
-        return ()
-    return tuple(each.arg for each in found.args.args)
+        return None
+    found = next((each for each in body if isinstance(each, ast.FunctionDef)), None)
+    if found is None or found.decorator_list:
+        return None
+    listed = tuple(each.arg for each in found.args.args)
+    return listed if ast.unparse(found.args) == ", ".join(listed) else ()
 
 
 def _write(name: str, parameters: Sequence[str]) -> str:
-    return f"def {name}({', '.join(parameters)}"
+    """Empty where this would be no code, or hide a function of Python's own."""
+    words = [name, *parameters]
+    is_code = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
+    is_code = is_code and not hasattr(builtins, name)
+    return f"def {name}({', '.join(parameters)}" if is_code else ""

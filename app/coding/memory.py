@@ -50,11 +50,6 @@ class Choice:
     visible: tuple[Symbol, ...] = ()  # stand in the turns that the prompt repeats anyway
     resolved: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def meant(self) -> list[str]:
-        """The names that the references mean, those named first."""
-        return list(dict.fromkeys(name for names in self.resolved.values() for name in names))
-
     def as_json(self) -> dict[str, Any]:
         """For the result's `context_used`."""
         parts = ("used", "dropped", "visible")

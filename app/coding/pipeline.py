@@ -38,7 +38,7 @@ def generate_code(
     tree = parse_instruction(prompt)
     found = memory.retrieve(scope) if scope else []
     choice = memory.choose(found, tree, prompt, seen="", count=len, budget=8000)
-    beginning = beginnings.find(tree, form, found, choice.meant)
+    beginning = beginnings.find(tree, form, found, prompt)
     answer_to = generate or _hold(backends.load(), beginning, prompts.shape(tree, form))
     asked = [{"role": "user", "content": prompt}]
     messages = prompts.compose(tree, choice.used, [], asked, form=form)

@@ -94,7 +94,7 @@ class Coder:
         messages = prompts.compose(tree, choice.used, repeated, asked, form=bench.form)
         used = {"used": len(turns), "dropped": dropped}
         is_held = schemas.find_guide(job) is not None  # by a guide of the client's own
-        beginning = "" if is_held else beginnings.find(tree, bench.form, found, choice.meant)
+        beginning = "" if is_held else beginnings.find(tree, bench.form, found, words)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
         return Draft(tree, messages, context, beginning, shape)

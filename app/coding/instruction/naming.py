@@ -202,35 +202,51 @@ _LIBRARIES = frozenset(
 def find_headings(
     evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
 ) -> Iterator[Heading]:
-    """What the prose gives as `name(parameters)`, and names that a function may be changed to."""
-    for each in signatures:
-        listed = tuple(parameter.name for parameter in each.parameters)
-        if not each.is_call and all(map(str.isidentifier, (each.name.text, *listed))):
-            yield Heading(each.name.text, listed)
-    if intent == Intent.CHANGE and _NAMES_OF_OTHERS.search(evidence.prose):
+    """What the prose gives as `name(parameters)`, unless it is about something older; and the name
+    that a change gives to a function. Code that is shown has headings of its own."""
+    if evidence.blocks:
         return
-    renamed = [each for each in (findings.renamed or findings.named,) if each is not None]
-    if intent == Intent.CHANGE and not renamed:
-        renamed = [*_find_brought(evidence.tokens)] or _find_called(evidence)
-    yield from (Heading(each.text) for each in renamed if each.text.isidentifier())
+    pointers = [piece for piece in _point(evidence) if not _is_used(piece, evidence.prose)]
+    for each in signatures if not pointers else ():
+        listed = [parameter.name for parameter in each.parameters]
+        inside = evidence.prose[each.start : each.end].partition(each.name.text)[2]
+        is_plain = re.findall(r"[^\s,，、()（）]+", inside) == listed  # no types, defaults, stars
+        if not each.is_call and is_plain and len(set(listed)) == len(listed):
+            yield Heading(each.name.text, tuple(listed))
+    if intent == Intent.CHANGE and not _OTHER_NAMES.search(evidence.prose):
+        yield from _find_renamed(evidence, findings)
 
 
-def _find_called(evidence: Evidence) -> list[Piece]:
-    """Every name where the name of a function is spoken of: old ones, and a new one."""
-    tokens = evidence.tokens if _NAMES.search(evidence.prose) else ()
-    return [piece_of(token) for token in tokens if token.type == "NAME"]
+def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
+    """The one name that a function is to have, with the other names of the sentence."""
+    named = findings.renamed or findings.named or next(_find_brought(evidence.tokens), None)
+    spoken = _NAMED.search(evidence.prose)
+    new = named.text if named else next(filter(None, spoken.groups()), None) if spoken else None
+    if new is not None:
+        names = [str(token) for token in evidence.tokens if token.type == "NAME"]
+        names += [word for word in _RENAMES.findall(evidence.prose) if word not in _THINGS]
+        yield Heading(new, None, tuple(name for name in names if name != new))
 
 
-_NAMES = re.compile(r"(?i)\bname\b|(?:函数|方法)名|名[字称前]|改名|関数名|呼び名")
-_NAMES_OF_OTHERS = re.compile(
-    r"(?i)\b(?:param(?:eter)?s?|arguments?|variables?|columns?|keys?|files?|fields?)\b"
-    r"|参数|变量|字段|文件|引数|変数|ファイル|キー|列"
+_NAMED = re.compile(
+    r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
+    r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
+    r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"
+    r"|(?:関数名|呼び名|名前)[をは] ?[`「\"']?([A-Za-z_]\w*)[`」\"']? ?(?:に|が|で)",
+    re.ASCII,
+)
+_RENAMES = re.compile(r"(?i)\brename (?:the )?([A-Za-z_]\w*)", re.ASCII)
+_THINGS = frozenset({"it", "this", "that", "function", "method", "to"})
+_OTHER_NAMES = re.compile(
+    r"(?i)\b(?:param(?:eter)?s?|args?|arguments?|variables?|constants?|attributes?|propert(?:y|ies)|columns?|keys?|files?|fields?|results?"
+    r"|saves?|stores?|prints?|returns?|reads?|writes?|logs?|shows?)\b"
+    r"|参数|变量|常量|入参|形参|属性|字段|文件|键|引数|変数|定数|パラメータ|ファイル|キー|カラム|列|返回|输出|打印|保存|返す|返し|出力|表示"
 )
 
 
 def _find_brought(tokens: Sequence[Token]) -> Iterator[Piece]:
-    """The names that others are changed into, where names are changed."""
-    if any(t.type in ("RENAMED", "CALLED") or str(t).lower() == "rename" for t in tokens):
+    """The names that others are changed into, where something is renamed."""
+    if any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens):
         for place, token in enumerate(tokens):
             before = tokens[place - 1].type if place else ""
             after = [each.type for each in tokens[place + 1 : place + 3]]
@@ -244,8 +260,7 @@ def _drop_new(
 ) -> list[Piece]:
     """The names without those that a change brings: of a new member, or of what is renamed."""
     brought = {each.name.text for each in signatures if not each.is_call}
-    if any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens):
-        brought |= {piece.text for piece in _find_brought(tokens)}
+    brought |= {piece.text for piece in _find_brought(tokens)}
     return [piece for piece in names if piece.text not in brought] or names
 
 

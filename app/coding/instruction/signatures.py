@@ -8,7 +8,7 @@ from app.coding.instruction import vocabulary
 from app.coding.instruction.tree import Parameter, Piece
 
 _CALLED = re.compile(
-    r"(?<![A-Za-z0-9_.$])(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)(?:<\w+(?:, ?\w+)*>)?(?P<open>[(（])"
+    r"(?<![A-Za-z0-9_.$À-ɏ])(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)(?:<\w+(?:, ?\w+)*>)?(?P<open>[(（])"
 )
 _CLASS = re.compile(r"[A-Z]\w*(?:<.*>)?")
 _MODIFIER = re.compile(r"(?:val|var|this|final|mut|readonly|private|public|_) (?=\w)")

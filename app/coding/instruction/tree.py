@@ -71,10 +71,11 @@ class Block:
 @dataclass(frozen=True)
 class Heading:
     """The first line of a function as the instruction gives it, `name(parameters)`; `parameters` is
-    None for a name alone: the new one of something that is renamed."""
+    None for a name alone: the new one of something that is renamed, `beside` the other names said."""
 
     name: str
     parameters: tuple[str, ...] | None = None
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
