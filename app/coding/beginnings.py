@@ -5,8 +5,9 @@ import builtins
 import keyword
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
-from app.coding import prompts
+from app.coding import memory, prompts
 from app.coding.instruction import Heading, Intent, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
@@ -25,10 +26,11 @@ def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
     empty where nothing is fixed, where in doubt, or where a guide says more."""
     if form.style != "plain" or not _is_plain(tree, text) or prompts.shape(tree, form):
         return ""
-    spoken = [symbol for symbol in known if _is_spoken(symbol.name, text)]
+    words = memory.list_words(tree, text)
+    spoken = [symbol for symbol in known if symbol.name in words]
     if prompts.is_new_function(tree):
         assert tree.name is not None
-        listed = tuple(each.name for each in tree.parameters)
+        listed = [each.name for each in takewhile(lambda each: not each.default, tree.parameters)]
         is_new = not any(_is_changed(tree.name.text, each.name, text) for each in spoken)
         return _write(tree.name.text, listed) if is_new else ""
     if tree.intent not in (Intent.CREATE, Intent.CHANGE, Intent.FIX):
@@ -38,16 +40,12 @@ def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
         is_clear = len(given) == 1 and not spoken
         return _write(given[0].name, given[0].parameters or ()) if is_clear else ""
     renamed = [heading for heading in tree.headings if heading.parameters is None]
-    return _rename(renamed[0], known, spoken, text) if renamed else ""
+    return _rename(renamed[0], known, spoken, text, words) if renamed else ""
 
 
 def _is_plain(tree: Tree, text: str) -> bool:
     is_function = tree.target == Target.FUNCTION and tree.language in (None, prompts.USUAL)
     return is_function and not _ASYNC.search(text)
-
-
-def _is_spoken(name: str, text: str) -> bool:
-    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) is not None
 
 
 def _is_changed(name: str, known: str, text: str) -> bool:
@@ -59,18 +57,16 @@ def _names(symbols: Sequence[Symbol]) -> set[str]:
     return {symbol.name for symbol in symbols}
 
 
-def _rename(new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str) -> str:
+def _rename(
+    new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str, words: set[str]
+) -> str:
     """The only function spoken of, or the latest; it keeps its parameters where nothing else is
     said. Empty for what is no plain function, and where another name may be meant."""
     functions = [symbol for symbol in (spoken or known) if symbol.kind == "function"]
     if not functions or len(spoken) > 1 or set(new.beside) - _names(spoken):
         return ""
     listed = _list_parameters(max(functions, key=lambda symbol: symbol.id))
-    if (
-        listed is None
-        or new.name in _names(known)
-        or any(_is_spoken(each, text) for each in listed)
-    ):
+    if listed is None or new.name in _names(known) or words & set(listed):
         return ""
     return _write(new.name, () if _MORE.search(text.strip()) else listed)
 

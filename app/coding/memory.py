@@ -93,10 +93,7 @@ def resolve(found: Sequence[Symbol], tree: Tree, text: str) -> dict[str, list[st
     """What each reference means: a name that a symbol has, or for "it" and its likes the latest
     function or class (the latest two where the words are plural)."""
     names = {symbol.name for symbol in found}
-    words = set(_WORD.findall(text))
-    if tree.locale == "en":
-        words -= _ENGLISH - {name for pair in _MARKED.findall(text) for name in pair}
-    resolved = {name: [name] for name in sorted(names & words)}
+    resolved = {name: [name] for name in sorted(names & list_words(tree, text))}
     latest = [symbol.name for symbol in found if symbol.kind in ("function", "class")]
     for reference in tree.references:
         if reference.text in names or not latest:
@@ -104,3 +101,11 @@ def resolve(found: Sequence[Symbol], tree: Tree, text: str) -> dict[str, list[st
         number = 2 if _PLURAL.search(reference.text) else 1
         resolved[reference.text] = latest[:number]
     return resolved
+
+
+def list_words(tree: Tree, text: str) -> set[str]:
+    """What may be a name in an instruction: not the article "a" and its like, unless marked as code."""
+    words = set(_WORD.findall(text))
+    if tree.locale == "en":
+        words -= _ENGLISH - {name for pair in _MARKED.findall(text) for name in pair}
+    return words

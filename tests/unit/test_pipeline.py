@@ -222,6 +222,8 @@ def test_broken_code_is_found_in_every_language(language: str):
         ("Write area(width, height).", "def area(width, height"),
         ("写一个函数 add，参数 a 和 b", "def add(a, b"),
         ("Write a function called total.", "def total("),
+        ("Write glue(words, sep=1)", "def glue(words"),  # the model goes on with the default
+        ("Write glue(words, sep=1, end)", "def glue(words"),
         ("Write a Go function called total.", ""),
         ("Rename total to sum_up.", ""),
         ("double a number", ""),
@@ -323,6 +325,12 @@ def test_the_model_lists_parameters_that_are_more_than_names(listed: str):
     older = make_symbol(1, "area", f"def area({listed}):\n    return 1")
 
     assert begin("Rename it to rect_area.", older) == "def rect_area("
+
+
+def test_an_article_is_no_parameter():
+    add = make_symbol(1, "add", "def add(a, b):\n    return a + b")
+
+    assert begin("Please give it a better name: call it plus_it", add) == "def plus_it(a, b"
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,6 @@ def problems(path: Path, content: bytes, **limits: int) -> list[tuple[int | None
     return [(problem.line, problem.code, problem.param) for problem in found]
 
 
-def test_a_line_that_a_server_would_refuse_alone_is_told_in_its_words(tmp_path: Path) -> None:
-    path = tmp_path / "in"
-    path.write_bytes(b'{"custom_id": NaN}')
-    found: list[check.Problem] = []
-
-    check.check_file(path, division.Limits(), found.append)
-
-    assert found[0].message == "The JSON contains NaN, which is not a number that can be used."
-
-
 def encode(*records: Any) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
@@ -227,3 +217,13 @@ def test_a_conversation_that_no_batch_takes_is_refused_by_its_first_line(tmp_pat
     found = problems(tmp_path / "in", content, batch_bytes=300)
 
     assert found == [(2, "conversation_too_long", "body.previous_response_id")]
+
+
+def test_a_line_that_a_server_would_refuse_alone_is_told_in_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(b'{"custom_id": NaN}')
+    found: list[check.Problem] = []
+
+    check.check_file(path, division.Limits(), found.append)
+
+    assert found[0].message == "The JSON contains NaN, which is not a number that can be used."

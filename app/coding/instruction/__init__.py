@@ -14,6 +14,7 @@ from lark import Token
 from app.coding.instruction import (
     clauses,
     fences,
+    headings,
     islands,
     lexing,
     naming,
@@ -76,7 +77,7 @@ def parse(text: str) -> Tree:
         confidence=intent_sure * target_sure * _cover(tokens),
         text=(*pieces, *_rest(text)),
         code=tuple(blocks),
-        headings=tuple(naming.find_headings(evidence, findings, shown, intent)),
+        headings=tuple(headings.find(evidence, findings, shown, intent)),
     )
 
 

@@ -11,7 +11,7 @@ from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.listing import piece_of
 from app.coding.instruction.reading import Findings
 from app.coding.instruction.signatures import Signature
-from app.coding.instruction.tree import Block, Heading, Intent, Piece, Target
+from app.coding.instruction.tree import Block, Intent, Piece, Target
 
 
 @dataclass(frozen=True)
@@ -47,38 +47,10 @@ def decide(
 
 def _pick(names: list[Piece], references: list[Piece], evidence: Evidence, intent: Intent) -> Named:
     """The first name; what is referred to by name, or else by a pointing word."""
-    pointers = _point(evidence)
+    pointers = pointing.find_all(evidence)
     if intent == Intent.CREATE and not evidence.blocks:
-        pointers = [piece for piece in pointers if _is_used(piece, evidence.prose)]
+        pointers = [piece for piece in pointers if pointing.is_used(piece, evidence.prose)]
     return Named(next(iter(names), None), _unique(references or pointers[:1]))
-
-
-def _end(token: Token) -> Piece:
-    """The "it" of "make it"."""
-    end = int(token.end_pos or 0)
-    return Piece(str(token)[-2:], end - 2, end)
-
-
-def _is_used(pointer: Piece, prose: str) -> bool:
-    """ "use it": something older, where "it" alone is what is to be made."""
-    before, after = prose[: pointer.start], prose[pointer.start + len(pointer.text) :]
-    return bool(_USES.search(before) or _IS_USED.match(after))
-
-
-_USES = re.compile(
-    r"(?:\b(?:uses?|using|calls?|calling|reus(?:e|ing)|based on|by means of|with the help of|on top of) |[用调叫]|调用|使用|利用|基于)$",
-    re.IGNORECASE,
-)
-_IS_USED = re.compile(r" ?を(?:使|用|呼|利用|活用|もとに|元に|基に)")
-
-
-def _point(evidence: Evidence) -> list[Piece]:
-    """The pointing words, each as long as it goes, in the order of the text."""
-    words = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
-    changes = [token for token in evidence.tokens if token.type == "CHANGE"]
-    words += [_end(token) for token in changes if str(token).lower().endswith(" it")]
-    found = [*pointing.find(evidence.prose), *words]
-    return sorted(found, key=lambda piece: (piece.start, -piece.end))
 
 
 def _decide_new(
@@ -199,52 +171,7 @@ _LIBRARIES = frozenset(
 )  # what is theirs is no code of the user
 
 
-def find_headings(
-    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
-) -> Iterator[Heading]:
-    """What the prose gives as `name(parameters)`, unless it is about something older; and the name
-    that a change gives to a function. Code that is shown has headings of its own."""
-    if evidence.blocks:
-        return
-    pointers = [piece for piece in _point(evidence) if not _is_used(piece, evidence.prose)]
-    for each in signatures if not pointers else ():
-        listed = [parameter.name for parameter in each.parameters]
-        inside = evidence.prose[each.start : each.end].partition(each.name.text)[2]
-        is_plain = re.findall(r"[^\s,，、()（）]+", inside) == listed  # no types, defaults, stars
-        if not each.is_call and is_plain and len(set(listed)) == len(listed):
-            yield Heading(each.name.text, tuple(listed))
-    if intent == Intent.CHANGE and not _OTHER_NAMES.search(evidence.prose):
-        yield from _find_renamed(evidence, findings)
-
-
-def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
-    """The one name that a function is to have, with the other names of the sentence."""
-    named = findings.renamed or findings.named or next(_find_brought(evidence.tokens), None)
-    spoken = _NAMED.search(evidence.prose)
-    new = named.text if named else next(filter(None, spoken.groups()), None) if spoken else None
-    if new is not None:
-        names = [str(token) for token in evidence.tokens if token.type == "NAME"]
-        names += [word for word in _RENAMES.findall(evidence.prose) if word not in _THINGS]
-        yield Heading(new, None, tuple(name for name in names if name != new))
-
-
-_NAMED = re.compile(
-    r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
-    r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
-    r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"
-    r"|(?:関数名|呼び名|名前)[をは] ?[`「\"']?([A-Za-z_]\w*)[`」\"']? ?(?:に|が|で)",
-    re.ASCII,
-)
-_RENAMES = re.compile(r"(?i)\brename (?:the )?([A-Za-z_]\w*)", re.ASCII)
-_THINGS = frozenset({"it", "this", "that", "function", "method", "to"})
-_OTHER_NAMES = re.compile(
-    r"(?i)\b(?:param(?:eter)?s?|args?|arguments?|variables?|constants?|attributes?|propert(?:y|ies)|columns?|keys?|files?|fields?|results?"
-    r"|saves?|stores?|prints?|returns?|reads?|writes?|logs?|shows?)\b"
-    r"|参数|变量|常量|入参|形参|属性|字段|文件|键|引数|変数|定数|パラメータ|ファイル|キー|カラム|列|返回|输出|打印|保存|返す|返し|出力|表示"
-)
-
-
-def _find_brought(tokens: Sequence[Token]) -> Iterator[Piece]:
+def find_brought(tokens: Sequence[Token]) -> Iterator[Piece]:
     """The names that others are changed into, where something is renamed."""
     if any(t.type == "RENAMED" or str(t).lower() == "rename" for t in tokens):
         for place, token in enumerate(tokens):
@@ -260,7 +187,7 @@ def _drop_new(
 ) -> list[Piece]:
     """The names without those that a change brings: of a new member, or of what is renamed."""
     brought = {each.name.text for each in signatures if not each.is_call}
-    brought |= {piece.text for piece in _find_brought(tokens)}
+    brought |= {piece.text for piece in find_brought(tokens)}
     return [piece for piece in names if piece.text not in brought] or names
 
 

@@ -3,7 +3,11 @@
 import functools
 import re
 
+from lark import Token
+
 from app.coding.instruction import vocabulary
+from app.coding.instruction.evidence import Evidence
+from app.coding.instruction.listing import piece_of
 from app.coding.instruction.tree import Piece
 
 _KINDS = ("FUNCTION", "CLASS", "SCRIPT", "QUERY", "CONFIGURATION")
@@ -68,6 +72,34 @@ _MORE = {
 def find(prose: str) -> list[Piece]:
     """The pointing phrases, whole, in the order of the text."""
     return [Piece(found[0], *found.span()) for found in _make_pattern().finditer(prose)]
+
+
+def _end(token: Token) -> Piece:
+    """The "it" of "make it"."""
+    end = int(token.end_pos or 0)
+    return Piece(str(token)[-2:], end - 2, end)
+
+
+def is_used(pointer: Piece, prose: str) -> bool:
+    """ "use it": something older, where "it" alone is what is to be made."""
+    before, after = prose[: pointer.start], prose[pointer.start + len(pointer.text) :]
+    return bool(_USES.search(before) or _IS_USED.match(after))
+
+
+_USES = re.compile(
+    r"(?:\b(?:uses?|using|calls?|calling|reus(?:e|ing)|based on|by means of|with the help of|on top of) |[用调叫]|调用|使用|利用|基于)$",
+    re.IGNORECASE,
+)
+_IS_USED = re.compile(r" ?を(?:使|用|呼|利用|活用|もとに|元に|基に)")
+
+
+def find_all(evidence: Evidence) -> list[Piece]:
+    """The pointing words, each as long as it goes, in the order of the text."""
+    words = [piece_of(token) for token in evidence.tokens if token.type == "PRONOUN"]
+    changes = [token for token in evidence.tokens if token.type == "CHANGE"]
+    words += [_end(token) for token in changes if str(token).lower().endswith(" it")]
+    found = [*find(evidence.prose), *words]
+    return sorted(found, key=lambda piece: (piece.start, -piece.end))
 
 
 def find_tables(prose: str) -> list[Piece]:

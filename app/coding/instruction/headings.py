@@ -1,0 +1,59 @@
+"""First lines of functions that an instruction gives: `name(parameters)`, and what is renamed."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from app.coding.instruction import naming, pointing
+from app.coding.instruction.evidence import Evidence
+from app.coding.instruction.reading import Findings
+from app.coding.instruction.signatures import Signature
+from app.coding.instruction.tree import Heading, Intent
+
+
+def find(
+    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
+) -> Iterator[Heading]:
+    """What the prose gives as `name(parameters)`, unless it is about something older; and the name
+    that a change gives to a function. Code that is shown has headings of its own."""
+    if evidence.blocks:
+        return
+    pointers = [
+        piece
+        for piece in pointing.find_all(evidence)
+        if not pointing.is_used(piece, evidence.prose)
+    ]
+    for each in signatures if not pointers else ():
+        listed = [parameter.name for parameter in each.parameters]
+        inside = evidence.prose[each.start : each.end].partition(each.name.text)[2]
+        is_plain = re.findall(r"[^\s,，、()（）]+", inside) == listed  # no types, defaults, stars
+        if not each.is_call and is_plain and len(set(listed)) == len(listed):
+            yield Heading(each.name.text, tuple(listed))
+    if intent == Intent.CHANGE and not _OTHER_NAMES.search(evidence.prose):
+        yield from _find_renamed(evidence, findings)
+
+
+def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
+    """The one name that a function is to have, with the other names of the sentence."""
+    named = findings.renamed or findings.named or next(naming.find_brought(evidence.tokens), None)
+    spoken = _NAMED.search(evidence.prose)
+    new = named.text if named else next(filter(None, spoken.groups()), None) if spoken else None
+    if new is not None:
+        names = [str(token) for token in evidence.tokens if token.type == "NAME"]
+        names += [word for word in _RENAMES.findall(evidence.prose) if word not in _THINGS]
+        yield Heading(new, None, tuple(name for name in names if name != new))
+
+
+_NAMED = re.compile(
+    r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
+    r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
+    r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"
+    r"|(?:関数名|呼び名|名前)[をは] ?[`「\"']?([A-Za-z_]\w*)[`」\"']? ?(?:に|が|で)",
+    re.ASCII,
+)
+_RENAMES = re.compile(r"(?i)\brename (?:the )?([A-Za-z_]\w*)", re.ASCII)
+_THINGS = frozenset({"it", "this", "that", "function", "method", "to"})
+_OTHER_NAMES = re.compile(
+    r"(?i)\b(?:param(?:eter)?s?|args?|arguments?|variables?|constants?|attributes?|propert(?:y|ies)|columns?|keys?|files?|fields?|results?"
+    r"|saves?|stores?|prints?|returns?|reads?|writes?|logs?|shows?)\b"
+    r"|参数|变量|常量|入参|形参|属性|字段|文件|键|引数|変数|定数|パラメータ|ファイル|キー|カラム|列|返回|输出|打印|保存|返す|返し|出力|表示"
+)
