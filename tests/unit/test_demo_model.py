@@ -112,7 +112,7 @@ def test_requests_of_its_own_data_from_an_unused_seed_are_mostly_answered_exactl
     found = model.answer([talk[:-1] for talk in talks])
 
     right = sum(text == talk[-1]["content"] for text, talk in zip(found, talks, strict=True))
-    assert right >= 26, f"{right} of 48"
+    assert right >= 32, f"{right} of 48"
 
 
 def test_the_chat_template_takes_a_system_message_and_earlier_turns(model):

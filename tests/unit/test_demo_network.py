@@ -7,18 +7,27 @@ import torch
 from torch.nn import Parameter, functional
 from transformers import GlmForCausalLM
 
-from tools.demo import kernels, muon, network, train
+from tools.demo import compiled, kernels, muon, network, train
 
 IDS = torch.randint(5, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+SHAPES = {"few": (3, 11), "many": (37, 22), "long": (2, 350)}
 
 
-@pytest.fixture(params=[torch.bfloat16, torch.float32], autouse=True)
+KINDS = [(torch.float16, 1), (torch.float16, 3), (torch.bfloat16, 1), (torch.float32, 1)]
+
+
+@pytest.fixture(params=KINDS, ids=str, autouse=True)
 def number(request, monkeypatch):
-    """Either type, whichever this CPU multiplies faster."""
-    kernels._library.cache_clear()
-    monkeypatch.setattr(kernels, "number", lambda: request.param)
+    """Each type, whichever this CPU multiplies fastest; halves on several threads, too."""
+    dtype, threads = request.param
+    if dtype == torch.float16 and not compiled.knows_halves():
+        pytest.skip("this CPU does not multiply halves")
+    for module in (compiled, kernels):
+        monkeypatch.setattr(module, "number", lambda: dtype)
+    before = torch.get_num_threads()
+    compiled.use_threads(threads)
     yield
-    kernels._library.cache_clear()
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +41,27 @@ def model():
     return model
 
 
-@pytest.fixture(scope="module")
-def labels():
-    labels = IDS.clone()
+def _label(ids: torch.Tensor) -> torch.Tensor:
+    labels = ids.clone()
     labels[:, :5] = -100
     labels[1, 9:] = -100
     return labels
 
 
-def _plain_loss(model: GlmForCausalLM, labels: torch.Tensor) -> torch.Tensor:
-    logits = model(input_ids=IDS).logits[:, :-1]
+def _plain_loss(model: GlmForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    logits = model(input_ids=ids).logits[:, :-1]
     return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
 
 
-def test_loss_and_gradients_are_those_of_the_library(model, labels):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_loss_and_gradients_are_those_of_the_library(model, shape):
+    ids = torch.randint(5, 60, SHAPES[shape], generator=torch.Generator().manual_seed(1))
+    labels = _label(ids)
     plain, fast = copy.deepcopy(model), copy.deepcopy(model)
-    expected = _plain_loss(plain, labels)
+    expected = _plain_loss(plain, ids, labels)
     expected.backward()
 
-    found = network.loss(fast, IDS, labels)
+    found = network.loss(fast, ids, labels)
     found.backward()
 
     assert found.item() == pytest.approx(expected.item(), rel=0.01)

@@ -12,7 +12,7 @@ from tools.demo import refusals, talks
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Turn
 
-SINGLE, REFUSED = 0.36, 0.09
+SINGLE, REFUSED = 0.35, 0.11
 _GIVEN = 0.06  # of the conversations begin with code in a system message
 _COPYING = 0.12  # of the conversations: some only repeat names, the skill all others need
 _FIRST = 0.08  # of the conversations: single turns only, short ones teach copying names fastest

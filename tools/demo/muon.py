@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from tools.demo import kernels
+from tools.demo import compiled, halves
 
 _MOMENTUM, _DECAY = 0.95, 0.01
 _SIZE = 0.17  # root mean square of a step at rate 1, as of AdamW; singular values exceed one a bit
@@ -26,7 +26,9 @@ _STEPS = (  # coefficients of odd polynomials that bring all singular values nea
 
 def orthogonalize(stack: Tensor) -> Tensor:
     """Nearly orthogonal matrices with the singular vectors of those in `stack` [n, rows, columns]."""
-    found = stack.to(kernels.number())
+    if compiled.number() == torch.float16:
+        return _in_halves(stack)
+    found = stack.to(compiled.number())
     wide = found.shape[1] < found.shape[2]
     found = found.mT.contiguous() if wide else found
     found = found / (found.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)
@@ -34,6 +36,13 @@ def orthogonalize(stack: Tensor) -> Tensor:
         gram = found.mT @ found
         factor = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
         found = torch.baddbmm(found, found, factor, beta=first)
+    return found.mT if wide else found
+
+
+def _in_halves(stack: Tensor) -> Tensor:
+    wide = stack.shape[1] < stack.shape[2]
+    found = (stack.mT if wide else stack).contiguous().clone()
+    halves.orthogonalize(found, _STEPS)
     return found.mT if wide else found
 
 

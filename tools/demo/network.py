@@ -12,23 +12,30 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import GlmForCausalLM
 
-from tools.demo import kernels
+from tools.demo import compiled, halves, kernels
 
 _ROWS = 64
 
 
 def loss(model: GlmForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of `labels` [batch, length] where they are not negative; ids alike."""
+    ids, labels = _even(ids, 0), _even(labels, -1)
     wanted = functional.pad(labels[:, 1:], (0, 1), value=-1).flatten()
     chosen = _fill(torch.nonzero(wanted >= 0)[:, 0])
     rows = functional.embedding(ids.flatten(), model.model.embed_tokens.weight)
+    rows = kernels.Scale.apply(rows)
     turns = _angles(model, ids.shape[1])
     last = len(model.model.layers) - 1
     for i, layer in enumerate(model.model.layers):
         rows = _layer(layer, rows, ids.shape, turns, chosen if i == last else None)
     rows = _norm(model.model.norm, rows)
     counted = torch.where(torch.arange(len(chosen)) < (wanted >= 0).sum(), wanted[chosen], -1)
-    return kernels.Loss.apply(rows, model.lm_head.weight.to(kernels.number()), counted)
+    return kernels.Loss.apply(rows, model.lm_head.weight, counted)
+
+
+def _even(ids: Tensor, value: int) -> Tensor:
+    """An even number of columns: products take two terms at a time."""
+    return functional.pad(ids, (0, ids.shape[1] % 2), value=value)
 
 
 def _fill(chosen: Tensor) -> Tensor:
@@ -48,15 +55,29 @@ def _layer(
     own = layer.self_attn
     heads = own.config.num_attention_heads
     weight, bias = _stack(own, 2 * turns[0].shape[1])
-    stacked = functional.linear(_norm(layer.input_layernorm, rows), weight, bias)
+    if compiled.number() == torch.float16:
+        rows = _layer_of_halves(layer, rows, shape, turns, weight, bias)
+        return rows if chosen is None else rows[chosen]
+    stacked = _project(_norm(layer.input_layernorm, rows), weight, bias)
     mixed = kernels.Attention.apply(stacked, (*shape, heads), *turns)
     if chosen is not None:
         rows, mixed = rows[chosen], mixed[chosen]
-    rows = rows + _project(mixed, own.o_proj)
-    inner = kernels.Gate.apply(
-        _project(_norm(layer.post_attention_layernorm, rows), layer.mlp.gate_up_proj)
-    )
-    return rows + _project(inner, layer.mlp.down_proj)
+    rows = rows + _project(mixed, own.o_proj.weight)
+    normed = _norm(layer.post_attention_layernorm, rows)
+    inner = kernels.Gate.apply(_project(normed, layer.mlp.gate_up_proj.weight))
+    return rows + _project(inner, layer.mlp.down_proj.weight)
+
+
+def _layer_of_halves(
+    layer: Any, rows: Tensor, shape: Any, turns: tuple[Tensor, Tensor], stack: Tensor, bias: Tensor
+) -> Tensor:
+    own, mlp, before = layer.self_attn, layer.mlp, layer.input_layernorm
+    heads, inner = own.config.num_attention_heads, mlp.down_proj.in_features
+    sizes = (*shape, heads, own.head_dim, turns[0].shape[1], rows.shape[1], inner)
+    norms = before.weight, layer.post_attention_layernorm.weight
+    first = (norms[0], stack, bias, own.o_proj.weight)
+    second = (norms[1], mlp.gate_up_proj.weight, mlp.down_proj.weight)
+    return halves.Layer.apply(rows, turns, (*sizes, before.variance_epsilon), *first, *second)
 
 
 def _stack(own: Any, rotary: int) -> tuple[Tensor, Tensor]:
@@ -67,11 +88,12 @@ def _stack(own: Any, rotary: int) -> tuple[Tensor, Tensor]:
     queries, keys, values = own.q_proj, own.k_proj, own.v_proj
     weight = torch.cat([queries.weight[order], keys.weight[order], values.weight])
     bias = torch.cat([queries.bias[order], keys.bias[order], values.bias])
-    return weight.to(kernels.number()), bias.to(kernels.number())
+    return weight, bias
 
 
-def _project(rows: Tensor, linear: Any) -> Tensor:
-    return functional.linear(rows, linear.weight.to(kernels.number()))
+def _project(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    bias = bias if bias is None else bias.to(rows.dtype)
+    return functional.linear(rows, weight.to(rows.dtype), bias)
 
 
 def _norm(norm: Any, rows: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+// The products of a training step that are alone: linear maps with their gradients, and Muon's
+// orthogonal matrices. halves.py says what the arguments are.
+
+#include <algorithm>
+
+#include "products.h"
+
+namespace {
+
+void make_orthogonal(float* matrix, count rows, count columns, const float* coefficients, count steps) {
+  count size = rows * columns, square = columns * columns;
+  half *x = buffer(2, size), *next = buffer(3, size), *gram = buffer(4, square), *factor = buffer(5, square);
+  half* packed = buffer(6, panels(columns) * COLUMNS * columns);
+  std::vector<float> sums(square);
+  double norm = 0;
+  for (count j = 0; j < size; j++) norm += matrix[j] * matrix[j];
+  narrow(matrix, x, size, float(1 / (std::sqrt(norm) * 1.01 + 1e-30)));
+  for (count s = 0; s < steps; s++) {
+    const float* c = coefficients + 3 * s;
+    memset(sums.data(), 0, square * sizeof(float));
+    add_turned(x, columns, x, columns, rows, columns, columns, sums.data(), 1);
+    narrow(sums.data(), gram, square);
+    pack_down(gram, columns, columns, columns, packed);
+    multiply(Left{gram, columns, 2}, packed, COLUMNS * columns, columns / 2, Mixed{factor, gram, columns, c[2], c[1]},
+             columns, columns);
+    pack_down(factor, columns, columns, columns, packed);
+    multiply(Left{x, columns, 2}, packed, COLUMNS * columns, columns / 2, Mixed{next, x, columns, 1, c[0]}, rows,
+             columns);
+    std::swap(x, next);
+  }
+  widen(x, matrix, size);
+}
+
+}  // namespace
+
+extern "C" {
+
+double entropy(half*, const count*, count, count);  // of kernels.cpp
+
+void set_threads(count n) { threads = n; }
+
+// The summed cross-entropy of a [rows, terms] times the transpose of weight, where wanted is not
+// negative. logits [rows, columns] is room for them; of_a and of_weight, zero before, are the gradients.
+double judge(const half* a, const float* weight, const count* wanted, half* logits, float* of_a, float* of_weight,
+             count rows, count terms, count columns) {
+  half* across = buffer(2, panels(columns) * COLUMNS * terms);
+  half* down = buffer(3, panels(terms) * COLUMNS * columns);
+  pack_across(weight, terms, columns, terms, across);
+  for (count t = 0; t < columns; t += CHUNK)
+    pack_down(weight + t * terms, terms, std::min(CHUNK, columns - t), terms, down + t * panels(terms) * COLUMNS);
+  Sums sums(of_weight, columns * terms);
+  std::vector<double> losses(threads);
+  share([&](int i) {
+    count from = part(rows / 2, i) * 2, n = part(rows / 2, i + 1) * 2 - from;
+    half* own = logits + from * columns;
+    multiply(Left{a + from * terms, terms, 2}, across, COLUMNS * terms, terms / 2, Halves{own, columns, nullptr}, n,
+             columns);
+    losses[i] = entropy(own, wanted + from, n, columns);
+    for (count t = 0; t < columns; t += CHUNK) {
+      count some = std::min(CHUNK, columns - t);
+      multiply(Left{own + t, columns, 2}, down + t * panels(terms) * COLUMNS, COLUMNS * some, some / 2,
+               Added{of_a + from * terms, terms, 1}, n, terms);
+    }
+    add_turned(own, columns, a + from * terms, terms, n, columns, terms, sums.own(i), 1);
+  });
+  sums.gather();
+  double loss = 0;
+  for (double each : losses) loss += each;
+  return loss;
+}
+
+// In place: n matrices [rows, columns], rows >= columns, become nearly orthogonal in `steps` steps of
+// first * x + x (third * g + fifth * g g), where g is the transpose of x times x.
+void orthogonalize(float* stack, count n, count rows, count columns, const float* coefficients, count steps) {
+  share([&](int i) {
+    for (count j = part(n, i); j < part(n, i + 1); j++)
+      make_orthogonal(stack + j * rows * columns, rows, columns, coefficients, steps);
+  });
+}
+
+}
