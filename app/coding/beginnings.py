@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
-from app.coding import memory, prompts
+from app.coding import memory, native, prompts
 from app.coding.instruction import Heading, Intent, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
@@ -81,7 +81,7 @@ def _list_parameters(older: Symbol) -> tuple[str, ...] | None:
     if found is None or found.decorator_list:
         return None
     listed = tuple(each.arg for each in found.args.args)
-    return listed if ast.unparse(found.args) == ", ".join(listed) else ()
+    return listed if native.show(found.args) == ", ".join(listed) else ()
 
 
 def _write(name: str, parameters: Sequence[str]) -> str:

@@ -20,6 +20,15 @@ def read(code: str) -> Iterator[Found]:
         yield from _read_statement(node, _cut(node, lines))
 
 
+def show(node: ast.AST) -> str:
+    """The text of a part of the code, "..." where Python cannot write it: a backslash inside an
+    f-string's braces (3.11), an integer of thousands of digits."""
+    try:
+        return ast.unparse(node)
+    except (ValueError, RecursionError):
+        return "..."
+
+
 def _cut(node: ast.stmt, lines: list[str]) -> str:
     """The statement's own lines, decorators included."""
     decorators = getattr(node, "decorator_list", [])
@@ -30,11 +39,11 @@ def _cut(node: ast.stmt, lines: list[str]) -> str:
 def _read_statement(node: ast.stmt, code: str) -> Iterator[Found]:
     line = node.lineno
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        hint = ast.unparse(node.returns) if node.returns else None
-        shown = f"{node.name}({ast.unparse(node.args)})" + (f" -> {hint}" if hint else "")
+        hint = show(node.returns) if node.returns else None
+        shown = f"{node.name}({show(node.args)})" + (f" -> {hint}" if hint else "")
         yield Found(node.name, "function", "python", code, line, shown, hint)
     elif isinstance(node, ast.ClassDef):
-        bases = ", ".join(ast.unparse(base) for base in node.bases)
+        bases = ", ".join(show(base) for base in node.bases)
         shown = f"{node.name}({bases})" if bases else node.name
         yield Found(node.name, "class", "python", code, line, shown)
     elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -48,7 +57,7 @@ def _read_statement(node: ast.stmt, code: str) -> Iterator[Found]:
 def _read_assignment(node: ast.Assign | ast.AnnAssign, code: str) -> Iterator[Found]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = [each.id for each in targets if isinstance(each, ast.Name)]
-    hint = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else None
+    hint = show(node.annotation) if isinstance(node, ast.AnnAssign) else None
     kind = "function" if isinstance(node.value, ast.Lambda) else "variable"
     for name in names:
         yield Found(
@@ -91,7 +100,7 @@ def _show_literal(value: ast.expr | None) -> str | None:
         return None
     try:
         ast.literal_eval(value)
+        text = ast.unparse(value)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
-    text = ast.unparse(value)
     return text if len(text) <= MOST_VALUE else None

@@ -174,6 +174,24 @@ CODE = {
 
 
 @pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("def cut(a, b=f\"{X.strip('\u00a0')}\"):\n    return a", "cut"),
+        (f"def rest(n, m=0x{'f' * 4000}):\n    return n", "rest"),
+        (f"KEY = 0x{'f' * 4000}", "KEY"),
+        ("def key() -> f\"{x['\u3000']}\":\n    return 1", "key"),
+    ],
+    ids=["f-string", "digits", "value", "hint"],
+)
+def test_code_that_python_reads_but_cannot_write_has_its_symbols(code, name):
+    (found,) = symbols.extract(code, "python")
+
+    assert (found.name, found.code, found.value) == (name, code, None)
+    answer = f"```python\n{code}\n```"
+    assert pipeline.generate_code(f"write {name}", generate=lambda _: answer) == code
+
+
+@pytest.mark.parametrize(
     ("language", "expected"),
     [
         ("python", "math:import RATE:variable f:function P:class"),
