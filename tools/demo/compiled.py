@@ -7,6 +7,7 @@ others are PyTorch's. A C++ compiler is needed.
 
 import ctypes
 import functools
+import shutil
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,8 @@ def number() -> torch.dtype:
 
 def knows_halves() -> bool:
     """Whether this CPU multiplies halves, and the compiler knows it."""
+    if shutil.which("c++") is None:
+        return False
     probe = ["c++", "-march=native", "-fsyntax-only", "-x", "c++", "-"]
     done = subprocess.run(probe, input=_PROBE, text=True, capture_output=True, check=False)
     return done.returncode == 0
