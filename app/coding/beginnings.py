@@ -17,6 +17,9 @@ _MORE = re.compile(
 )
 _ASYNC = re.compile(r"(?i)\basync|异步|非同期")
 _PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
+_NO_NAME = re.compile(
+    r"after|before|by|each|every|it|on|once|per|so|that|the|this|when|whenever|which|while|within"
+)  # what follows "called" and "named" and is no name
 
 
 def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
@@ -88,5 +91,5 @@ def _write(name: str, parameters: Sequence[str]) -> str:
     """Empty where this would be no code, or hide a function of Python's own."""
     words = [name, *parameters]
     is_code = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
-    is_code = is_code and not hasattr(builtins, name)
+    is_code = is_code and not hasattr(builtins, name) and not _NO_NAME.fullmatch(name)
     return f"def {name}({', '.join(parameters)}" if is_code else ""

@@ -352,6 +352,13 @@ def test_an_article_is_no_parameter():
 
 
 @pytest.mark.parametrize(
+    "said", ["named after the city it greets", "called once per second", "called whenever x is 1"]
+)
+def test_words_that_follow_called_and_are_no_name_begin_nothing(said: str):
+    assert begin(f"Write a function {said}") == ""
+
+
+@pytest.mark.parametrize(
     ("prompt", "beginning"),
     [
         ("Rename total to sum_all", "def sum_all(items"),
