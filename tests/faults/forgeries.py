@@ -11,7 +11,7 @@ from app import queue
 from tests.faults.injections import Injection, Scene, around
 from tests.faults.stage import LOOK_SECONDS, Stage
 
-_MENTION_SECONDS = 12.0  # until a worker takes a message, a shift or two; Redis may have lost it
+_MENTION_SECONDS = 30.0  # until a worker takes a message, a shift or two; Redis may have lost it
 
 
 class _Trap:
