@@ -70,6 +70,7 @@ class Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        assert rows.shape[1] <= compiled.LONGEST, "a row must fit into the kernel's"
         scales = rows.new_empty(len(rows))
         out = torch.empty_like(rows, dtype=number())
         call("norm", rows, weight, out, scales, *rows.shape, float(epsilon))
@@ -91,6 +92,7 @@ class Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         width = rows.shape[1] // 2
+        assert width <= compiled.LONGEST, "a row must fit into the kernel's"
         out = rows.new_empty(len(rows), width)
         call("gate", rows, out, len(rows), width)
         ctx.save_for_backward(rows)

@@ -1,5 +1,5 @@
-// The products of a training step that are alone: linear maps with their gradients, and Muon's
-// orthogonal matrices. halves.py says what the arguments are.
+// What a training step needs beside its layers: the loss with its gradients, and Muon's orthogonal
+// matrices. halves.py says what the arguments are.
 
 #include <algorithm>
 
