@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from tools.demo import written
+
 SETS = Path(__file__).parents[2] / "evals" / "demo"
 LANGUAGES = ("en", "zh", "ja")
 # for each set: singles, conversations and off-topic prompts in each language
 COUNTS = {"final": (40, 40, 20), "tuning": (20, 20, 10), "wide": (40, 24, 0)}
+SOUND = (*COUNTS, "people")  # many more, held out of what people wrote for the training
 KINDS = ("single", "conversation", "offtopic")
+LONG = 12  # signs that two people hardly write alike by chance, as they do "and backwards"
 ALIKE = 0.5  # share of common letter triples at which two prompts count as paraphrases
 
 Case = dict[str, Any]
@@ -111,7 +115,7 @@ def test_no_prompt_paraphrases_another(language: str) -> None:
     assert alike == []
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", SOUND)
 def test_references_answer_every_case(name: str) -> None:
     cases = {case["id"]: case for case in rows(name) if case["checks"]}
     references = {row["id"]: row["answers"] for row in rows(f"references_{name}")}
@@ -124,7 +128,7 @@ def test_references_answer_every_case(name: str) -> None:
             assert same(got, check["value"]), (key, check, got)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", SOUND)
 def test_fixed_names_stand_in_the_prompt(name: str) -> None:
     references = {row["id"]: row["answers"] for row in rows(f"references_{name}")}
     for case in rows(name):
@@ -134,3 +138,17 @@ def test_fixed_names_stand_in_the_prompt(name: str) -> None:
             told = " ".join(case["turns"][: turn + 1])
             if "name" in check:
                 assert re.search(rf"\b{function}\b", told, re.ASCII), case["id"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_request_of_a_set_stands_among_what_is_trained_on(language: str) -> None:
+    trained = {plain(one.request) for talk in written.load(language) for one in talk}
+    paths = [*SETS.glob("*.jsonl"), *(SETS.parent / "sessions").glob("*.jsonl")]
+    cases = [row for path in paths if "references" not in path.name for row in rows(str(path)[:-6])]
+    asked = [plain(turn) for case in cases for turn in case["turns"]]
+    alone = {plain(case["turns"][0]) for case in cases} | {
+        each for each in asked if len(each) >= LONG
+    }
+
+    assert len(cases) > 1000
+    assert sorted(alone & trained) == []

@@ -8,12 +8,15 @@ import json
 from dataclasses import dataclass
 from random import Random
 
-from tools.demo import refusals, talks
+from tools.demo import given, refusals, talks, written
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Turn
 
 SINGLE, REFUSED = 0.35, 0.11
-_GIVEN = 0.06  # of the conversations begin with code in a system message
+_WRITTEN = 0.4  # of the longer conversations are as people wrote them
+_GIVEN = 0.1  # of the conversations begin with code in a system message
+_CUT = 0.3  # of these show the code of the earlier turns instead
+_LONGER = 0.15  # and of these go on with one more turn
 _COPYING = 0.12  # of the conversations: some only repeat names, the skill all others need
 _FIRST = 0.08  # of the conversations: single turns only, short ones teach copying names fastest
 
@@ -54,10 +57,22 @@ def _converse(language: str, alone: bool, rng: Random) -> Conversation:
         return Conversation(language, (refusals.refuse(language, rng),))
     if alone or draw < REFUSED + SINGLE:
         return Conversation(language, (talks.start(language, rng),))
+    if rng.random() < _WRITTEN:
+        return _write(language, rng)
     if rng.random() < _GIVEN:
-        turn, text = talks.use_given(language, rng)
+        turn, text = given.use(language, rng)
         return Conversation(language, (turn,), text)
     return Conversation(language, talks.talk(language, rng))
+
+
+def _write(language: str, rng: Random) -> Conversation:
+    """A conversation as it was written, at times with only its end and the code before it."""
+    turns = written.talk(language, rng)
+    if rng.random() < _CUT:
+        return Conversation(language, (turns[-1],), given.show(turns[:-1], language, rng))
+    if rng.random() < _LONGER:
+        turns = talks.go_on(turns, language, rng)
+    return Conversation(language, tuple(turns))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from tools.demo import (
     series,
     tariffs,
     texts,
+    written,
 )
 from tools.demo.families import Family
 from tools.demo.prompts import Function, Turn
@@ -29,7 +30,6 @@ _SWAPPED = 0.12  # of the conversations: another task in place of the first
 _CALL = re.compile(r"\$g\(([^()]+)\)")
 _CALLED = 0.2  # of the conversations begin with a function and one made for it
 _NEW_CALLS = 0.5  # of the follow-ups that are no edits
-_HEADINGS = {"en": "Known definitions:", "zh": "已有定义：", "ja": "既存の定義："}
 
 
 @cache
@@ -59,32 +59,6 @@ def _pairs() -> tuple[Family, ...]:
     return families.load("pairs")
 
 
-def use_given(language: str, rng: Random) -> tuple[Turn, str]:
-    """A request that uses or changes one of the functions whose code a system message shows."""
-    shown: list[Function] = []
-    while len(shown) < rng.choice((1, 1, 2, 3)):
-        function = start(language, rng).function
-        if function is not None and function.name not in {other.name for other in shown}:
-            shown.append(function)
-    text = _HEADINGS[language if rng.random() < 0.7 else "en"]
-    for function in shown:
-        text += f"\n{function.code}"
-    return _continue_named(shown, language, rng), text
-
-
-def _as_turns(shown: list[Function]) -> list[Turn]:
-    return [Turn("", "", function) for function in shown]
-
-
-def _continue_named(shown: list[Function], language: str, rng: Random) -> Turn:
-    chosen = rng.choice(shown)
-    for _ in range(20):
-        turn = _continue(_as_turns([chosen]), language, rng)
-        if len(shown) == 1 or chosen.name in turn.request:
-            return turn
-    return start(language, rng)
-
-
 def start(language: str, rng: Random) -> Turn:
     """A first request, or another one that has nothing to do with what was said before."""
     return rng.choices(_MAKERS, _SHARES)[0](language, rng)
@@ -99,9 +73,9 @@ def _pick_made(language: str, rng: Random) -> Turn:
 
 
 _MAKERS: tuple[Callable[[str, Random], Turn], ...] = (
-    _pick_task, _pick_made, formulas.pick, tariffs.pick, texts.pick, series.pick,
+    _pick_task, _pick_made, formulas.pick, tariffs.pick, texts.pick, series.pick, written.pick,
 )  # fmt: skip
-_SHARES = (58, 14, 9, 6, 7, 6)
+_SHARES = (42, 12, 7, 5, 6, 5, 45)
 
 
 def start_swapped(language: str, rng: Random) -> list[Turn]:
@@ -167,13 +141,21 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
         elif draw < 0.18:
             turns.append(start(language, rng))
         else:
-            turns.append(_continue(turns, language, rng))
+            turns.append(proceed(turns, language, rng))
     if rng.random() < 0.04:
         turns.insert(0, refusals.refuse(language, rng))
     return tuple(turns)
 
 
-def _continue(turns: list[Turn], language: str, rng: Random) -> Turn:
+def go_on(turns: list[Turn], language: str, rng: Random) -> list[Turn]:
+    """The conversation with one more turn, where its last function is one whose use is known."""
+    if not written.is_plain(turns[-1].made):
+        return turns
+    return [*turns, proceed(turns, language, rng)]
+
+
+def proceed(turns: list[Turn], language: str, rng: Random) -> Turn:
+    """One more turn: a change of the last function, or a new one that calls earlier ones."""
     known = [turn.function for turn in turns if turn.function is not None]
     latest = known[-1]
     before = next((one for one in reversed(known[:-1]) if one.name == latest.name), None)

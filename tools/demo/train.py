@@ -199,7 +199,7 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=19800)
+    parser.add_argument("--steps", type=int, default=17800)
     parser.add_argument("--minutes", type=float, default=20, help="of two cores: CPU time at most")
     parser.add_argument(
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"

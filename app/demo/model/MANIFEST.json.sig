@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "5411fd4bc280243a", "signature": "AScyy6Rs9J+pcZU5mosqNCy9kKgIkivptoyktR7/caSabzF6Xuz63LMbwlL6nDPDQNsyXjkuPoCRiIvk3N8KBA=="}
+{"algorithm": "ed25519", "key_id": "ea1f6e8e4fdd61ac", "signature": "dNGNAoDIZH48n2NJmYYzDZtcmfZ/VspdYVCGPph3rVa8aHD+fldasahYWUmRBAtKgSmvb3xGX+RVF2FzoePJAw=="}

@@ -1,0 +1,129 @@
+"""Conversations as people write them, with the right answers: the files of written/, varied anew each time.
+
+A file holds conversations with an empty line between them. `> ` begins a request, the lines after it are
+its answer, `? ` begins what is true when the answers so far have been run.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from tools.demo import varied
+from tools.demo.prompts import Function, Turn
+
+FOLDER = Path(__file__).parent / "written"
+_HEAD = re.compile(r"def (\w+)\(([^()]*)\)")
+_KINDS = {bool: "b", int: "n", float: "n", str: "s", list: "l", dict: "d"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A request, its answer, and expressions that are true then."""
+
+    request: str
+    answer: str
+    checks: tuple[str, ...]
+
+
+Talk = tuple[Said, ...]
+
+
+@cache
+def load(language: str) -> tuple[Talk, ...]:
+    """All conversations of a language, in a fixed order."""
+    paths = sorted(FOLDER.glob(f"{language}*.txt"))
+    texts = (path.read_text(encoding="utf-8").strip() for path in paths)
+    return tuple(_parse(block) for text in texts for block in re.split(r"\n\n+", text))
+
+
+def _parse(block: str) -> Talk:
+    said = []
+    for part in re.split(r"^> ", block, flags=re.M)[1:]:
+        request, *rest = part.strip().splitlines()
+        answer = "\n".join(line for line in rest if not line.startswith("? "))
+        checks = tuple(line[2:] for line in rest if line.startswith("? "))
+        said.append(Said(request.strip(), answer, checks))
+    return tuple(said)
+
+
+def pick(language: str, rng: Random) -> Turn:
+    """The first request of a conversation and its function, of which all is known."""
+    return _vary((rng.choice(_plain(language)),), language, rng)[0]
+
+
+@cache
+def _plain(language: str) -> tuple[Said, ...]:
+    """First turns whose function has parameters without defaults, of known kinds."""
+    return tuple(talk[0] for talk in load(language) if is_plain(_define(talk[0].answer, talk[0])))
+
+
+def is_plain(function: Function) -> bool:
+    """Whether any change or call can follow."""
+    head = function.code.partition("\n")[0]
+    return bool(function.parameters) and "x" not in function.signature and "=" not in head
+
+
+def talk(language: str, rng: Random) -> list[Turn]:
+    """A whole conversation."""
+    return _vary(rng.choice(_long(language)), language, rng)
+
+
+@cache
+def _long(language: str) -> tuple[Talk, ...]:
+    return tuple(one for one in load(language) if len(one) > 1)
+
+
+def _vary(said: Talk, language: str, rng: Random) -> list[Turn]:
+    pairs = varied.vary([(one.request, one.answer) for one in said], language, rng)
+    return [
+        Turn(request, answer, _define(answer, one))
+        for one, (request, answer) in zip(said, pairs, strict=True)
+    ]
+
+
+def _define(answer: str, said: Said) -> Function:
+    head = _HEAD.match(answer)
+    assert head is not None
+    return Function(head[1], _required(head[2]), answer, _signature(said), ("written", "written"))
+
+
+def _required(listed: str) -> tuple[str, ...]:
+    """The parameters without a default."""
+    parts = (part.split(":")[0].strip() for part in listed.split(",") if "=" not in part)
+    return tuple(filter(None, parts))
+
+
+@cache
+def _signature(said: Said) -> str:
+    """What the function takes and gives, as its checks show; x where they do not."""
+    head = _HEAD.match(said.answer)
+    assert head is not None
+    count = len(_required(head[2]))
+    for check in said.checks:
+        tree = ast.parse(check, mode="eval").body
+        kinds = _find_kinds(tree.values[0] if isinstance(tree, ast.BoolOp) else tree, head[1])
+        if len(kinds) == count + 1 and "x" not in kinds:
+            return ",".join(kinds[:-1]) + ">" + kinds[-1]
+    return ",".join("x" * count) + ">x"
+
+
+def _find_kinds(check: ast.expr, name: str) -> list[str]:
+    """The kinds of the arguments and of the value of a call of `name` in a check; x is unknown."""
+    for node in ast.walk(check):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == name and not node.keywords:
+            kinds = [_kind(each) for each in node.args]
+            if isinstance(check, ast.Compare) and check.left is node:
+                return [*kinds, _kind(check.comparators[0])]
+            near = isinstance(check, ast.Compare) and ast.unparse(check.left).startswith("abs(")
+            return [*kinds, "n" if near else "b" if check is node else "x"]
+    return []
+
+
+def _kind(node: ast.expr) -> str:
+    try:
+        return _KINDS.get(type(ast.literal_eval(node)), "x")
+    except ValueError:
+        return "x"
