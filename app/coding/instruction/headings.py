@@ -43,8 +43,11 @@ def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
         yield Heading(new, None, tuple(name for name in names if name != new))
 
 
+_VAGUE = "something|anything|whatever|english|german|chinese|japanese|lower(?:case)?|upper(?:case)?|camelcase|capitals?|it|this|that|one|more"
 _NAMED = re.compile(
     r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
+    rf"|(?i:\brename (?:it|this|that|the function|[a-z_]\w*) (?:back )?(?:to|as|into)) [`'\"]?(?!(?i:{_VAGUE})\b)([A-Za-z_]\w*)[`'\"]?"
+    r"(?=\s*(?:$|[.!?,;]|(?i:please|pls|instead|now|thanks|thx|and)\b))"
     r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
     r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"
     r"|(?:関数名|呼び名|名前)[をは] ?[`「\"']?([A-Za-z_]\w*)[`」\"']? ?(?:に|が|で)",
