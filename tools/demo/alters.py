@@ -1,11 +1,10 @@
 """Requests that change the last function, whatever it is, by editing its code."""
 
-import ast
 import re
 from itertools import accumulate
 from random import Random
 
-from tools.demo import edits, grammar, noise, parts, phrases
+from tools.demo import defining, edits, grammar, noise, parts, phrases
 from tools.demo.alter_kinds import GROUPS, KINDS, SECTIONS
 from tools.demo.alter_numbers import Altered
 from tools.demo.prompts import Function, Turn
@@ -84,18 +83,13 @@ def _pick(
         if after and _PLACES.get(kind, -1) <= least:
             continue
         altered = KINDS[kind][0](older, language, rng)
-        if altered is not None and altered[0].code != older.code and _is_code(altered[0].code):
+        if (
+            altered is not None
+            and altered[0].code != older.code
+            and defining.is_code(altered[0].code)
+        ):
             return altered[0], say(kind, altered, older, language, rng), kind
     return None
-
-
-def _is_code(text: str) -> bool:
-    """Whether Python can read it: a number in its code may stand where nothing else can."""
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
 
 
 def say(kind: str, altered: Altered, older: Function, language: str, rng: Random) -> str:

@@ -1,5 +1,6 @@
 """The function that answers a request: its names and its code."""
 
+import ast
 import re
 from dataclasses import dataclass
 from random import Random
@@ -76,3 +77,12 @@ def values(
         "p": listed,
         "g": older.name if older else "",
     }
+
+
+def is_code(text: str) -> bool:
+    """Whether Python can read it: a number in its code may stand where nothing else can."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from random import Random
 
-from tools.demo import changes, determined, grammar, noise
+from tools.demo import changes, defining, determined, grammar, noise
 from tools.demo.prompts import Function, Turn, wording
 
 _TRIES = 12  # to put a request that says all that the change needs
@@ -24,7 +24,8 @@ def compose(older: Function, language: str, rng: Random) -> Turn:
         assert made is not None
         new = {made.name, *made.parameters} - {older.name, *older.parameters}
         said = f"{older.code}\n{turn.request}"
-        if determined.holds(said, made.code, '"yes" "no"', names=tuple(new)):
+        is_said = determined.holds(said, made.code, '"yes" "no"', names=tuple(new))
+        if is_said and defining.is_code(made.code):
             break
     return turn
 

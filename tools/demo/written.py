@@ -15,8 +15,7 @@ from tools.demo import varied
 from tools.demo.prompts import Function, Turn
 
 FOLDER = Path(__file__).parent / "written"
-_HEAD = re.compile(r"def (\w+)\(([^()]*)\)")
-_KINDS = {bool: "b", int: "n", float: "n", str: "s", list: "l", dict: "d"}
+_SIGNS = {bool: "b", int: "n", float: "n", str: "s", list: "l", dict: "d"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def pick(language: str, rng: Random) -> Turn:
 @cache
 def _plain(language: str) -> tuple[Said, ...]:
     """First turns whose function has parameters without defaults, of known kinds."""
-    return tuple(talk[0] for talk in load(language) if is_plain(_define(talk[0].answer, talk[0])))
+    return tuple(talk[0] for talk in load(language) if is_plain(_function(talk[0].answer, talk[0])))
 
 
 def is_plain(function: Function) -> bool:
@@ -79,35 +78,35 @@ def _long(language: str) -> tuple[Talk, ...]:
 def _vary(said: Talk, language: str, rng: Random) -> list[Turn]:
     pairs = varied.vary([(one.request, one.answer) for one in said], language, rng)
     return [
-        Turn(request, answer, _define(answer, one))
+        Turn(request, answer, _function(answer, one))
         for one, (request, answer) in zip(said, pairs, strict=True)
     ]
 
 
-def _define(answer: str, said: Said) -> Function:
-    head = _HEAD.match(answer)
-    assert head is not None
-    return Function(head[1], _required(head[2]), answer, _signature(said), ("written", "written"))
+def _function(answer: str, said: Said) -> Function:
+    """The function of an answer, which is that of `said` with other names."""
+    name, parameters = _head(answer)
+    return Function(name, parameters, answer, _signature(said), ("written", "written"))
 
 
-def _required(listed: str) -> tuple[str, ...]:
-    """The parameters without a default."""
-    parts = (part.split(":")[0].strip() for part in listed.split(",") if "=" not in part)
-    return tuple(filter(None, parts))
+def _head(answer: str) -> tuple[str, tuple[str, ...]]:
+    """The name of the function, and its parameters without a default."""
+    node = ast.parse(answer).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    listed = node.args.args[: len(node.args.args) - len(node.args.defaults)]
+    return node.name, tuple(each.arg for each in listed)
 
 
 @cache
 def _signature(said: Said) -> str:
     """What the function takes and gives, as its checks show; x where they do not."""
-    head = _HEAD.match(said.answer)
-    assert head is not None
-    count = len(_required(head[2]))
+    name, parameters = _head(said.answer)
     for check in said.checks:
         tree = ast.parse(check, mode="eval").body
-        kinds = _find_kinds(tree.values[0] if isinstance(tree, ast.BoolOp) else tree, head[1])
-        if len(kinds) == count + 1 and "x" not in kinds:
+        kinds = _find_kinds(tree.values[0] if isinstance(tree, ast.BoolOp) else tree, name)
+        if len(kinds) == len(parameters) + 1 and "x" not in kinds:
             return ",".join(kinds[:-1]) + ">" + kinds[-1]
-    return ",".join("x" * count) + ">x"
+    return ",".join("x" * len(parameters)) + ">x"
 
 
 def _find_kinds(check: ast.expr, name: str) -> list[str]:
@@ -124,6 +123,6 @@ def _find_kinds(check: ast.expr, name: str) -> list[str]:
 
 def _kind(node: ast.expr) -> str:
     try:
-        return _KINDS.get(type(ast.literal_eval(node)), "x")
+        return _SIGNS.get(type(ast.literal_eval(node)), "x")
     except ValueError:
         return "x"
