@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
-from app.coding import memory, native, prompts
+from app.coding import memory, native, prompts, renaming
 from app.coding.instruction import Heading, Intent, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
@@ -64,14 +64,19 @@ def _rename(
     new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str, words: set[str]
 ) -> str:
     """The only function spoken of, or the latest; it keeps its parameters where nothing else is
-    said. Empty for what is no plain function, and where another name may be meant."""
+    said, and all of its code where it is the only one, too. Empty for what is no plain function,
+    and where another name may be meant."""
     functions = [symbol for symbol in (spoken or known) if symbol.kind == "function"]
     if not functions or len(spoken) > 1 or set(new.beside) - _names(spoken):
         return ""
-    listed = _list_parameters(max(functions, key=lambda symbol: symbol.id))
+    older = max(functions, key=lambda symbol: symbol.id)
+    listed = _list_parameters(older)
     if listed is None or new.name in _names(known) or words & set(listed):
         return ""
-    return _write(new.name, () if _MORE.search(text.strip()) else listed)
+    if _MORE.search(text.strip()):
+        return _write(new.name, ())
+    head = _write(new.name, listed)
+    return (renaming.rename(older, new.name) if head and len(functions) == 1 else "") or head
 
 
 def _list_parameters(older: Symbol) -> tuple[str, ...] | None:

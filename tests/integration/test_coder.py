@@ -94,6 +94,21 @@ def test_a_code_job_is_answered_with_code_symbols_checks_and_tree(
     assert desk.prompts[0].endswith("assistant: def double(")
 
 
+def test_a_function_that_is_only_renamed_is_answered_even_if_the_model_adds_nothing(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+    desk.run("double a number, name it double", DOUBLE, session_id=session)
+
+    done = desk.run("Rename it to twice.", "", session_id=session)
+
+    coding = desk.coding(done)
+    assert (coding["code"], coding["asked"]) == (DOUBLE.replace("double", "twice"), 1)
+    assert desk.prompts[1].endswith(DOUBLE.replace("double", "twice"))
+    (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "twice")
+    assert kept.job_id == done.id
+
+
 def test_every_choice_has_the_beginning_that_the_model_goes_on_from(desk: Desk) -> None:
     made = makers.add_job(desk.db, kind="code", request=_ask("double a number, name it double"))
     (job,) = makers.take(desk.db, desk.holder)

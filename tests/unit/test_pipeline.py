@@ -258,23 +258,23 @@ def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: st
         ("负数的也要一个：count_neg(nums)", "def count_neg(nums"),
         ("支払額 payment(price, weight) は price に送料を足したもの。5000以上なら送料は無料にして。", "def payment(price, weight"),
         ("power(base, exponent) by recursion, the exponent is not negative", "def power(base, exponent"),
-        ("Rename it to rect_area.", "def rect_area(width, height"),
-        ("Rename it to outline.", "def outline(width, height"),
-        ("rename area to box please", "def box(width, height"),
-        ("Could you rename this to outline?", "def outline(width, height"),
+        ("Rename it to rect_area.", "def rect_area(width, height):\n    return width * height"),
+        ("Rename it to outline.", "def outline(width, height):\n    return width * height"),
+        ("rename area to box please", "def box(width, height):\n    return width * height"),
+        ("Could you rename this to outline?", "def outline(width, height):\n    return width * height"),
         ("rename the function to outline and keep everything else", "def outline("),
-        ("Change the name to side_sum please", "def side_sum(width, height"),
-        ("change its name to rect_area", "def rect_area(width, height"),
-        ("rename area to square_area", "def square_area(width, height"),
+        ("Change the name to side_sum please", "def side_sum(width, height):\n    return width * height"),
+        ("change its name to rect_area", "def rect_area(width, height):\n    return width * height"),
+        ("rename area to square_area", "def square_area(width, height):\n    return width * height"),
         ("rename area to square_area and keep everything else", "def square_area("),
         ("Rename it to rect_area and drop height", ""),  # the model lists what is left
         ("Rename it to rect_area and take depth too", "def rect_area("),
-        ("把它改名为 rect_area。", "def rect_area(width, height"),
+        ("把它改名为 rect_area。", "def rect_area(width, height):\n    return width * height"),
         ("函数名换成 rect_area，其他不变", "def rect_area("),
-        ("area 换个名字：rect_area", "def rect_area(width, height"),
-        ("rect_area に改名して", "def rect_area(width, height"),
-        ("名前を rect_area に変えて", "def rect_area(width, height"),
-        ("呼び名を rect_area に", "def rect_area(width, height"),
+        ("area 换个名字：rect_area", "def rect_area(width, height):\n    return width * height"),
+        ("rect_area に改名して", "def rect_area(width, height):\n    return width * height"),
+        ("名前を rect_area に変えて", "def rect_area(width, height):\n    return width * height"),
+        ("呼び名を rect_area に", "def rect_area(width, height):\n    return width * height"),
     ],
 )  # fmt: skip
 def test_what_memory_does_not_know_is_new_and_what_is_renamed_keeps_its_parameters(
@@ -348,16 +348,56 @@ def test_what_is_no_plain_function_gets_its_new_name_from_the_model(older: str):
 
 
 @pytest.mark.parametrize("listed", ["width, height=1", "*sides", "width, /", "width, *, height"])
-def test_the_model_lists_parameters_that_are_more_than_names(listed: str):
+def test_parameters_that_are_more_than_names_stay_or_are_listed_by_the_model(listed: str):
     older = make_symbol(1, "area", f"def area({listed}):\n    return 1")
 
-    assert begin("Rename it to rect_area.", older) == "def rect_area("
+    assert begin("Rename it to rect_area.", older) == f"def rect_area({listed}):\n    return 1"
+    assert begin("Rename it to rect_area and round it", older) == "def rect_area("
 
 
 def test_an_article_is_no_parameter():
     add = make_symbol(1, "add", "def add(a, b):\n    return a + b")
 
-    assert begin("Please give it a better name: call it plus_it", add) == "def plus_it(a, b"
+    assert begin("Please give it a better name: call it plus_it", add).startswith(
+        "def plus_it(a, b"
+    )
+
+
+FACT = "def fact(n):\n    if n < 2:\n        return 1\n    return n * fact(n - 1)"
+
+
+def test_a_function_that_calls_itself_does_so_by_its_new_name():
+    whole = begin("Rename it to factorial.", make_symbol(1, "fact", FACT))
+
+    assert whole == FACT.replace("fact(", "factorial(")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def fact(n):\n    return f'{fact(n - 1)}' if n else ''",  # 3.11 shows no names in it
+        "def fact(n):\n    return go(n, fact=1)",
+        "def fact(n):\n    return lambda fact: fact",
+        "def fact(n):\n    return n\n\ndef other(n):\n    return n",
+        "def fact(n):\n    return " + "n + " * 1000 + "n",
+        "def fact(n):\n    return " + "9" * 5000,
+    ],
+)
+def test_where_more_than_names_would_change_the_model_writes_the_body(code: str):
+    found = begin("Rename it to factorial.", make_symbol(1, "fact", code))
+
+    if "f'" in code:  # 3.12 knows the names in it
+        assert found in ("def factorial(n", code.replace("fact(", "factorial("))
+    else:
+        assert found == ("" if "9" * 5000 in code else "def factorial(n")
+
+
+def test_texts_attributes_and_comments_stay_when_a_function_is_renamed():
+    code = 'def fact(n):\n    # fact of n\n    return "fact", n.fact, "\\u2028"'
+
+    whole = begin("Rename it to factorial.", make_symbol(1, "fact", code))
+
+    assert whole == code.replace("def fact", "def factorial")
 
 
 @pytest.mark.parametrize(
@@ -370,10 +410,10 @@ def test_words_that_follow_called_and_are_no_name_begin_nothing(said: str):
 @pytest.mark.parametrize(
     ("prompt", "beginning"),
     [
-        ("Rename total to sum_all", "def sum_all(items"),
-        ("把 total 改名为 grand_total", "def grand_total(items"),
+        ("Rename total to sum_all", "def sum_all(items):\n    return sum(items)"),
+        ("把 total 改名为 grand_total", "def grand_total(items):\n    return sum(items)"),
         ("Rename it to sum_all", "def sum_all(items"),  # the latest
-        ("Rename area to rect_area", "def rect_area(width, height"),
+        ("Rename area to rect_area", "def rect_area(width, height):\n    return width * height"),
         ("Rename total to sum_all, the way we did with area", ""),
     ],
 )
