@@ -18,7 +18,7 @@ _MORE = re.compile(
 _ASYNC = re.compile(r"(?i)\basync|异步|非同期")
 _PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
 _NO_NAME = re.compile(
-    r"after|before|by|each|every|it|on|once|per|so|that|the|this|when|whenever|which|while|within"
+    r"snake_case|camel_?case|upper_?case|lower_?case|after|before|by|each|every|it|on|once|per|so|that|the|this|when|whenever|which|while|within"
 )  # what follows "called" and "named" and is no name
 
 
@@ -76,7 +76,12 @@ def _rename(
     if _MORE.search(text.strip()):
         return _write(new.name, ())
     head = _write(new.name, listed)
-    return (renaming.rename(older, new.name) if head and len(functions) == 1 else "") or head
+    is_meant = older in spoken or older.id == max(
+        each.id for each in known if each.kind != "import"
+    )
+    if head and len(functions) == 1 and is_meant and renaming.is_all(text, new.name, older.name):
+        return renaming.rename(older, new.name) or head
+    return head
 
 
 def _list_parameters(older: Symbol) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """The symbols of Python code, by Python's own parser."""
 
 import ast
+import io
 import warnings
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ def read(code: str) -> Iterator[Found]:
             body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    lines = code.splitlines(keepends=True)
+    lines = list(io.StringIO(code, newline=""))  # as Python counts them: no form feeds, no U+2028
     for node in body:
         yield from _read_statement(node, _cut(node, lines))
 

@@ -2,25 +2,57 @@
 
 import ast
 import io
+import re
 import tokenize
 
 from app.wire.rows import Symbol
 
 _MOST = 1000  # characters that are put into a model's mouth
+_DEFINING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_ASKED = (  # the whole instruction
+    r"(?i)(?:(?:please|pls|now|ok|okay|actually|great|thanks|(?:can|could|would|will) you)[ ,.:!]*)*"
+    r"(?:rename (?:it|this|that|the function|OLD)(?: function)? to|change (?:its name|the name of (?:it|OLD)) to"
+    r"|(?:call|name) it|(?:call|name) the function|give (?:it|OLD) the name)"
+    r" [`'\"]?NEW[`'\"]?(?: instead| now)?,?(?: (?:please|pls|thanks|thank you))?[.!?]*"
+    r"|(?:请|麻烦|帮我|现在|好的?)*[\uff0c, ]*(?:把|将)? ?(?:它|这个函数|该函数|函数|OLD)?(?:的?函数名)? ?"
+    r"(?:改名为|改名叫|改名成|改名|重命名为|(?<=函数名)改成|(?<=函数名)改为|(?<=函数名)换成|改叫) ?[`“\"]?NEW[`”\"]?(?:吧|\uff0c谢谢)?[\u3002.\uff01!]*"
+    r"|(?:(?:では|やっぱり|あと)[\u3001, ]*)?(?:(?:それ|この関数|その関数|関数|OLD)(?:の関数名)?[をは])? ?[`「]?NEW[`」]? ?(?:に|へ)"
+    r"(?:改名|リネーム)(?:して(?:ください|下さい|くれますか|もらえますか)?|お願いします|を?お願いします)?[\u3002.\uff01!\uff1f?]*"
+)
+
+
+def is_all(text: str, name: str, old: str) -> bool:
+    """Whether an instruction wants nothing but `name` for the function `old`, spoken of by that name or
+    by a word such as "it"."""
+    asked = _ASKED.replace("NEW", re.escape(name)).replace("OLD", re.escape(old))
+    return re.fullmatch(asked, text.strip()) is not None
 
 
 def rename(older: Symbol, name: str) -> str:
-    """The code of `older` as `name`, where the function calls itself, too. Empty where the name stands
-    for something else as well (a parameter, a part of an f-string), and for more than one definition."""
-    if len(older.code) > _MOST:
+    """The code of `older` as `name`, where the function calls itself, too. Empty where the new name
+    stands there already, the old one for something else as well (a parameter, a word of a text), and
+    for more than one definition."""
+    if len(older.code) > _MOST or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", older.code):
         return ""
     try:
         wanted = ast.parse(older.code)
+        if not _is_alone(wanted, older.name):
+            return ""
         code = _replace(older.code, older.name, name)
         is_same = ast.dump(_Renamed(older.name, name).visit(wanted)) == ast.dump(ast.parse(code))
-    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):  # or too long an integer
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return ""
-    return code.rstrip() if is_same and len(wanted.body) == 1 else ""
+    return code.rstrip() if is_same else ""
+
+
+def _is_alone(tree: ast.Module, name: str) -> bool:
+    """Whether a tree is one function of that name, with none inside and no text that speaks of it."""
+    first, *more = tree.body
+    inner = [node for node in ast.walk(tree) if isinstance(node, _DEFINING)]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    if more or not isinstance(first, ast.FunctionDef) or first.name != name or len(inner) > 1:
+        return False
+    return not any(isinstance(text, str) and name in text for text in texts)
 
 
 def _replace(code: str, old: str, new: str) -> str:

@@ -263,7 +263,7 @@ def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: st
         ("rename area to box please", "def box(width, height):\n    return width * height"),
         ("Could you rename this to outline?", "def outline(width, height):\n    return width * height"),
         ("rename the function to outline and keep everything else", "def outline("),
-        ("Change the name to side_sum please", "def side_sum(width, height):\n    return width * height"),
+        ("Change the name to side_sum please", "def side_sum(width, height"),
         ("change its name to rect_area", "def rect_area(width, height):\n    return width * height"),
         ("rename area to square_area", "def square_area(width, height):\n    return width * height"),
         ("rename area to square_area and keep everything else", "def square_area("),
@@ -271,10 +271,10 @@ def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: st
         ("Rename it to rect_area and take depth too", "def rect_area("),
         ("把它改名为 rect_area。", "def rect_area(width, height):\n    return width * height"),
         ("函数名换成 rect_area，其他不变", "def rect_area("),
-        ("area 换个名字：rect_area", "def rect_area(width, height):\n    return width * height"),
+        ("area 换个名字：rect_area", "def rect_area(width, height"),
         ("rect_area に改名して", "def rect_area(width, height):\n    return width * height"),
-        ("名前を rect_area に変えて", "def rect_area(width, height):\n    return width * height"),
-        ("呼び名を rect_area に", "def rect_area(width, height):\n    return width * height"),
+        ("名前を rect_area に変えて", "def rect_area(width, height"),
+        ("呼び名を rect_area に", "def rect_area(width, height"),
     ],
 )  # fmt: skip
 def test_what_memory_does_not_know_is_new_and_what_is_renamed_keeps_its_parameters(
@@ -392,12 +392,69 @@ def test_where_more_than_names_would_change_the_model_writes_the_body(code: str)
         assert found == ("" if "9" * 5000 in code else "def factorial(n")
 
 
-def test_texts_attributes_and_comments_stay_when_a_function_is_renamed():
-    code = 'def fact(n):\n    # fact of n\n    return "fact", n.fact, "\\u2028"'
+def test_attributes_and_comments_stay_when_a_function_is_renamed():
+    code = 'def fact(n):\n    # fact of n\n    return "\\u2028", n.fact'
 
     whole = begin("Rename it to factorial.", make_symbol(1, "fact", code))
 
     assert whole == code.replace("def fact", "def factorial")
+
+
+TOTAL = make_symbol(2, "total", "def total(items):\n    return sum(items)")
+
+
+@pytest.mark.parametrize("code", [
+    "def total(items):\n    return grand(items)",
+    "def total(items):\n    grand = total(items[1:])\n    return grand",
+    "def total(items):\n    return [total(grand) for grand in items]",
+    "def total(items):\n    global grand\n    grand += 1",
+    "def total(items):\n    def grand(x):\n        return x\n    return grand(total(items))",
+    "def total(items):\n    class A:\n        def total(self):\n            return 1\n    return A().total()",
+    'def total(items):\n    """total([1]) is 1."""\n    return sum(items)',
+    "def other(items):\n    return sum(items)",
+])  # fmt: skip
+def test_a_name_that_is_taken_or_said_in_the_body_is_the_model_s_to_change(code: str):
+    assert begin("Rename it to grand.", make_symbol(1, "total", code)) == "def grand(items"
+
+
+@pytest.mark.parametrize("prompt", [
+    "Skip None! Rename it to summed_up", "Skip None\nRename it to summed_up", "Rename it to summed_up\nSkip None",
+    "Rename it to summed_up: skip None", "Rename it to summed_up (skip None)", "Rename it to summed_up & skip None",
+    "Rename it to summed_up then skip None", "Rename it to summed_up using sum()", "Rename it to summed_up in one line",
+    "rename it to summed_up instead returning a float", "Make it faster. Rename it to summed_up",
+    "把它改名为 summed_up\n跳过 None", "改名为 summed_up 再跳过 None", "把它改名为 summed_up！跳过 None",
+    "summed_up に改名してから高速化して", "把结果改名为 summed_up", "結果を summed_up に改名して", "Add the name to summed_up",
+    "The accumulator is badly named. Change its name to summed_up",
+])  # fmt: skip
+def test_the_body_is_the_model_s_where_more_may_be_wanted(prompt: str):
+    assert "return" not in begin(prompt, TOTAL)
+
+
+@pytest.mark.parametrize("prompt", [
+    "Don't rename it to summed", "Do not rename it to summed_up.", "Never rename it to summed_up", "It was renamed to summed_up",
+    "不要把它改名为 summed_up", "别改名叫 summed_up", "summed_up に改名しないで", "rename it as needed", "rename it as usual",
+    "Rename it to better", "rename it back to normal", "rename it to plural", "rename it to snake_case", "Rename it to caps",
+])  # fmt: skip
+def test_what_is_not_wanted_and_what_is_no_name_begins_nothing(prompt: str):
+    assert begin(prompt, TOTAL) == ""
+
+
+@pytest.mark.parametrize("newer", ["class", "variable"])
+def test_it_is_the_latest_symbol_and_no_older_function(newer: str):
+    known = [AREA, make_symbol(5, "Stack", kind=newer)]
+
+    assert begin("Rename it to pile_up", *known) == "def pile_up(width, height"
+    assert "return" in begin("Rename area to pile_up", *known)
+    assert "return" in begin("Rename it to pile_up", AREA, make_symbol(5, "math", kind="import"))
+
+
+@pytest.mark.parametrize("sign", ["\x0c", "\x1c", "\u2028"])
+def test_signs_that_end_no_line_for_python_cut_no_symbol(sign: str):
+    code = f'def one(x):\n    text = "{sign}"\n    return text + x'
+
+    found = symbols.extract(code + "\n\nLIMIT = 1\n", "python")
+
+    assert found[0].code == code
 
 
 @pytest.mark.parametrize(

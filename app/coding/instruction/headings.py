@@ -28,7 +28,8 @@ def find(
         is_plain = re.findall(r"[^\s,，、()（）]+", inside) == listed  # no types, defaults, stars
         if not each.is_call and is_plain and len(set(listed)) == len(listed):
             yield Heading(each.name.text, tuple(listed))
-    if intent == Intent.CHANGE and not _OTHER_NAMES.search(evidence.prose):
+    is_about_others = _OTHER_NAMES.search(evidence.prose) or _NEGATED.search(evidence.prose)
+    if intent == Intent.CHANGE and not is_about_others:
         yield from _find_renamed(evidence, findings)
 
 
@@ -43,10 +44,17 @@ def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
         yield Heading(new, None, tuple(name for name in names if name != new))
 
 
-_VAGUE = "something|anything|whatever|english|german|chinese|japanese|lower(?:case)?|upper(?:case)?|camelcase|capitals?|it|this|that|one|more"
+_VAGUE = (
+    "something|anything|whatever|whichever|sth|nothing|none|english|german|french|chinese|japanese|lower(?:case)?"
+    "|upper(?:case)?|caps|capitals?|title|snake(?:_?case)?|kebab|camel(?:_?case)?|pascal(?:_?case)?|pep8|singular|plural"
+    "|fit|suit|match|clarify|taste|default|normal|better|shorter|longer|nicer|clearer|simpler|same|you|me|us|them|it|this|that|one|more"
+)
+_NEGATED = re.compile(
+    r"(?i)\b(?:n't|don't|do not|never|not|was renamed|were renamed|would it be)\b|不要|别|不用|しないで|不必"
+)
 _NAMED = re.compile(
     r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
-    rf"|(?i:\brename (?:it|this|that|the function|[a-z_]\w*) (?:back )?(?:to|as|into)) [`'\"]?(?!(?i:{_VAGUE})\b)([A-Za-z_]\w*)[`'\"]?"
+    rf"|(?i:\brename (?:it|this|that|the function|[a-z_]\w*) to) [`'\"]?(?!(?i:{_VAGUE})\b)([A-Za-z_]\w*)[`'\"]?"
     r"(?=\s*(?:$|[.!?,;]|(?i:please|pls|instead|now|thanks|thx|and)\b))"
     r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
     r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"
