@@ -14,6 +14,7 @@ from tools.demo.prompts import Function, Turn
 
 SECONDS = 60
 WORDS = re.compile(r"[A-Za-z0-9_]+")
+FAILING = re.compile(r"/|\b(min|max)\(")  # where other numbers may divide by nothing, leave nothing
 DIGITS = re.compile(r"(?<![A-Za-z0-9_])\d+(?![A-Za-z0-9_])")
 
 
@@ -128,7 +129,8 @@ def test_conversations_with_other_numbers_still_run(language):
     rng, talks = Random(8), []
     for talk in written.load(language):
         pairs = other_values.renumber(_pairs(talk), rng)
-        if pairs != _pairs(talk) and not any("/" in answer for _, answer in pairs):  # by nothing
+        fails = any(FAILING.search(answer) for _, answer in pairs)
+        if pairs != _pairs(talk) and not fails:
             calls = [[f"({check}) in (True, False)" for check in one.checks] for one in talk]
             talks.append([(answer, some) for (_, answer), some in zip(pairs, calls, strict=True)])
 
