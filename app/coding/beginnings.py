@@ -64,8 +64,8 @@ def _rename(
     new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str, words: set[str]
 ) -> str:
     """The only function spoken of, or the latest; it keeps its parameters where nothing else is
-    said, and all of its code where it is the only one, too. Empty for what is no plain function,
-    and where another name may be meant."""
+    said, and all of its code where the instruction is the rename alone. Empty for what is no plain
+    function, and where another name may be meant."""
     functions = [symbol for symbol in (spoken or known) if symbol.kind == "function"]
     if not functions or len(spoken) > 1 or set(new.beside) - _names(spoken):
         return ""
@@ -88,7 +88,7 @@ def _list_parameters(older: Symbol) -> tuple[str, ...] | None:
     """Those of a plain Python function; empty where there is more to them than names."""
     try:
         body = ast.parse(older.code).body if older.language == prompts.USUAL else []
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     found = next((each for each in body if isinstance(each, ast.FunctionDef)), None)
     if found is None or found.decorator_list:

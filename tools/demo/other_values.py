@@ -15,8 +15,8 @@ _IDIOMS = {"0", "1", "2", "10", "100"}  # digits, halves, percent: need not be s
 _PART = re.compile(r"\d[A-Za-z_]|[A-Za-z_]\d|\d[.:/-]\d", re.ASCII)  # of a name, a date, a decimal
 _BOUND = re.compile(r"[折割時时点點]|o'clock|\b[ap]m\b|\b(19|20)\d\d\b")  # what numbers belong to
 _STEPS = re.compile(
-    r"\bwhile\b|\"\[|\w\[\w+ [%+-]"
-)  # loops and places that may not end or be there
+    r"\bwhile\b|\"\[|\w\[\w+ [%+-]|\d\.\d"
+)  # loops and places that may not end or be there, decimals
 _COUNTED = re.compile(
     r"\d|(two|three|four|five|six|seven|eight|nine|ten|teen|ties|twenty|fifty|dozen|hundred|half)(_|$)"
 )
