@@ -5,9 +5,9 @@ import builtins
 import keyword
 import re
 from collections.abc import Sequence
-from itertools import takewhile
+from dataclasses import dataclass
 
-from app.coding import memory, native, prompts, renaming
+from app.coding import memory, nametalk, native, newnames, prompts, renaming
 from app.coding.instruction import Heading, Intent, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
@@ -27,23 +27,55 @@ def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
     that is created by its name; that `text`, the instruction, gives as `name(parameters)`, without
     a word of anything `known`; or that a known one is renamed to. The model goes on from there;
     empty where nothing is fixed, where in doubt, or where a guide says more."""
-    if form.style != "plain" or not _is_plain(tree, text) or prompts.shape(tree, form):
+    if form.style != "plain" or prompts.shape(tree, form):
         return ""
     words = memory.list_words(tree, text)
     spoken = [symbol for symbol in known if symbol.name in words]
-    if prompts.is_new_function(tree):
-        assert tree.name is not None
-        listed = [each.name for each in takewhile(lambda each: not each.default, tree.parameters)]
-        is_new = not any(_is_changed(tree.name.text, each.name, text) for each in spoken)
-        return _write(tree.name.text, listed) if is_new else ""
-    if tree.intent not in (Intent.CREATE, Intent.CHANGE, Intent.FIX):
+    said = _Said(tree, text, words, known, spoken)
+    only = _find_name(said) if known else None
+    if only is not None:
+        return _rename(Heading(only), said)
+    if not _is_plain(tree, text):
         return ""
-    given = [heading for heading in tree.headings if heading.parameters]
+    if prompts.is_new_function(tree):
+        return _begin_new(said)
+    is_about_function = tree.intent in (Intent.CREATE, Intent.CHANGE, Intent.FIX)
+    return _begin_other(said) if is_about_function else ""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """An instruction as it is, parsed, and in words; what is known, and what of that it names."""
+
+    tree: Tree
+    text: str
+    words: set[str]
+    known: Sequence[Symbol]
+    spoken: Sequence[Symbol]
+
+
+def _find_name(said: _Said) -> str | None:
+    """The new name of a known function where the instruction speaks of nothing else."""
+    is_python = said.tree.language in (None, prompts.USUAL) and not said.tree.code
+    is_clear = is_python and len(said.spoken) < 2
+    return nametalk.find(said.text, _names(said.spoken)) if is_clear else None
+
+
+def _begin_new(said: _Said) -> str:
+    read = newnames.read(said.tree, said.text)
+    if read is None or any(_is_changed(read[0], each.name, said.text) for each in said.spoken):
+        return ""
+    return _write(*read)
+
+
+def _begin_other(said: _Said) -> str:
+    """By the one heading in the instruction, or else the name that something is to have."""
+    given = [heading for heading in said.tree.headings if heading.parameters]
     if given:
-        is_clear = len(given) == 1 and not spoken
+        is_clear = len(given) == 1 and not said.spoken
         return _write(given[0].name, given[0].parameters or ()) if is_clear else ""
-    renamed = [heading for heading in tree.headings if heading.parameters is None]
-    return _rename(renamed[0], known, spoken, text, words) if renamed else ""
+    renamed = [heading for heading in said.tree.headings if heading.parameters is None]
+    return _rename(renamed[0], said) if renamed else ""
 
 
 def _is_plain(tree: Tree, text: str) -> bool:
@@ -60,28 +92,31 @@ def _names(symbols: Sequence[Symbol]) -> set[str]:
     return {symbol.name for symbol in symbols}
 
 
-def _rename(
-    new: Heading, known: Sequence[Symbol], spoken: Sequence[Symbol], text: str, words: set[str]
-) -> str:
+def _rename(new: Heading, said: _Said) -> str:
     """The only function spoken of, or the latest; it keeps its parameters where nothing else is
     said, and all of its code where the instruction is the rename alone. Empty for what is no plain
     function, and where another name may be meant."""
-    functions = [symbol for symbol in (spoken or known) if symbol.kind == "function"]
-    if not functions or len(spoken) > 1 or set(new.beside) - _names(spoken):
+    functions = [each for each in (said.spoken or said.known) if each.kind == "function"]
+    if not functions or len(said.spoken) > 1 or set(new.beside) - _names(said.spoken):
         return ""
     older = max(functions, key=lambda symbol: symbol.id)
     listed = _list_parameters(older)
-    if listed is None or new.name in _names(known) or words & set(listed):
+    if listed is None or new.name in _names(said.known) or said.words & set(listed):
         return ""
-    if _MORE.search(text.strip()):
+    is_only = nametalk.find(said.text, {older.name}) == new.name
+    if _MORE.search(said.text.strip()) and not is_only:
         return _write(new.name, ())
     head = _write(new.name, listed)
-    is_meant = older in spoken or older.id == max(
-        each.id for each in known if each.kind != "import"
-    )
-    if head and len(functions) == 1 and is_meant and renaming.is_all(text, new.name, older.name):
+    is_only = is_only or renaming.is_all(said.text, new.name, older.name)
+    if head and is_only and _is_meant(older, said):
         return renaming.rename(older, new.name) or head
     return head
+
+
+def _is_meant(older: Symbol, said: _Said) -> bool:
+    """Whether a function is the one spoken of, or the latest of all that is known."""
+    latest = max(each.id for each in said.known if each.kind != "import")
+    return older in said.spoken or older.id == latest
 
 
 def _list_parameters(older: Symbol) -> tuple[str, ...] | None:

@@ -270,11 +270,11 @@ def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: st
         ("Rename it to rect_area and drop height", ""),  # the model lists what is left
         ("Rename it to rect_area and take depth too", "def rect_area("),
         ("把它改名为 rect_area。", "def rect_area(width, height):\n    return width * height"),
-        ("函数名换成 rect_area，其他不变", "def rect_area("),
-        ("area 换个名字：rect_area", "def rect_area(width, height"),
+        ("函数名换成 rect_area，其他不变", "def rect_area(width, height):\n    return width * height"),
+        ("area 换个名字：rect_area", "def rect_area(width, height):\n    return width * height"),
         ("rect_area に改名して", "def rect_area(width, height):\n    return width * height"),
-        ("名前を rect_area に変えて", "def rect_area(width, height"),
-        ("呼び名を rect_area に", "def rect_area(width, height"),
+        ("名前を rect_area に変えて", "def rect_area(width, height):\n    return width * height"),
+        ("呼び名を rect_area に", "def rect_area(width, height):\n    return width * height"),
     ],
 )  # fmt: skip
 def test_what_memory_does_not_know_is_new_and_what_is_renamed_keeps_its_parameters(
@@ -469,7 +469,7 @@ def test_words_that_follow_called_and_are_no_name_begin_nothing(said: str):
     [
         ("Rename total to sum_all", "def sum_all(items):\n    return sum(items)"),
         ("把 total 改名为 grand_total", "def grand_total(items):\n    return sum(items)"),
-        ("Rename it to sum_all", "def sum_all(items"),  # the latest
+        ("Rename it to sum_all", "def sum_all(items):\n    return sum(items)"),  # the latest
         ("Rename area to rect_area", "def rect_area(width, height):\n    return width * height"),
         ("Rename total to sum_all, the way we did with area", ""),
     ],

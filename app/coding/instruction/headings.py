@@ -44,7 +44,7 @@ def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
         yield Heading(new, None, tuple(name for name in names if name != new))
 
 
-_VAGUE = (
+VAGUE = (  # words that are no name, whatever stands before them
     "something|anything|whatever|whichever|sth|nothing|none|english|german|french|chinese|japanese|lower(?:case)?"
     "|upper(?:case)?|caps|capitals?|title|snake(?:_?case)?|kebab|camel(?:_?case)?|pascal(?:_?case)?|pep8|singular|plural"
     "|fit|suit|match|clarify|taste|default|normal|better|shorter|longer|nicer|clearer|simpler|same|you|me|us|them|it|this|that|one|more"
@@ -54,7 +54,7 @@ _NEGATED = re.compile(
 )
 _NAMED = re.compile(
     r"(?i:\b(?:its|the) name(?: of (?:it|this|that|the function))? (?:to|should be|must be)) [`'\"]?([A-Za-z_]\w*)"
-    rf"|(?i:\brename (?:it|this|that|the function|[a-z_]\w*) to) [`'\"]?(?!(?i:{_VAGUE})\b)([A-Za-z_]\w*)[`'\"]?"
+    rf"|(?i:\brename (?:it|this|that|the function|[a-z_]\w*) to) [`'\"]?(?!(?i:{VAGUE})\b)([A-Za-z_]\w*)[`'\"]?"
     r"(?=\s*(?:$|[.!?,;]|(?i:please|pls|instead|now|thanks|thx|and)\b))"
     r"|(?:函数名|方法名|名字|名称)(?:改成|改为|换成|变成|应该是|就叫|叫) ?[`“\"']?([A-Za-z_]\w*)"
     r"|(?:改名|改个名字?|换个名字?)[，,：:叫成为作]* ?[`“\"']?([A-Za-z_]\w*)"

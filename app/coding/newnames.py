@@ -1,0 +1,79 @@
+"""The name of a function to be written, where an instruction leaves no doubt that it is one.
+
+Measured on 22,000 first requests of people (tools/demo/written): a name with its parameters in parentheses
+is the function's in 99.5 of 100, one behind "called" or at the end of the sentence in 95 to 98; in Chinese
+and Japanese any other is a parameter in nine cases of ten.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+
+from app.coding.instruction import Tree
+
+_BEFORE = re.compile(
+    r"(?i:\b(?:call(?:ed)?(?: it| this| that)?|name(?:d)?(?: it| is|:)?|(?:functions?|fn|method)(?: name(?: is)?|:)?|rename it to)) "
+    r"|(?i:\bname: ?|\bfunction: ?)"
+    r"|(?:函数名[字是为叫用]?|方法名|函数叫做?|名叫|名字[是叫用]|名为|取名|起名|命名为?|函数|函數名?|(?<![数量表別别例])叫做?)[:\uff1a ]?"
+    r"|(?:関数名?[はを]?|名前[はを]|関数の名前[はを]?|呼び名は)[:\uff1a ]?"
+)
+_AFTER = re.compile(r"[`'\"”」]? ?(?:という|って)(?:名前|関数)|[`'\"”」]? ?(?:関数|函数|函數)")
+_LAST = re.compile(r"[`'\"”」]?[\s.!\u3002\uff01]*$")
+_LISTED = re.compile(r"[`'\"”」]?[(\uff08]([^()\uff08\uff09]*)[)\uff09]")
+_UNITS = {
+    "c",
+    "cm",
+    "f",
+    "g",
+    "h",
+    "kb",
+    "kcal",
+    "kg",
+    "km",
+    "kmh",
+    "l",
+    "lb",
+    "m",
+    "m2",
+    "m3",
+    "mb",
+    "mg",
+}
+_UNITS |= {"min", "ml", "mm", "mph", "s"}
+_LETTERS = {"c", "f", "g", "h", "m", "s"}  # units, but usual parameters, too
+
+
+def read(tree: Tree, text: str) -> tuple[str, list[str]] | None:
+    """Name and parameters, up to the first with a default; None where in doubt."""
+    if tree.name is None:
+        return None
+    start, end = tree.name.span
+    match = _LISTED.match(text, end)
+    if match:
+        listed = _split(match[1])
+        return None if listed is None else (tree.name.text, listed)
+    before = text[:start].rstrip("`'\"“「")
+    is_founded = _ends(_BEFORE, before) or _AFTER.match(text, end) or _LAST.match(text, end)
+    if not is_founded or tree.name.text.lower() in _UNITS:
+        return None
+    parameters = takewhile(lambda each: not each.default, tree.parameters)
+    return tree.name.text, [each.name for each in parameters]
+
+
+def _ends(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a match ends where the text does."""
+    near = text[-24:]
+    return any(match.end() == len(near) for match in pattern.finditer(near))
+
+
+def _split(text: str) -> list[str] | None:
+    """The names of a list in parentheses, up to the first that is more than a name; None where the
+    parentheses hold something else."""
+    parts: Sequence[str] = [part.strip() for part in re.split(r"[,\uff0c\u3001]", text)]
+    if parts == [""]:
+        return []
+    names = list(takewhile(lambda part: re.fullmatch(r"[A-Za-z_]\w*", part, re.ASCII), parts))
+    more = parts[len(names) : len(names) + 1]
+    is_list = all(re.match(r"[A-Za-z_*]\w* ?[=:]|\*", part) for part in more)
+    is_unit = bool(names) and set(names) <= _UNITS - _LETTERS
+    return names if is_list and not is_unit else None

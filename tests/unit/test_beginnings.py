@@ -1,0 +1,117 @@
+"""What people wrote tells what an instruction fixes: the names of new functions, and renames."""
+
+import ast
+from functools import cache
+
+import pytest
+
+from app.coding import beginnings, instruction, nametalk
+from app.coding.prompts import Form
+from app.wire.rows import Symbol
+from tools.demo import changes, written
+from tools.demo.families import LANGUAGES
+
+EVERY = 4  # one in so many is looked at
+PLAIN = Form(style="plain")
+
+
+def _name(code: str) -> str:
+    node = ast.parse(code).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node.name
+
+
+def _symbol(number: int, code: str) -> Symbol:
+    fields = ("t", "s", None, _name(code), "function", "python", 1, None, None, None)
+    return Symbol(number, *fields, code, "j", False, True, 0.0)
+
+
+def _begin(request: str, *known: str) -> str:
+    tree = instruction.parse(request)
+    symbols = [_symbol(number, code) for number, code in enumerate(known, 1)]
+    return beginnings.find(tree, PLAIN, symbols[::-1], request)
+
+
+@cache
+def _first(language: str) -> list[tuple[bool, bool]]:
+    """For each first request: whether something was fixed, and whether the answer begins so."""
+    found = []
+    for talk in written.load(language)[::EVERY]:
+        begun = _begin(talk[0].request)
+        found.append((bool(begun), talk[0].answer.startswith(begun)))
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_name_that_begins_an_answer_is_the_function_s_in_98_of_100(language: str):
+    fixed = [is_right for is_begun, is_right in _first(language) if is_begun]
+
+    assert len(fixed) > len(_first(language)) / 3
+    assert sum(fixed) >= 0.98 * len(fixed)
+
+
+@cache
+def _later(language: str) -> list[tuple[str, str, str, bool]]:
+    """Each later request, the name it wants if that is all, the function's, and whether it is a rename."""
+    found = []
+    for talk in written.load(language):
+        known: dict[str, str] = {}
+        for number, one in enumerate(talk):
+            name = _name(one.answer)
+            if number:
+                said = [each for each in known if each in one.request]
+                old = said[-1] if said else list(known)[-1]
+                renamed = changes.replace_name(known[old], old, name)
+                wanted = nametalk.find(one.request, {old}) or ""
+                found.append((one.request, wanted, name, old != name and renamed == one.answer))
+            known.pop(name, None)
+            known[name] = one.answer
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_talk_of_nothing_but_a_name_is_told_from_all_other_requests(language: str):
+    taken = [(name, is_rename, wanted) for _, wanted, name, is_rename in _later(language) if wanted]
+    renames = sum(is_rename for _, _, _, is_rename in _later(language))
+
+    right = sum(is_rename and wanted == name for name, is_rename, wanted in taken)
+
+    assert right >= 0.45 * renames
+    assert len(taken) - right <= 3  # of thousands
+
+
+AREA = "def area(width, height):\n    return width * height"
+TOTAL = "def total(items):\n    return sum(items)"
+
+
+@pytest.mark.parametrize("request_", [
+    "call it outline", "name: out_line", "then its name should be outline, please", "so rename it outline",
+    "area isn't the right name any more, out_line is", "rename to outline.", "名字改 outline", "那名字改成 outline 吧", "area 这个名字改成 outline",
+    "函数名不合适了，叫 outline 吧", "名前は outline がいいな", "areaの名前はoutlineがいいな", "じゃあ outline に改名して", "名前が変なので outline に",
+])  # fmt: skip
+def test_talk_of_nothing_but_a_name_begins_with_the_whole_renamed_function(request_: str):
+    new = "out_line" if "out_line" in request_ else "outline"
+
+    assert _begin(request_, TOTAL, AREA) == AREA.replace("area", new)
+
+
+@pytest.mark.parametrize("request_", [
+    "don't call it outline", "call it twice", "call it something better", "name it properly", "call it a day", "call it n times",
+    "call it for each number", "the name isn't outline", "name the parameter outline", "不要叫 outline", "参数叫 outline", "返回值改成 outline",
+    "改成 outline", "叫它 n 次", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
+])  # fmt: skip
+def test_what_says_more_or_something_else_is_no_rename(request_: str):
+    assert "return" not in _begin(request_, TOTAL, AREA)
+
+
+@pytest.mark.parametrize(("request_", "beginning"), [
+    ("家賃rentが手取りincomeの3分の1以下なら適正", ""), ("字典prices里的总金额", ""), ("人数peopleが入るかどうか判定する関数", ""),
+    ("three exam marks m1, m2, m3: mean of the best two", ""), ("体重weight(kg)と身長height(m)からBMI", ""), ("scoresというリストの平均", ""),
+    ("digits reversed as a number: flip(n)", "def flip(n"), ("capitals quiz: France Paris - capital(country)", "def capital(country"),
+    ("歩幅70cmで歩数から距離を出す aruku(steps)", "def aruku(steps"), ("glue(words, sep=1, end)", "def glue(words"),
+    ("a function called total that adds up", "def total("), ("二の累乗を返す関数、名前はruijo", "def ruijo("), ("写一个去掉空格的函数，函数名 qukong", "def qukong("),
+])  # fmt: skip
+def test_a_name_begins_an_answer_only_where_it_is_the_function_s_without_doubt(
+    request_: str, beginning: str
+):
+    assert _begin(request_) == beginning
