@@ -12,10 +12,12 @@ _KNOWN = {  # numbers of the world, which do not vary
     "1000", "1440", "3600",
 }  # fmt: skip
 _IDIOMS = {"0", "1", "2", "10", "100"}  # digits, halves, percent: need not be said, do not vary
-_PART = re.compile(r"\d[A-Za-z_]|[A-Za-z_]\d|\d[.:/-]\d", re.ASCII)  # of a name, a date, a decimal
+_PART = re.compile(
+    r"\d[A-Za-z_]|[A-Za-z_]\d|\d[.:/-]+\d", re.ASCII
+)  # of a name, a date, a decimal, a range
 _BOUND = re.compile(r"[折割時时点點]|o'clock|\b[ap]m\b|\b(19|20)\d\d\b")  # what numbers belong to
 _STEPS = re.compile(
-    r"\bwhile\b|\"\[|\w\[\w+ [%+-]|\d\.\d"
+    r"\bwhile\b|\"\[|\w\[\w+ [%+-]|\.index\(|\]\[|\d\.\d"
 )  # loops and places that may not end or be there, decimals
 _COUNTED = re.compile(
     r"\d|(two|three|four|five|six|seven|eight|nine|ten|teen|ties|twenty|fifty|dozen|hundred|half)(_|$)"
@@ -95,9 +97,20 @@ def reword(pairs: list[Pair], language: str, rng: Random) -> list[Pair]:
     table: dict[str, str] = {}
     for word in filter(str.isalpha, sorted(held & quoted)):
         new = names.pick_word(language, rng)
-        if _stands_alone(word, said, codes) and new not in said and new not in table.values():
+        is_free = new not in said and new not in table.values()
+        if is_free and _stands_alone(word, said, codes) and _is_in_time(word, pairs):
             table[word] = new
     return [(_swap_quoted(request, table), _swap_quoted(code, table)) for request, code in pairs]
+
+
+def _is_in_time(word: str, pairs: list[Pair]) -> bool:
+    """Whether a request says the word before the first answer that holds it, or in that turn."""
+    for request, code in pairs:
+        if word in request:
+            return True
+        if f'"{word}"' in code:
+            return False
+    return False
 
 
 def _stands_alone(word: str, said: str, codes: str) -> bool:

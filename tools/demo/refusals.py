@@ -6,7 +6,7 @@ from random import Random
 from tools.demo import grammar, phrases, prompts
 from tools.demo.prompts import Turn
 
-_PLAIN = 0.6  # of the off-topic prompts are sentences as they stand, the others of a grammar
+_PLAIN = 0.8  # of the off-topic prompts are sentences as they stand, the others of a grammar
 
 
 @cache

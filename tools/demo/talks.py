@@ -75,7 +75,7 @@ def _pick_made(language: str, rng: Random) -> Turn:
 _MAKERS: tuple[Callable[[str, Random], Turn], ...] = (
     _pick_task, _pick_made, formulas.pick, tariffs.pick, texts.pick, series.pick, written.pick,
 )  # fmt: skip
-_SHARES = (42, 12, 7, 5, 6, 5, 45)
+_SHARES = (42, 12, 7, 5, 6, 5, 50)
 
 
 def start_swapped(language: str, rng: Random) -> list[Turn]:

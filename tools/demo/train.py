@@ -199,12 +199,12 @@ def _begin(
 def main() -> None:
     """Generates data, trains, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=17800)
+    parser.add_argument("--steps", type=int, default=10300)
     parser.add_argument("--minutes", type=float, default=20, help="of two cores: CPU time at most")
     parser.add_argument(
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"
     )
-    parser.add_argument("--tokens", type=int, default=2048, help="tokens a batch")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
     parser.add_argument("--rate", type=float, default=1.7e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
