@@ -17,9 +17,10 @@ _MORE = re.compile(
 )
 _ASYNC = re.compile(r"(?i)\basync|异步|非同期")
 _PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
-_NO_NAME = re.compile(
-    r"snake_case|camel_?case|upper_?case|lower_?case|after|before|by|each|every|it|on|once|per|so|that|the|this|when|whenever|which|while|within"
-)  # what follows "called" and "named" and is no name
+_ELDER = re.compile(
+    r"(?i)\b(?:first|second|previous|older|oldest|earlier|other|one before)\b|第[一二三]|最[初早先]|前一个|前面|上一个|另一个|旧|那个"
+    r"|一つ前|前の|もう一つ|[一二12]つ目|[12\uff11\uff12]番目"
+)  # tells of a function that need not be the latest
 
 
 def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
@@ -73,6 +74,7 @@ def _begin_other(said: _Said) -> str:
     given = [heading for heading in said.tree.headings if heading.parameters]
     if given:
         is_clear = len(given) == 1 and not said.spoken
+        is_clear = is_clear and not newnames.is_used(given[0].name, said.text)
         return _write(given[0].name, given[0].parameters or ()) if is_clear else ""
     renamed = [heading for heading in said.tree.headings if heading.parameters is None]
     return _rename(renamed[0], said) if renamed else ""
@@ -93,30 +95,36 @@ def _names(symbols: Sequence[Symbol]) -> set[str]:
 
 
 def _rename(new: Heading, said: _Said) -> str:
-    """The only function spoken of, or the latest; it keeps its parameters where nothing else is
-    said, and all of its code where the instruction is the rename alone. Empty for what is no plain
-    function, and where another name may be meant."""
-    functions = [each for each in (said.spoken or said.known) if each.kind == "function"]
-    if not functions or len(said.spoken) > 1 or set(new.beside) - _names(said.spoken):
-        return ""
-    older = max(functions, key=lambda symbol: symbol.id)
-    listed = _list_parameters(older)
-    if listed is None or new.name in _names(said.known) or said.words & set(listed):
+    """A function keeps its parameters under its new name where nothing else is said, and all of its
+    code where the instruction is the rename alone."""
+    older = _find_older(new, said)
+    listed = _list_parameters(older) if older else None
+    if older is None or listed is None or said.words & set(listed):
         return ""
     is_only = nametalk.find(said.text, {older.name}) == new.name
     if _MORE.search(said.text.strip()) and not is_only:
         return _write(new.name, ())
     head = _write(new.name, listed)
-    is_only = is_only or renaming.is_all(said.text, new.name, older.name)
-    if head and is_only and _is_meant(older, said):
+    if head and (is_only or renaming.is_all(said.text, new.name, older.name)):
         return renaming.rename(older, new.name) or head
     return head
 
 
-def _is_meant(older: Symbol, said: _Said) -> bool:
-    """Whether a function is the one spoken of, or the latest of all that is known."""
-    latest = max(each.id for each in said.known if each.kind != "import")
-    return older in said.spoken or older.id == latest
+def _find_older(new: Heading, said: _Said) -> Symbol | None:
+    """The only function spoken of, or the latest thing known; None where another may be meant, and for
+    a name that is taken or none."""
+    functions = [each for each in (said.spoken or said.known) if each.kind == "function"]
+    is_taken = new.name in _names(said.known) or set(new.beside) - _names(said.spoken)
+    if not functions or len(said.spoken) > 1 or is_taken or nametalk.is_no_name(new.name):
+        return None
+    older = max(functions, key=lambda symbol: symbol.id)
+    is_clear = said.spoken or (_is_latest(older, said) and not _ELDER.search(said.text))
+    return older if is_clear else None
+
+
+def _is_latest(older: Symbol, said: _Said) -> bool:
+    """Whether a function is the latest of all that is known, imports aside."""
+    return older.id == max(each.id for each in said.known if each.kind != "import")
 
 
 def _list_parameters(older: Symbol) -> tuple[str, ...] | None:
@@ -136,5 +144,5 @@ def _write(name: str, parameters: Sequence[str]) -> str:
     """Empty where this would be no code, or hide a function of Python's own."""
     words = [name, *parameters]
     is_code = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
-    is_code = is_code and not hasattr(builtins, name) and not _NO_NAME.fullmatch(name)
+    is_code = is_code and not hasattr(builtins, name)
     return f"def {name}({', '.join(parameters)}" if is_code else ""

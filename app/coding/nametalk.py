@@ -12,42 +12,59 @@ _NAME = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z_][A-Za-z0-9_]*(?![A-Za-z0-9_.]*[A
 _IDENTIFIER = re.compile(r"\w*_\w+|\w*[a-z][A-Z]\w*|[a-z]+\d+\w*")  # cannot be an English word
 _CALLED = re.compile(  # an English word that is said as a name
     r"(?i)(?:\b(?:call|name|rename|title) (?:it|that|this)(?: to)?|\brename(?: to|:)|\bname(?: should be| would be|:)|\bit be(?: called| named)?)"
-    r" [`'\"]?(?!(?:after|as|back|better|by|differently|else|for|like|once|to|when|with|\w+ly)\b)([a-z][a-z0-9]+)(?![\w(])"
+    r" [`'\"]?([a-z][a-z0-9]+)(?![\w(])"
 )
 _NO_NAME = re.compile(
-    rf"(?i)(?:{headings.VAGUE}|again|any|both|differently|each|every|later|often|once|pretty|right|short|sure|today|twice|wrong|back|what|python)"
-)
+    rf"(?i)(?:{headings.VAGUE}|\w+ly|(?:snake|camel|upper|lower)_?case|after|again|always|any|appropriate|area2?_or|as|back|before|both|by|clear(?:er)?|data_?type"
+    r"|descriptive|different|directly|done|each|else|every(?:where)?|first|for|good|here|how|inside|it|last|later|like|maybe|meaningful|misleading|nice"
+    r"|often|on|once|or|per|pretty|python|quits|recursive|right|short|so|somehow|sure|that|the|there|this|to|today|too|twice|unique|well|what|when"
+    r"|whenever|which|while|with|within|wrong|yourself)"
+)  # what stands where a name would, and is none
 _KANA, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\u4e00-\u9fff]")
 _GAP = r"[\s,.:;!?\uff0c\uff1a\uff01\uff1f\u3001\u3002`'\"“”「」-]+"
 _ENGLISH_CUE = re.compile(r"(?i)\b(?:re)?name|\bcall|\btitle")
 _ENGLISH = (
     r"the name no longer fits|no longer fits|doesn't fit(?: any ?(?:more|longer))?|isn't (?:the right|a fitting|a good) name(?: any ?more| now)?"
-    r"|(?:is|was) (?:a )?(?:wrong|bad|silly|misleading)(?: name)?(?: now)?|the|a|an|it|its|it's|this|that|function|functions|function's|rename"
-    r"|names?|named|call|called|title|to|as|for|then|so|please|pls|now|instead|better|good|nicer|clearer|fitting|right|suits|fits|is|be"
-    r"|would|should|must|has|have|let|let's|say|me|us|ok|okay|well|oh|hmm|and|just|only|use|i'd|prefer|rather|thanks|thank you|new|proper"
-    r"|deserves|make|take|more"
+    r"|(?:is|was) (?:a )?(?:wrong|bad|silly|misleading)(?: name)?(?: now)?|call (?:it|this|that|the function)|(?:change|make) (?:its|the)(?: function's| function)? name"
+    r"|(?:could|can|would|will) you|i'd like it to be|the|a|an|it|its|it's|this|that|functions?|function's|rename|names?|named|called|title|to|as|for|then"
+    r"|so|please|pls|now|actually|yes|nice|instead|better|good|nicer|clearer|fitting|right|suits|fits|is|be|would|should|must|has|have|let|let's|say"
+    r"|me|us|ok|okay|well|oh|hmm|and|just|only|use|i'd|prefer|rather|thanks|thank you|new|proper|deserves|make|take"
 )
 _CHINESE_CUE = re.compile(r"[名叫]")
 _CHINESE = (
-    r"不合适|不对劲?|对不上|不符|不变|不动|不副实|太[长短]|太啰嗦|更?合适|贴切|合理|才对|清楚|函数|函數|方法|名[字称儿]?|命名|这个|它|这样|的话"
-    r"|应该|應該|自然|跟着|跟功能|随内容|其他|其余|别的|内容|功能|一样|比较|就行|就够|就好|麻烦|帮我|一下|一点"
-    r"|[那就也还再请把将该得要换改叫做作起用为成是才了吧呢啊好的个些短旧我]"
+    r"(?:其他|其余|别的|内容|功能)(?:不变|不动|一样)|不合适|不对劲?|对不上|不符|不副实|太[长短]|太啰嗦|更?合适|贴切|合理|才对|更?清楚|更好|函数|函數|方法"
+    r"|名[字称儿]?|命名|这个|它|这样|的话|应该|應該|自然|跟着|比较|就行|就够|就好|麻烦|帮我|谢谢|一下|一点"
+    r"|[那就也还再请把将该得要换改叫做作起重用为成是了吧呢啊好的个些短我]"
 )
 _JAPANESE_CUE = re.compile(r"名|呼|リネーム")
 _JAPANESE = (
-    r"じゃあ?|だったら|それなら|そしたら|やっぱり?|もう|では|あと|名前|関数名?|名称|呼び名|この|その|それ|これ|という|って|改名|リネーム|変更|替え|変えて?"
-    r"|かえて?|直して?|縮めて?|短縮|しと?いて|しておいて|しよう?か?|して|しましょう|おいて|ください|下さい|くれますか|もらえますか|もらえる|お?願い(?:します)?|します"
-    r"|頼む|たのんだ|いいです|いい[なやねよ]?|です|ほう|方が|合う|合ってる|呼びたい|呼んで|呼ばせて|呼ぼう|おかしい|合わない|合わなく|なった|わかりやすい"
-    r"|長い|短い|変だ?|充分|十分|だ?[よなねや]|[はをもがのにへでとか]"
+    r"じゃあ?|だったら|それなら|そしたら|やっぱり?|もう|では|あと|名前|関数名?|名称|呼び名|この|その|それ|これ|という|(?:と|って)呼(?:びたい|んで|ばせて|ぼう)|って"
+    r"|改名|リネーム|変更|替え|変えて?|かえて?|直して?|縮めて?|短縮|しと?いて|しておいて|しようか?|してほしい|してくれる|したい|して|しましょう|おいて|ください|下さい"
+    r"|くれますか|もらえますか|もらえる|お?願い(?:します)?|します|頼む|たのんだ|いいです|いい[なやねよ]?|です|ほう|方が|合う|合ってる|わかりやすい"
+    r"|おかしい|合わない|合わなく|なった|長い|短い|変だ?|充分|十分|だ?[よなねや]|[はをもがのにへでと]"
 )
+_JUDGING = re.compile(
+    r"おかしい|合わな|長い|短い|変[だな。]|変$|不[合对符]|对不上|太[长短啰]|wrong|bad|silly|misleading|fit"
+)
+_ASKING = re.compile(
+    r"(?<!しよう)(?<!ます)(?<!んです)か[?\uff1f\u3002]*$|でいいですか|がいいですか|[吗嗎][?\uff1f]*$"
+)
+
+
+def is_no_name(word: str) -> bool:
+    """Whether a word that stands where a name would is none: an adverb, a style, a particle."""
+    return _NO_NAME.fullmatch(word) is not None
 
 
 def find(text: str, known: set[str]) -> str | None:
     """The one new name that is all an instruction wants; None where there is more to it, or in doubt.
 
-    In English its form or a word such as "call it" must tell that it is a name: `known` are names that stay, such as the old one.
+    In English its form or a word such as "call it" must tell that it is a name. `known` are names that stay,
+    such as the old one.
     """
     names = [name for name in _NAME.findall(text) if name not in known]
+    if _ASKING.search(text.strip()):
+        return None
     if _KANA.search(text):
         return _find(text, names, known, _JAPANESE_CUE, _JAPANESE)
     if _HAN.search(text):
@@ -60,8 +77,18 @@ def find(text: str, known: set[str]) -> str | None:
 def _find(
     text: str, names: list[str], known: set[str], cue: re.Pattern[str], words: str
 ) -> str | None:
-    if len(set(names)) != 1 or _NO_NAME.fullmatch(names[0]) or not cue.search(text):
+    if len(set(names)) != 1 or is_no_name(names[0]):
         return None
     old = "|".join(map(re.escape, sorted(known, key=len, reverse=True))) or r"(?!)"
     name = rf"(?<![A-Za-z0-9_])(?:{re.escape(names[0])}|{old})(?![A-Za-z0-9_])"
+    if not cue.search(re.sub(name, " ", text)) or _is_rejected(text, names[0], known):
+        return None
     return names[0] if re.fullmatch(rf"(?>{name}|{words}|{_GAP})++", text) else None
+
+
+def _is_rejected(text: str, name: str, known: set[str]) -> bool:
+    """Whether a judgement that follows may be about the new name: no old one is said."""
+    judged = [match.start() for match in _JUDGING.finditer(text)]
+    return (
+        bool(judged) and not any(old in text for old in known) and text.rindex(name) < max(judged)
+    )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 
+from app.coding import nametalk
 from app.coding.instruction import Tree
 
 _BEFORE = re.compile(
@@ -17,7 +18,18 @@ _BEFORE = re.compile(
     r"|(?:函数名[字是为叫用]?|方法名|函数叫做?|名叫|名字[是叫用]|名为|取名|起名|命名为?|函数|函數名?|(?<![数量表別别例])叫做?)[:\uff1a ]?"
     r"|(?:関数名?[はを]?|名前[はを]|関数の名前[はを]?|呼び名は)[:\uff1a ]?"
 )
-_AFTER = re.compile(r"[`'\"”」]? ?(?:という|って)(?:名前|関数)|[`'\"”」]? ?(?:関数|函数|函數)")
+_THING = re.compile(  # is called so, and no function
+    r"(?i:\b(?:lists?|strings?|texts?|numbers?|variables?|dict(?:ionary|ionaries)?s?|parameters?|arguments?|constants?|modules?|loops?|keys?|class(?:es)?|columns?|files?|values?|results?|fields?)"
+    r"(?: (?:is|are|be|should be|must be|to be))?[ ,]*)$|(?:返回值|字典|键名?|列表名?|参数|变量|常量|库|列名?|分别|数组|字段|文件|学生)的?(?:名字)?$|(?:戻り値|引数|変数|辞書|列|リスト|配列)の?$"
+)
+_USED = re.compile(
+    r"(?i)(?:\b(?:like|to|of|calls?|us(?:es?|ing)|but|no|not|never|avoid|n't|be)|[像用不别非])[ `]*$"
+)
+_USED_AFTER = re.compile(r"\([^()]*\) ?(?:を使|のよう|を呼|那样|一样)")
+_UNWANTED = re.compile(r"(?i)\b(?:not|never|n't|don't|avoid)\b|[不别非]$|使わない|避け")
+_AFTER = re.compile(
+    r"[`'\"”」]? ?(?:という|って)(?:(?:名前の)?関数|名前で(?:作|書|お願い|定義|頼))|[`'\"”」]? ?(?:関数|函数|函數)"
+)
 _LAST = re.compile(r"[`'\"”」]?[\s.!\u3002\uff01]*$")
 _LISTED = re.compile(r"[`'\"”」]?[(\uff08]([^()\uff08\uff09]*)[)\uff09]")
 _UNITS = {
@@ -48,22 +60,27 @@ def read(tree: Tree, text: str) -> tuple[str, list[str]] | None:
     if tree.name is None:
         return None
     start, end = tree.name.span
+    before = text[max(0, start - 40) : start].rstrip("`'\"“「")
     match = _LISTED.match(text, end)
     if match:
-        listed = _split(match[1])
+        listed = None if is_used(tree.name.text, text) else _split(match[1])
         return None if listed is None else (tree.name.text, listed)
-    before = text[:start].rstrip("`'\"“「")
-    is_founded = _ends(_BEFORE, before) or _AFTER.match(text, end) or _LAST.match(text, end)
-    if not is_founded or tree.name.text.lower() in _UNITS:
+    cue = next((each for each in _BEFORE.finditer(before) if each.end() == len(before)), None)
+    ahead = before[: cue.start()] if cue else before
+    if _THING.search(ahead) or _UNWANTED.search(ahead[-12:]):
+        return None
+    is_founded = cue or _AFTER.match(text, end) or _LAST.match(text, end)
+    if not is_founded or tree.name.text.lower() in _UNITS or nametalk.is_no_name(tree.name.text):
         return None
     parameters = takewhile(lambda each: not each.default, tree.parameters)
     return tree.name.text, [each.name for each in parameters]
 
 
-def _ends(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether a match ends where the text does."""
-    near = text[-24:]
-    return any(match.end() == len(near) for match in pattern.finditer(near))
+def is_used(name: str, text: str) -> bool:
+    """Whether `name(parameters)` is what the function is like, or calls."""
+    start = max(0, text.find(f"{name}("))
+    near = text[max(0, start - 20) : start]
+    return bool(_USED.search(near) or _USED_AFTER.match(text, start + len(name)))
 
 
 def _split(text: str) -> list[str] | None:

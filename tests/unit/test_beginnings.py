@@ -11,7 +11,7 @@ from app.wire.rows import Symbol
 from tools.demo import changes, written
 from tools.demo.families import LANGUAGES
 
-EVERY = 4  # one in so many is looked at
+EVERY = 10  # one in so many is looked at
 PLAIN = Form(style="plain")
 
 
@@ -98,7 +98,9 @@ def test_talk_of_nothing_but_a_name_begins_with_the_whole_renamed_function(reque
 @pytest.mark.parametrize("request_", [
     "don't call it outline", "call it twice", "call it something better", "name it properly", "call it a day", "call it n times",
     "call it for each number", "the name isn't outline", "name the parameter outline", "不要叫 outline", "参数叫 outline", "返回值改成 outline",
-    "改成 outline", "叫它 n 次", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
+    "改成 outline", "叫它 n 次", "call out_line", "then call out_line instead", "use name_of instead", "call it here", "call it recursively", "name it yourself",
+    "旧的改名为outline", "第一个函数改名为outline", "名字不变，内容改成outline", "别叫outline", "outlineを呼んで", "outlineという名前は変だ", "名前はoutlineでいいですか",
+    "最初の関数をoutlineに改名して", "一つ前の関数の名前をoutlineに", "the first one should be called out_line", "戻り値の名前をoutlineに", "call the variable out_line", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
 ])  # fmt: skip
 def test_what_says_more_or_something_else_is_no_rename(request_: str):
     assert "return" not in _begin(request_, TOTAL, AREA)
@@ -109,7 +111,8 @@ def test_what_says_more_or_something_else_is_no_rename(request_: str):
     ("three exam marks m1, m2, m3: mean of the best two", ""), ("体重weight(kg)と身長height(m)からBMI", ""), ("scoresというリストの平均", ""),
     ("digits reversed as a number: flip(n)", "def flip(n"), ("capitals quiz: France Paris - capital(country)", "def capital(country"),
     ("歩幅70cmで歩数から距離を出す aruku(steps)", "def aruku(steps"), ("glue(words, sep=1, end)", "def glue(words"),
-    ("a function called total that adds up", "def total("), ("二の累乗を返す関数、名前はruijo", "def ruijo("), ("写一个去掉空格的函数，函数名 qukong", "def qukong("),
+    ("a function called total that adds up", "def total("), ("a list called words, count the long ones", ""), ("like add(a, b) but for three", ""),
+    ("function called recursively", ""), ("add(a, b)を使って三つ足す", ""), ("resultという名前で返す", ""), ("字典叫prices，求总价", ""), ("the function must not be named area", ""), ("二の累乗を返す関数、名前はruijo", "def ruijo("), ("写一个去掉空格的函数，函数名 qukong", "def qukong("),
 ])  # fmt: skip
 def test_a_name_begins_an_answer_only_where_it_is_the_function_s_without_doubt(
     request_: str, beginning: str

@@ -263,7 +263,7 @@ def test_an_answer_begins_as_the_instruction_fixes_it(prompt: str, beginning: st
         ("rename area to box please", "def box(width, height):\n    return width * height"),
         ("Could you rename this to outline?", "def outline(width, height):\n    return width * height"),
         ("rename the function to outline and keep everything else", "def outline("),
-        ("Change the name to side_sum please", "def side_sum(width, height"),
+        ("Change the name to side_sum please", "def side_sum(width, height):\n    return width * height"),
         ("change its name to rect_area", "def rect_area(width, height):\n    return width * height"),
         ("rename area to square_area", "def square_area(width, height):\n    return width * height"),
         ("rename area to square_area and keep everything else", "def square_area("),
@@ -443,7 +443,7 @@ def test_what_is_not_wanted_and_what_is_no_name_begins_nothing(prompt: str):
 def test_it_is_the_latest_symbol_and_no_older_function(newer: str):
     known = [AREA, make_symbol(5, "Stack", kind=newer)]
 
-    assert begin("Rename it to pile_up", *known) == "def pile_up(width, height"
+    assert begin("Rename it to pile_up", *known) == ""
     assert "return" in begin("Rename area to pile_up", *known)
     assert "return" in begin("Rename it to pile_up", AREA, make_symbol(5, "math", kind="import"))
 
