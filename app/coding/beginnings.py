@@ -15,33 +15,17 @@ from app.wire.rows import Symbol
 _MORE = re.compile(
     r"(?i)\b(?:and|also|too|but|with|without)\b|[,\uff0c、;\uff1b。]\s*\S|并|且|同时"
 )
+_OTHER_WISH = re.compile(
+    r"(?i)\b(?:explain|describe|document|docstring|unit ?tests?|pytest|test (?:for|of)|a class|sql|query|lambda)\b"
+    r"|解释|说明一下|讲讲|讲解|什么意思|单元测试|写.{0,4}测试|説明して|どういう意味|単体テスト|テストを(?:書|作)"
+)
+_NAMING = re.compile(r"(?i)name|call|title|[名叫呼]|リネーム")
 _ASYNC = re.compile(r"(?i)\basync|异步|非同期")
 _PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
 _ELDER = re.compile(
     r"(?i)\b(?:first|second|previous|older|oldest|earlier|other|one before)\b|第[一二三]|最[初早先]|前一个|前面|上一个|另一个|旧|那个"
     r"|一つ前|前の|もう一つ|[一二12]つ目|[12\uff11\uff12]番目"
 )  # tells of a function that need not be the latest
-
-
-def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
-    """The beginning of a Python function's first line where style "plain" fixes it: of a function
-    that is created by its name; that `text`, the instruction, gives as `name(parameters)`, without
-    a word of anything `known`; or that a known one is renamed to. The model goes on from there;
-    empty where nothing is fixed, where in doubt, or where a guide says more."""
-    if form.style != "plain" or prompts.shape(tree, form):
-        return ""
-    words = memory.list_words(tree, text)
-    spoken = [symbol for symbol in known if symbol.name in words]
-    said = _Said(tree, text, words, known, spoken)
-    only = _find_name(said) if known else None
-    if only is not None:
-        return _rename(Heading(only), said)
-    if not _is_plain(tree, text):
-        return ""
-    if prompts.is_new_function(tree):
-        return _begin_new(said)
-    is_about_function = tree.intent in (Intent.CREATE, Intent.CHANGE, Intent.FIX)
-    return _begin_other(said) if is_about_function else ""
 
 
 @dataclass(frozen=True)
@@ -55,10 +39,45 @@ class _Said:
     spoken: Sequence[Symbol]
 
 
+def find(tree: Tree, form: Form, known: Sequence[Symbol], text: str) -> str:
+    """The beginning of a Python function's first line where style "plain" fixes it: of a function
+    that `text`, the instruction, gives as `name(parameters)` and that is not `known`, that is
+    created by its name, or that a known one is renamed to, then perhaps its whole code. The model
+    goes on from there; empty where nothing is fixed, where in doubt, or where a guide says more."""
+    if form.style != "plain" or prompts.shape(tree, form):
+        return ""
+    words = memory.list_words(tree, text)
+    spoken = [symbol for symbol in known if symbol.name in words]
+    said = _Said(tree, text, words, known, spoken)
+    only = _find_name(said) if known else None
+    listed = newnames.read_signature(text, _names(known)) if _is_python(said) else None
+    if only is not None:
+        return _rename(Heading(only), said)
+    if listed is not None:
+        return _write(*listed)
+    return _begin_as_parsed(said) if _is_plain(tree, text) else ""
+
+
+def _begin_as_parsed(said: _Said) -> str:
+    """By the name of what is new, or else the name that something is to have."""
+    tree = said.tree
+    if prompts.is_new_function(tree):
+        return _begin_new(said)
+    renamed = [each for each in tree.headings if each.parameters is None and each.name.isascii()]
+    is_about_name = tree.intent in (Intent.CREATE, Intent.CHANGE, Intent.FIX)
+    is_about_name = is_about_name and _NAMING.search(said.text) is not None
+    return _rename(renamed[0], said) if renamed and is_about_name else ""
+
+
+def _is_python(said: _Said) -> bool:
+    """Whether Python code is wanted, and none is shown, explained or tested."""
+    is_python = said.tree.language in (None, prompts.USUAL) and not said.tree.code
+    return is_python and not _ASYNC.search(said.text) and not _OTHER_WISH.search(said.text)
+
+
 def _find_name(said: _Said) -> str | None:
     """The new name of a known function where the instruction speaks of nothing else."""
-    is_python = said.tree.language in (None, prompts.USUAL) and not said.tree.code
-    is_clear = is_python and len(said.spoken) < 2
+    is_clear = _is_python(said) and len(said.spoken) < 2
     return nametalk.find(said.text, _names(said.spoken)) if is_clear else None
 
 
@@ -67,17 +86,6 @@ def _begin_new(said: _Said) -> str:
     if read is None or any(_is_changed(read[0], each.name, said.text) for each in said.spoken):
         return ""
     return _write(*read)
-
-
-def _begin_other(said: _Said) -> str:
-    """By the one heading in the instruction, or else the name that something is to have."""
-    given = [heading for heading in said.tree.headings if heading.parameters]
-    if given:
-        is_clear = len(given) == 1 and not said.spoken
-        is_clear = is_clear and not newnames.is_used(given[0].name, said.text)
-        return _write(given[0].name, given[0].parameters or ()) if is_clear else ""
-    renamed = [heading for heading in said.tree.headings if heading.parameters is None]
-    return _rename(renamed[0], said) if renamed else ""
 
 
 def _is_plain(tree: Tree, text: str) -> bool:
