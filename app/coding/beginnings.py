@@ -16,9 +16,10 @@ _MORE = re.compile(
     r"(?i)\b(?:and|also|too|but|with|without)\b|[,\uff0c、;\uff1b。]\s*\S|并|且|同时"
 )
 _OTHER_WISH = re.compile(
-    r"(?i)\b(?:explain|describe|document|docstring|unit ?tests?|pytest|test (?:for|of)|a class|sql|query|lambda)\b"
+    r"(?i)\b(?:explain|describe|document|docstring|unit ?tests?|pytest|test (?:for|of)|a class|sql|query|lambda|dataclass|namedtuple)\b|@\w|\bdef \w"
     r"|解释|说明一下|讲讲|讲解|什么意思|单元测试|写.{0,4}测试|説明して|どういう意味|単体テスト|テストを(?:書|作)"
 )
+_NAMES = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z_]\w*", re.ASCII)
 _NAMING = re.compile(r"(?i)name|call|title|[名叫呼]|リネーム")
 _ASYNC = re.compile(r"(?i)\basync|异步|非同期")
 _PLACE = r"(?i)(?:\b(?:in|into|inside|from|make|let|change|fix|update|extend)\s+|[在从让])`?NAME(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])NAME`? ?(?:の中|内)"
@@ -66,6 +67,8 @@ def _begin_as_parsed(said: _Said) -> str:
     renamed = [each for each in tree.headings if each.parameters is None and each.name.isascii()]
     is_about_name = tree.intent in (Intent.CREATE, Intent.CHANGE, Intent.FIX)
     is_about_name = is_about_name and _NAMING.search(said.text) is not None
+    others = set(_NAMES.findall(said.text)) - _names(said.known) - {each.name for each in renamed}
+    is_about_name = is_about_name and not (others and not said.text.isascii())
     return _rename(renamed[0], said) if renamed and is_about_name else ""
 
 

@@ -25,7 +25,7 @@ _GAP = r"[\s,.:;!?\uff0c\uff1a\uff01\uff1f\u3001\u3002`'\"“”「」-]+"
 _ENGLISH_CUE = re.compile(r"(?i)\b(?:re)?name|\bcall|\btitle")
 _ENGLISH = (
     r"the name no longer fits|no longer fits|doesn't fit(?: any ?(?:more|longer))?|isn't (?:the right|a fitting|a good) name(?: any ?more| now)?"
-    r"|(?:is|was) (?:a )?(?:wrong|bad|silly|misleading)(?: name)?(?: now)?|call (?:it|this|that|the function)|(?:change|make) (?:its|the)(?: function's| function)? name"
+    r"|(?:is|was) (?:a )?(?:wrong|bad|silly|misleading)(?: name)?(?: now)?|call (?:it|this|that)|(?:change|make) (?:its|the)(?: function's| function)? name"
     r"|(?:could|can|would|will) you|i'd like it to be|the|a|an|it|its|it's|this|that|functions?|function's|rename|names?|named|called|title|to|as|for|then"
     r"|so|please|pls|now|actually|yes|nice|instead|better|good|nicer|clearer|fitting|right|suits|fits|is|be|would|should|must|has|have|let|let's|say"
     r"|me|us|ok|okay|well|oh|hmm|and|just|only|use|i'd|prefer|rather|thanks|thank you|new|proper|deserves|make|take"
@@ -43,6 +43,9 @@ _JAPANESE = (
     r"|くれますか|もらえますか|もらえる|お?願い(?:します)?|します|頼む|たのんだ|いいです|いい[なやねよ]?|です|ほう|方が|合う|合ってる|わかりやすい"
     r"|おかしい|合わない|合わなく|なった|長い|短い|変だ?|充分|十分|だ?[よなねや]|[はをもがのにへでと]"
 )
+_LINKED = r"(?i)\b(?:for|from|with|by|on|at|into|each)[ `'\"]+"  # before what is no new name
+_RENAMED = re.compile(r"(?i)\brename (?:the )?(\w+) to\b")
+_QUESTION = re.compile(r"(?i)(?:is|was|are|does|did|why|what|which|should|how)\b")
 _JUDGING = re.compile(
     r"おかしい|合わな|長い|短い|変[だな。]|変$|不[合对符]|对不上|太[长短啰]|wrong|bad|silly|misleading|fit"
 )
@@ -63,7 +66,8 @@ def find(text: str, known: set[str]) -> str | None:
     such as the old one.
     """
     names = [name for name in _NAME.findall(text) if name not in known]
-    if _ASKING.search(text.strip()):
+    renamed = set(_RENAMED.findall(text)) - {"it", "this", "that", "function"} - known
+    if renamed or _ASKING.search(text.strip()) or _QUESTION.match(text.strip()):
         return None
     if _KANA.search(text):
         return _find(text, names, known, _JAPANESE_CUE, _JAPANESE)
@@ -78,6 +82,8 @@ def _find(
     text: str, names: list[str], known: set[str], cue: re.Pattern[str], words: str
 ) -> str | None:
     if len(set(names)) != 1 or is_no_name(names[0]):
+        return None
+    if re.search(_LINKED + re.escape(names[0]), text):
         return None
     old = "|".join(map(re.escape, sorted(known, key=len, reverse=True))) or r"(?!)"
     name = rf"(?<![A-Za-z0-9_])(?:{re.escape(names[0])}|{old})(?![A-Za-z0-9_])"

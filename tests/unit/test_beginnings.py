@@ -117,7 +117,9 @@ def test_talk_of_nothing_but_a_name_begins_with_the_whole_renamed_function(reque
     "call it for each number", "the name isn't outline", "name the parameter outline", "不要叫 outline", "参数叫 outline", "返回值改成 outline",
     "改成 outline", "叫它 n 次", "call out_line", "then call out_line instead", "use name_of instead", "call it here", "call it recursively", "name it yourself",
     "旧的改名为outline", "第一个函数改名为outline", "名字不变，内容改成outline", "别叫outline", "outlineを呼んで", "outlineという名前は変だ", "名前はoutlineでいいですか",
-    "最初の関数をoutlineに改名して", "一つ前の関数の名前をoutlineに", "the first one should be called out_line", "戻り値の名前をoutlineに", "call the variable out_line", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
+    "最初の関数をoutlineに改名して", "一つ前の関数の名前をoutlineに", "the first one should be called out_line", "戻り値の名前をoutlineに", "call the variable out_line",
+    "rename name to full_name", "items 改名 numbers", "call it for each_item", "名字叫 out_line 太长", "is it called out_line?", "名前は out_line じゃない",
+    "the name out_line is too long", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
 ])  # fmt: skip
 def test_what_says_more_or_something_else_is_no_rename(request_: str):
     assert "return" not in _begin(request_, TOTAL, AREA)
@@ -131,6 +133,7 @@ def test_one_signature_of_something_new_begins_an_answer_whatever_else_is_known(
     assert _begin("make it return Decimal(width)", AREA) == ""
     assert _begin("explain what total_of(items) does", AREA) == ""
     assert _begin("first low(items), then high(items)", AREA) == ""
+    assert _begin("a function that adds two numbers: add(a, b)") == "def add(a, b"
     assert _begin("use area(a, b) and then double it", AREA) == ""
 
 
@@ -140,6 +143,11 @@ def test_one_signature_of_something_new_begins_an_answer_whatever_else_is_known(
     ("digits reversed as a number: flip(n)", "def flip(n"), ("capitals quiz: France Paris - capital(country)", "def capital(country"),
     ("歩幅70cmで歩数から距離を出す aruku(steps)", "def aruku(steps"), ("glue(words, sep=1, end)", "def glue(words"),
     ("a function called total that adds up", "def total("), ("a list called words, count the long ones", ""), ("like add(a, b) but for three", ""),
+    ("what does foo(a) do?", ""), ("foo(a) は何をする関数？", ""), ("write tests for surface(w, h)", ""), ("create class Dog(name)", ""), ("mock load(path)", ""),
+    ("I have a function get_price(item), write one that totals a cart", ""), ("已有 is_prime(n)，列出质数", ""), ("is_prime(n)という関数があるので素数を並べて", ""),
+    ("load(path) is fine, now write the counterpart that saves", ""), ("load(path) はそのままで、保存する関数を追加", ""), ("unlike divide(a, b), return None on zero", ""),
+    ("sort the people by get_age(person)", ""), ("按照 key(x) 分组", ""), ("参数 n(int)，返回阶乘", ""), ("use @retry(times) on it", ""), ("lcm: a*b // gcd(a, b)", ""),
+    ("returns a Point(x, y) in the middle of two", ""), ("关数 f(x) 的零点", ""), ("calling parse(text) raises ValueError", ""), ("call it from main2", ""),
     ("function called recursively", ""), ("add(a, b)を使って三つ足す", ""), ("resultという名前で返す", ""), ("字典叫prices，求总价", ""), ("the function must not be named area", ""), ("二の累乗を返す関数、名前はruijo", "def ruijo("), ("写一个去掉空格的函数，函数名 qukong", "def qukong("),
 ])  # fmt: skip
 def test_a_name_begins_an_answer_only_where_it_is_the_function_s_without_doubt(
