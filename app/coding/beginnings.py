@@ -126,7 +126,7 @@ def _find_older(new: Heading, said: _Said) -> Symbol | None:
     a name that is taken or none."""
     functions = [each for each in (said.spoken or said.known) if each.kind == "function"]
     is_taken = new.name in _names(said.known) or set(new.beside) - _names(said.spoken)
-    if not functions or len(said.spoken) > 1 or is_taken or nametalk.is_no_name(new.name):
+    if not functions or len(said.spoken) > 1 or is_taken or nametalk.is_never_name(new.name):
         return None
     older = max(functions, key=lambda symbol: symbol.id)
     is_clear = said.spoken or (_is_latest(older, said) and not _ELDER.search(said.text))

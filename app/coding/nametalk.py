@@ -20,6 +20,24 @@ _NO_NAME = re.compile(
     r"|often|on|once|or|per|pretty|python|quits|recursive|right|short|so|somehow|sure|that|the|there|this|to|today|too|twice|unique|well|what|when"
     r"|whenever|which|while|with|within|wrong|yourself)"
 )  # what stands where a name would, and is none
+_AFTER_ALL = frozenset(
+    {
+        "again",
+        "back",
+        "both",
+        "first",
+        "last",
+        "later",
+        "often",
+        "quits",
+        "right",
+        "today",
+        "twice",
+        "unique",
+        "wrong",
+    }
+)
+_RENAMING = re.compile(r"(?i)\brename\b|[\u3040-\u30ff\u4e00-\u9fff]")
 _KANA, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\u4e00-\u9fff]")
 _GAP = r"[\s,.:;!?\uff0c\uff1a\uff01\uff1f\u3001\u3002`'\"“”「」-]+"
 _ENGLISH_CUE = re.compile(r"(?i)\b(?:re)?name|\bcall|\btitle")
@@ -55,8 +73,13 @@ _ASKING = re.compile(
 
 
 def is_no_name(word: str) -> bool:
-    """Whether a word that stands where a name would is none: an adverb, a style, a particle."""
+    """Whether a word that stands behind "call it" or "name it" is no name: an adverb, a style, a particle."""
     return _NO_NAME.fullmatch(word) is not None
+
+
+def is_never_name(word: str) -> bool:
+    """Whether it is none either behind "rename it to", where "twice" is one."""
+    return word not in _AFTER_ALL and is_no_name(word)
 
 
 def find(text: str, known: set[str]) -> str | None:
@@ -81,7 +104,8 @@ def find(text: str, known: set[str]) -> str | None:
 def _find(
     text: str, names: list[str], known: set[str], cue: re.Pattern[str], words: str
 ) -> str | None:
-    if len(set(names)) != 1 or is_no_name(names[0]):
+    is_none = is_never_name if _RENAMING.search(text) else is_no_name
+    if len(set(names)) != 1 or is_none(names[0]):
         return None
     if re.search(_LINKED + re.escape(names[0]), text):
         return None

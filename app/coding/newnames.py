@@ -20,7 +20,7 @@ _BEFORE = re.compile(
 )
 _THING = re.compile(  # is called so, and no function
     r"(?i:\b(?:lists?|strings?|texts?|numbers?|variables?|dict(?:ionary|ionaries)?s?|parameters?|arguments?|constants?|modules?|loops?|keys?|class(?:es)?|columns?|files?|values?|results?|fields?)"
-    r"(?: (?:is|are|be|should be|must be|to be))?[ ,]*)$|(?:返回值|字典|键名?|列表名?|参数|变量|常量|库|列名?|分别|数组|字段|文件|学生)的?(?:名字)?$|(?:戻り値|引数|変数|辞書|列|リスト|配列)の?$"
+    r"(?: (?:is|are|be|should be|must be|to be))? *)$|(?:返回值|字典|键名?|列表名?|参数|变量|常量|库|列名?|分别|数组|字段|文件|学生)的?(?:名字)?$|(?:戻り値|引数|変数|辞書|列|リスト|配列)の?$"
 )
 _STARTING = re.compile(  # what stands before a signature in English, if anything does
     r"(?i)(?:^|[^\w\s`'\"*/%@$+]|\b(?:add|also|and|as|build|called|create|def|define|finally|fn|func|function|gimme|give|implement|just|let|make|me|name|named"

@@ -102,7 +102,7 @@ TOTAL = "def total(items):\n    return sum(items)"
 
 
 @pytest.mark.parametrize("request_", [
-    "call it outline", "name: out_line", "then its name should be outline, please", "so rename it outline",
+    "call it outline", "Rename it to outline", "name: out_line", "then its name should be outline, please", "so rename it outline",
     "area isn't the right name any more, out_line is", "rename to outline.", "名字改 outline", "那名字改成 outline 吧", "area 这个名字改成 outline",
     "函数名不合适了，叫 outline 吧", "名前は outline がいいな", "areaの名前はoutlineがいいな", "じゃあ outline に改名して", "名前が変なので outline に",
 ])  # fmt: skip
@@ -123,6 +123,12 @@ def test_talk_of_nothing_but_a_name_begins_with_the_whole_renamed_function(reque
 ])  # fmt: skip
 def test_what_says_more_or_something_else_is_no_rename(request_: str):
     assert "return" not in _begin(request_, TOTAL, AREA)
+
+
+def test_a_word_that_is_no_name_behind_call_it_is_one_behind_rename_it_to():
+    assert _begin("Rename it to twice.", AREA) == AREA.replace("area", "twice")
+    assert _begin("call it twice", AREA) == ""
+    assert _begin("double a number, name it double") == "def double("
 
 
 def test_one_signature_of_something_new_begins_an_answer_whatever_else_is_known():
