@@ -55,25 +55,9 @@ _SIGNATURE = re.compile(
 )
 _CUED = re.compile(rf"(?:{_BEFORE.pattern})[`'\"“「]?([A-Za-z_]\w*)(?![\w(])", re.ASCII)
 _UNITS = {
-    "c",
-    "cm",
-    "f",
-    "g",
-    "h",
-    "kb",
-    "kcal",
-    "kg",
-    "km",
-    "kmh",
-    "l",
-    "lb",
-    "m",
-    "m2",
-    "m3",
-    "mb",
-    "mg",
-}
-_UNITS |= {"min", "ml", "mm", "mph", "s"}
+    "c", "cm", "f", "g", "h", "kb", "kcal", "kg", "km", "kmh", "l", "lb", "m", "m2", "m3", "mb", "mg", "min", "ml",
+    "mm", "mph", "s",
+}  # fmt: skip
 _LETTERS = {"c", "f", "g", "h", "m", "s"}  # units, but usual parameters, too
 
 
