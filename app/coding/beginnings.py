@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.coding import memory, nametalk, native, newnames, prompts, renaming
-from app.coding.instruction import Heading, Intent, Target, Tree
+from app.coding.instruction import Heading, Target, Tree
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
@@ -64,9 +64,8 @@ def _begin_as_parsed(said: _Said) -> str:
     tree = said.tree
     if prompts.is_new_function(tree):
         return _begin_new(said)
-    renamed = [each for each in tree.headings if each.parameters is None and each.name.isascii()]
-    is_about_name = tree.intent in (Intent.CREATE, Intent.CHANGE, Intent.FIX)
-    is_about_name = is_about_name and _NAMING.search(said.text) is not None
+    renamed = [each for each in tree.headings if each.name.isascii()]
+    is_about_name = _NAMING.search(said.text) is not None
     others = set(_NAMES.findall(said.text)) - _names(said.known) - {each.name for each in renamed}
     is_about_name = is_about_name and not (others and not said.text.isascii())
     return _rename(renamed[0], said) if renamed and is_about_name else ""
@@ -116,7 +115,7 @@ def _rename(new: Heading, said: _Said) -> str:
     if _MORE.search(said.text.strip()) and not is_only:
         return _write(new.name, ())
     head = _write(new.name, listed)
-    if head and (is_only or renaming.is_all(said.text, new.name, older.name)):
+    if head and is_only:
         return renaming.rename(older, new.name) or head
     return head
 

@@ -11,32 +11,18 @@ from app.coding.instruction import headings
 _NAME = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z_][A-Za-z0-9_]*(?![A-Za-z0-9_.]*[A-Za-z0-9_(])")
 _IDENTIFIER = re.compile(r"\w*_\w+|\w*[a-z][A-Z]\w*|[a-z]+\d+\w*")  # cannot be an English word
 _CALLED = re.compile(  # an English word that is said as a name
-    r"(?i)(?:\b(?:call|name|rename|title) (?:it|that|this)(?: to)?|\brename(?: to|:)|\bname(?: should be| would be|:)|\bit be(?: called| named)?)"
+    r"(?i)(?:\b(?:call|name|rename|title) (?:it|that|this)(?: to)?|\brename(?: to|:| (?:the )?\w+ to)|\bname(?: should be| would be|:)|\bit be(?: called| named)?)"
     r" [`'\"]?([a-z][a-z0-9]+)(?![\w(])"
 )
 _NO_NAME = re.compile(
-    rf"(?i)(?:{headings.VAGUE}|\w+ly|(?:snake|camel|upper|lower)_?case|after|again|always|any|appropriate|area2?_or|as|back|before|both|by|clear(?:er)?|data_?type"
+    rf"(?i)(?:{headings.VAGUE}|\w+ly|(?:snake|camel|upper|lower)_?case|after|again|always|any|appropriate|as|back|before|both|by|clear(?:er)?"
     r"|descriptive|different|directly|done|each|else|every(?:where)?|first|for|good|here|how|inside|it|last|later|like|maybe|meaningful|misleading|nice"
     r"|often|on|once|or|per|pretty|python|quits|recursive|right|short|so|somehow|sure|that|the|there|this|to|today|too|twice|unique|well|what|when"
     r"|whenever|which|while|with|within|wrong|yourself)"
 )  # what stands where a name would, and is none
-_AFTER_ALL = frozenset(
-    {
-        "again",
-        "back",
-        "both",
-        "first",
-        "last",
-        "later",
-        "often",
-        "quits",
-        "right",
-        "today",
-        "twice",
-        "unique",
-        "wrong",
-    }
-)
+_AFTER_ALL = {
+    "again", "back", "both", "first", "last", "later", "often", "quits", "right", "today", "twice", "unique", "wrong",
+}  # fmt: skip
 _RENAMING = re.compile(r"(?i)\brename\b|[\u3040-\u30ff\u4e00-\u9fff]")
 _KANA, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\u4e00-\u9fff]")
 _GAP = r"[\s,.:;!?\uff0c\uff1a\uff01\uff1f\u3001\u3002`'\"“”「」-]+"
@@ -119,6 +105,5 @@ def _find(
 def _is_rejected(text: str, name: str, known: set[str]) -> bool:
     """Whether a judgement that follows may be about the new name: no old one is said."""
     judged = [match.start() for match in _JUDGING.finditer(text)]
-    return (
-        bool(judged) and not any(old in text for old in known) and text.rindex(name) < max(judged)
-    )
+    is_old_said = bool(set(_NAME.findall(text)) & known)
+    return bool(judged) and not is_old_said and text.rindex(name) < max(judged)

@@ -9,23 +9,6 @@ from app.wire.rows import Symbol
 
 _MOST = 1000  # characters that are put into a model's mouth
 _DEFINING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_ASKED = (  # the whole instruction
-    r"(?i)(?:(?:please|pls|now|ok|okay|actually|great|thanks|(?:can|could|would|will) you)[ ,.:!]*)*"
-    r"(?:rename (?:it|this|that|the function|OLD)(?: function)? to|change (?:its name|the name of (?:it|OLD)) to"
-    r"|(?:call|name) it|(?:call|name) the function|give (?:it|OLD) the name)"
-    r" [`'\"]?NEW[`'\"]?(?: instead| now)?,?(?: (?:please|pls|thanks|thank you))?[.!?]*"
-    r"|(?:请|麻烦|帮我|现在|好的?)*[\uff0c, ]*(?:把|将)? ?(?:它|这个函数|该函数|函数|OLD)?(?:的?函数名)? ?"
-    r"(?:改名为|改名叫|改名成|改名|重命名为|(?<=函数名)改成|(?<=函数名)改为|(?<=函数名)换成|改叫) ?[`“\"]?NEW[`”\"]?(?:吧|\uff0c谢谢)?[\u3002.\uff01!]*"
-    r"|(?:(?:では|やっぱり|あと)[\u3001, ]*)?(?:(?:それ|この関数|その関数|関数|OLD)(?:の関数名)?[をは])? ?[`「]?NEW[`」]? ?(?:に|へ)"
-    r"(?:改名|リネーム)(?:して(?:ください|下さい|くれますか|もらえますか)?|お願いします|を?お願いします)?[\u3002.\uff01!\uff1f?]*"
-)
-
-
-def is_all(text: str, name: str, old: str) -> bool:
-    """Whether an instruction wants nothing but `name` for the function `old`, spoken of by that name or
-    by a word such as "it"."""
-    asked = _ASKED.replace("NEW", re.escape(name)).replace("OLD", re.escape(old))
-    return re.fullmatch(asked, text.strip()) is not None
 
 
 def rename(older: Symbol, name: str) -> str:

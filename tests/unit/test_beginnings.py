@@ -118,7 +118,7 @@ def test_talk_of_nothing_but_a_name_begins_with_the_whole_renamed_function(reque
     "改成 outline", "叫它 n 次", "call out_line", "then call out_line instead", "use name_of instead", "call it here", "call it recursively", "name it yourself",
     "旧的改名为outline", "第一个函数改名为outline", "名字不变，内容改成outline", "别叫outline", "outlineを呼んで", "outlineという名前は変だ", "名前はoutlineでいいですか",
     "最初の関数をoutlineに改名して", "一つ前の関数の名前をoutlineに", "the first one should be called out_line", "戻り値の名前をoutlineに", "call the variable out_line",
-    "rename name to full_name", "items 改名 numbers", "call it for each_item", "名字叫 out_line 太长", "is it called out_line?", "名前は out_line じゃない",
+    "rename name to full_name", "items 改名 numbers", "call it for each_item", "名字叫 out_line 太长", "名字叫 my_area 太长", "is it called out_line?", "名前は out_line じゃない",
     "the name out_line is too long", "名前は英語で", "outline に変えないで", "名前を outline にしないで", "引数の名前は outline で", "outline を返して",
 ])  # fmt: skip
 def test_what_says_more_or_something_else_is_no_rename(request_: str):

@@ -77,7 +77,7 @@ def parse(text: str) -> Tree:
         confidence=intent_sure * target_sure * _cover(tokens),
         text=(*pieces, *_rest(text)),
         code=tuple(blocks),
-        headings=tuple(headings.find(evidence, findings, shown, intent)),
+        headings=tuple(headings.find(evidence, findings, intent)),
     )
 
 

@@ -1,35 +1,18 @@
-"""First lines of functions that an instruction gives: `name(parameters)`, and what is renamed."""
+"""The new names that an instruction gives to what is renamed."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from app.coding.instruction import naming, pointing
+from app.coding.instruction import naming
 from app.coding.instruction.evidence import Evidence
 from app.coding.instruction.reading import Findings
-from app.coding.instruction.signatures import Signature
 from app.coding.instruction.tree import Heading, Intent
 
 
-def find(
-    evidence: Evidence, findings: Findings, signatures: Sequence[Signature], intent: Intent
-) -> Iterator[Heading]:
-    """What the prose gives as `name(parameters)`, unless it is about something older; and the name
-    that a change gives to a function. Code that is shown has headings of its own."""
-    if evidence.blocks:
-        return
-    pointers = [
-        piece
-        for piece in pointing.find_all(evidence)
-        if not pointing.is_used(piece, evidence.prose)
-    ]
-    for each in signatures if not pointers else ():
-        listed = [parameter.name for parameter in each.parameters]
-        inside = evidence.prose[each.start : each.end].partition(each.name.text)[2]
-        is_plain = re.findall(r"[^\s,，、()（）]+", inside) == listed  # no types, defaults, stars
-        if not each.is_call and is_plain and len(set(listed)) == len(listed):
-            yield Heading(each.name.text, tuple(listed))
+def find(evidence: Evidence, findings: Findings, intent: Intent) -> Iterator[Heading]:
+    """The name that a change gives to a function. Code that is shown has names of its own."""
     is_about_others = _OTHER_NAMES.search(evidence.prose) or _NEGATED.search(evidence.prose)
-    if intent == Intent.CHANGE and not is_about_others:
+    if intent == Intent.CHANGE and not evidence.blocks and not is_about_others:
         yield from _find_renamed(evidence, findings)
 
 
@@ -41,7 +24,7 @@ def _find_renamed(evidence: Evidence, findings: Findings) -> Iterator[Heading]:
     if new is not None:
         names = [str(token) for token in evidence.tokens if token.type == "NAME"]
         names += [word for word in _RENAMES.findall(evidence.prose) if word not in _THINGS]
-        yield Heading(new, None, tuple(name for name in names if name != new))
+        yield Heading(new, tuple(name for name in names if name != new))
 
 
 VAGUE = (  # words that are no name, whatever stands before them

@@ -70,11 +70,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Heading:
-    """The first line of a function as the instruction gives it, `name(parameters)`; `parameters` is
-    None for a name alone: the new one of something that is renamed, `beside` the other names said."""
+    """The new name of something that is renamed, and `beside` it the other names that are said."""
 
     name: str
-    parameters: tuple[str, ...] | None = None
     beside: tuple[str, ...] = ()
 
 
@@ -97,7 +95,9 @@ class Tree:
     confidence: float = 0.0
     text: tuple[Piece, ...] = ()
     code: tuple[Block, ...] = ()
-    headings: tuple[Heading, ...] = ()  # of functions that may be new: whoever has a memory knows
+    headings: tuple[
+        Heading, ...
+    ] = ()  # of what is renamed: whoever has a memory knows what that is
 
     def as_json(self) -> dict[str, Any]:
         """The tree as clients see it; `spans` leads each part back into the instruction."""
