@@ -205,7 +205,7 @@ def main() -> None:
         "--wall", type=float, default=math.inf, help="minutes by the clock, at most"
     )
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a batch")
-    parser.add_argument("--rate", type=float, default=1.7e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=Path, help="go on from the model in this folder")
