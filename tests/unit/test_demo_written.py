@@ -55,6 +55,26 @@ def test_a_wrong_answer_would_be_found():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_learnt_from_are_conversations_up_to_their_first_hard_turn(language):
+    everything, easy = written.load(language), written.load_easy(language)
+
+    assert 0.85 * len(everything) < len(easy) < len(everything)
+    parts = {talk[:end] for talk in everything for end in range(1, len(talk) + 1)}
+    assert parts.issuperset(easy)
+    assert not set(everything).issuperset(easy)
+
+
+def test_each_mark_of_hard_txt_is_a_turn_of_a_conversation():
+    lines = (written.FOLDER / "hard.txt").read_text(encoding="utf-8").splitlines()
+    talks = {name: talks for each in LANGUAGES for name, talks in written._read(each).items()}
+
+    assert [line.split()[0] for line in lines] == list(talks)
+    for name, *marks in map(str.split, lines):
+        for number, turns in written._left(marks).items():
+            assert 0 <= turns < len(talks[name][number - 1])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_there_are_thousands_with_requests_and_checks_and_one_function_an_answer(language):
     talks = written.load(language)
 

@@ -1,8 +1,8 @@
 """The C++ of the training: compiled at first use, for float16 where this CPU can multiply that
 (AVX512-FP16), else for bfloat16 or float32, whichever multiplies faster here.
 
-kernels.cpp is for all three. The matrix products of float16 are in products.cpp and layers.cpp, all
-others are PyTorch's. A C++ compiler is needed.
+kernels.cpp is for all three. The matrix products of float16 are in products.cpp, attention.cpp and feed.cpp,
+all others are PyTorch's. A C++ compiler is needed.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from torch import Tensor
 
 LONGEST, WORDS = 4096, 65536  # numbers in a row, as in kernels.cpp
 _FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-pthread", "-std=c++17")
-_SOURCES = ("kernels.cpp", "products.cpp", "layers.cpp")
+_SOURCES = ("kernels.cpp", "products.cpp", "attention.cpp", "feed.cpp")
 _MEANS = {torch.float16: "-DHALF", torch.float32: "-DFLOAT", torch.bfloat16: "-DBFLOAT"}
 _SCALE = 1024.0  # of the gradients of halves on their way: the smallest normal half is 6e-5
 _MOST_THREADS = 8  # as in products.h
@@ -66,9 +66,8 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
         made = Path(folder) / "kernels.so"
         subprocess.run(["c++", *_FLAGS, _MEANS[dtype], "-o", str(made), *paths], check=True)
         library = ctypes.CDLL(str(made))
-    library.entropy.restype = ctypes.c_double
-    if dtype == torch.float16:
-        library.judge.restype = ctypes.c_double
+    entropy = library.judge if dtype == torch.float16 else library.entropy
+    entropy.restype = ctypes.c_double
     return library
 
 

@@ -50,8 +50,9 @@ void norm(const float* rows, const float* weight, value* out, float* scales, cou
   }
 }
 
+// `out` gets `more`, unless that is null, and the gradient of the rows.
 void norm_back(const value* grad, const float* rows, const float* weight, const float* scales,
-               float* out, float* of_weight, count n, count width) {
+               const float* more, float* out, float* of_weight, count n, count width) {
   float one[LONGEST];
   for (count i = 0; i < n; i++, grad += width, rows += width, out += width) {
     float scale = scales[i], share = 0;
@@ -62,9 +63,13 @@ void norm_back(const value* grad, const float* rows, const float* weight, const 
       share += one[j] * weight[j] * plain;
     }
     share /= width;
-    for (count j = 0; j < width; j++) out[j] = (one[j] * weight[j] - share * rows[j] * scale) * scale;
+    for (count j = 0; j < width; j++) one[j] = (one[j] * weight[j] - share * rows[j] * scale) * scale;
+    for (count j = 0; j < width; j++) out[j] = more ? one[j] + more[j] : one[j];
+    if (more) more += width;
   }
 }
+
+#ifndef HALF  // attention.cpp, feed.cpp and products.cpp have what follows for halves
 
 void gate(const value* rows, value* out, count n, count width) {
   float one[LONGEST], two[LONGEST];
@@ -110,8 +115,6 @@ double entropy(value* logits, const count* wanted, count n, count words) {
   }
   return loss;
 }
-
-#ifndef HALF  // layers.cpp has the attention of halves
 
 // One head of one token; `turn` is 1, or -1 to turn back. The first 2 * pairs values turn.
 static inline void move(const value* from, value* to, count size, count pairs, const float* cosine,

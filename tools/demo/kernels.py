@@ -82,7 +82,7 @@ class Norm(torch.autograd.Function):
         rows, weight, scales = ctx.saved_tensors
         out, of_weight = torch.empty_like(rows), torch.zeros_like(weight)
         grad = grads[0].contiguous()
-        call("norm_back", grad, rows, weight, scales, out, of_weight, *rows.shape)
+        call("norm_back", grad, rows, weight, scales, 0, out, of_weight, *rows.shape)
         return out, of_weight / scale(), None
 
 

@@ -56,8 +56,7 @@ def _layer(
     heads = own.config.num_attention_heads
     weight, bias = _stack(own, 2 * turns[0].shape[1])
     if compiled.number() == torch.float16:
-        rows = _layer_of_halves(layer, rows, shape, turns, weight, bias)
-        return rows if chosen is None else rows[chosen]
+        return _layer_of_halves(layer, rows, shape, turns, (weight, bias), chosen)
     stacked = _project(_norm(layer.input_layernorm, rows), weight, bias)
     mixed = kernels.Attention.apply(stacked, (*shape, heads), *turns)
     if chosen is not None:
@@ -69,15 +68,21 @@ def _layer(
 
 
 def _layer_of_halves(
-    layer: Any, rows: Tensor, shape: Any, turns: tuple[Tensor, Tensor], stack: Tensor, bias: Tensor
+    layer: Any,
+    rows: Tensor,
+    shape: Any,
+    turns: tuple[Tensor, Tensor],
+    stack: tuple[Tensor, Tensor],
+    chosen: Tensor | None,
 ) -> Tensor:
     own, mlp, before = layer.self_attn, layer.mlp, layer.input_layernorm
     heads, inner = own.config.num_attention_heads, mlp.down_proj.in_features
     sizes = (*shape, heads, own.head_dim, turns[0].shape[1], rows.shape[1], inner)
     norms = before.weight, layer.post_attention_layernorm.weight
-    first = (norms[0], stack, bias, own.o_proj.weight)
-    second = (norms[1], mlp.gate_up_proj.weight, mlp.down_proj.weight)
-    return halves.Layer.apply(rows, turns, (*sizes, before.variance_epsilon), *first, *second)
+    first = (norms[0], *stack)
+    second = (own.o_proj.weight, norms[1], mlp.gate_up_proj.weight, mlp.down_proj.weight)
+    sizes = (*sizes, before.variance_epsilon)
+    return halves.Layer.apply(rows, turns, sizes, chosen, *first, *second)
 
 
 def _stack(own: Any, rotary: int) -> tuple[Tensor, Tensor]:

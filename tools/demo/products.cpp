@@ -31,18 +31,48 @@ void make_orthogonal(float* matrix, count rows, count columns, const float* coef
   widen(x, matrix, size);
 }
 
+// In place: one row of logits becomes the gradient of its cross-entropy, which is returned.
+double take_entropy(half* logits, count wanted, count words, float* powers) {
+  __m512 most = _mm512_set1_ps(-65504), sum = _mm512_setzero_ps();
+  for (count j = 0; j < words; j += 16) {
+    __mmask16 mask = first(words - j);
+    most = _mm512_mask_max_ps(most, mask, load(logits + j, mask), most);
+  }
+  float top = _mm512_reduce_max_ps(most), chosen = logits[wanted];
+  for (count j = 0; j < words; j += 16) {
+    __mmask16 mask = first(words - j);
+    __m512 some = power(_mm512_sub_ps(load(logits + j, mask), _mm512_set1_ps(top)));
+    some = _mm512_maskz_mov_ps(mask, some);
+    _mm512_storeu_ps(powers + j, some);
+    sum = _mm512_add_ps(sum, some);
+  }
+  float whole = _mm512_reduce_add_ps(sum);
+  powers[wanted] -= whole;
+  narrow(powers, logits, words, 1 / whole);
+  return std::log(whole) - (chosen - top);
+}
+
+// Of all rows where `wanted` is not negative; the others become zero.
+double entropy(half* logits, const count* wanted, count n, count words) {
+  float* powers = floats(0, words);
+  double loss = 0;
+  for (count i = 0; i < n; i++, logits += words)
+    if (wanted[i] < 0) memset(logits, 0, words * sizeof(half));
+    else loss += take_entropy(logits, wanted[i], words, powers);
+  return loss;
+}
+
 }  // namespace
 
 extern "C" {
 
-double entropy(half*, const count*, count, count);  // of kernels.cpp
-
 void set_threads(count n) { threads = n; }
 
 // The summed cross-entropy of a [rows, terms] times the transpose of weight, where wanted is not
-// negative. logits [rows, columns] is room for them; of_a and of_weight, zero before, are the gradients.
-double judge(const half* a, const float* weight, const count* wanted, half* logits, float* of_a, float* of_weight,
-             count rows, count terms, count columns) {
+// negative; of_a and of_weight, zero before, are the gradients.
+double judge(const half* a, const float* weight, const count* wanted, float* of_a, float* of_weight, count rows,
+             count terms, count columns) {
+  half* logits = buffer(7, rows * columns);
   half* across = buffer(2, panels(columns) * COLUMNS * terms);
   half* down = buffer(3, panels(terms) * COLUMNS * columns);
   pack_across(weight, terms, columns, terms, across);
@@ -53,8 +83,7 @@ double judge(const half* a, const float* weight, const count* wanted, half* logi
   share([&](int i) {
     count from = part(rows / 2, i) * 2, n = part(rows / 2, i + 1) * 2 - from;
     half* own = logits + from * columns;
-    multiply(Left{a + from * terms, terms, 2}, across, COLUMNS * terms, terms / 2, Halves{own, columns, nullptr}, n,
-             columns);
+    product(a + from * terms, across, Kept{{own, columns, nullptr}}, n, terms, columns);
     losses[i] = entropy(own, wanted + from, n, columns);
     for (count t = 0; t < columns; t += CHUNK) {
       count some = std::min(CHUNK, columns - t);

@@ -6,6 +6,7 @@
 // numbers of terms are even.
 
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <thread>
@@ -17,11 +18,20 @@
 inline int threads = 1;  // that share the work, 8 at most
 inline thread_local int slot = 0;
 
-inline half* buffer(int which, count size) {  // of this thread, kept from call to call
-  static std::vector<half> kept[8][19];
-  std::vector<half>& own = kept[slot][which];
+template <class Number>
+Number* keep(std::vector<Number>& own, count size) {
   if (count(own.size()) < size + 64) own.resize(size + 64);
   return own.data();
+}
+
+// Room of this thread, kept from call to call.
+inline half* buffer(int which, count size) {
+  static std::vector<half> kept[8][19];
+  return keep(kept[slot][which], size);
+}
+inline float* floats(int which, count size) {
+  static std::vector<float> kept[8][2];
+  return keep(kept[slot][which], size);
 }
 
 namespace {
@@ -71,6 +81,7 @@ struct Halves {
     _mm256_mask_storeu_epi16(first + r * row + c, mask, (__m256i)sum);
   }
 };
+struct Kept : Halves {};  // whose place is not in the cache yet
 struct Added {
   float* first; count row; float scale;
   void skip(count rows) { first += rows * row; }
@@ -78,6 +89,14 @@ struct Added {
     float* at = first + r * row + c;
     __m512 old = _mm512_maskz_loadu_ps(mask, at);
     _mm512_mask_storeu_ps(at, mask, _mm512_fmadd_ps(_mm512_cvtxph_ps(sum), _mm512_set1_ps(scale), old));
+  }
+};
+struct Plus {  // first = sum + old
+  float* first; const float* old; count row;
+  void skip(count rows) { first += rows * row, old += rows * row; }
+  void put(count r, count c, __mmask16 mask, __m256h sum) const {
+    __m512 before = _mm512_maskz_loadu_ps(mask, old + r * row + c);
+    _mm512_mask_storeu_ps(first + r * row + c, mask, _mm512_add_ps(_mm512_cvtxph_ps(sum), before));
   }
 };
 struct Mixed {  // first = sum * scale + old * share
@@ -89,6 +108,14 @@ struct Mixed {  // first = sum * scale + old * share
     _mm256_mask_storeu_epi16(first + r * row + c, mask, (__m256i)_mm512_cvtxps_ph(now));
   }
 };
+
+// Asks for the places of the next rows while these are computed, where they are far away.
+template <class Out>
+void fetch(const Out&, count, count) {}
+inline void fetch(Kept out, count rows, count columns) {
+  for (count r = 0; r < rows; r++)
+    for (count c = 0; c < columns; c += 32) __builtin_prefetch(out.first + r * out.row + c, 1);
+}
 
 // The sums of both terms of a pair.
 inline __m256h fold(__m512h x) {
@@ -135,6 +162,9 @@ template <class Out>
 void multiply(Left a, const half* b, count panel, count pairs, Out out, count rows, count columns) {
   for (; rows > 0; rows -= BLOCK, a.first += BLOCK * a.row, out.skip(BLOCK)) {
     count n = panels(columns), p = 0, some = rows < BLOCK ? rows : BLOCK;
+    Out next = out;
+    next.skip(BLOCK);
+    fetch(next, std::min(BLOCK, rows - some), columns);
     for (; p + 3 <= n; p += 3) down<3>(a, b + p * panel, panel, pairs, out, some, p * COLUMNS, columns);
     if (p + 2 == n) down<2>(a, b + p * panel, panel, pairs, out, some, p * COLUMNS, columns);
     if (p + 1 == n) down<1>(a, b + p * panel, panel, pairs, out, some, p * COLUMNS, columns);
@@ -176,10 +206,10 @@ void pack_down(const Number* from, count row, count terms, count columns, half* 
 }
 
 // Adds the transpose of `one` [terms, rows] times `other` [terms, columns]. Both are packed, so that
-// each pair of terms of a row lies together.
+// each pair of terms of a row lies together. Where `is_causal`, terms before a row's own are zero.
 template <class Out>
 void multiply_turned(const half* one, count of_one, const half* other, count of_other, count terms, count rows,
-                     count columns, const Out& out) {
+                     count columns, const Out& out, bool is_causal = false) {
   half* left = buffer(0, panels(rows) * COLUMNS * terms);
   half* right = buffer(1, panels(columns) * COLUMNS * terms);
   pack_down(one, of_one, terms, rows, left);
@@ -187,19 +217,42 @@ void multiply_turned(const half* one, count of_one, const half* other, count of_
   for (count p = 0; p < panels(rows); p++) {
     Out part = out;
     part.first += p * COLUMNS * out.row;
-    Left a{left + p * COLUMNS * terms, 2, 2 * COLUMNS};
+    count skipped = is_causal ? p * COLUMNS : 0;
+    Left a{left + p * COLUMNS * terms + skipped * COLUMNS, 2, 2 * COLUMNS};
     count some = rows - p * COLUMNS < COLUMNS ? rows - p * COLUMNS : COLUMNS;
-    multiply(a, right, COLUMNS * terms, terms / 2, part, some, columns);
+    multiply(a, right + skipped * COLUMNS, COLUMNS * terms, (terms - skipped) / 2, part, some, columns);
   }
 }
 
 void add_turned(const half* one, count of_one, const half* other, count of_other, count terms, count rows,
-                count columns, float* out, float scale) {
+                count columns, float* out, float scale, bool is_causal = false) {
+  if (terms <= CHUNK)
+    return multiply_turned(one, of_one, other, of_other, terms, rows, columns, Added{out, columns, scale}, is_causal);
   for (count t = 0; t < terms; t += CHUNK) {
     count some = terms - t < CHUNK ? terms - t : CHUNK;
     multiply_turned(one + t * of_one, of_one, other + t * of_other, of_other, some, rows, columns,
                     Added{out, columns, scale});
   }
+}
+
+// The weight of a product with its transpose, packed: weight [columns, terms].
+half* pack_rows(int which, const float* weight, count columns, count terms) {
+  half* to = buffer(which, panels(columns) * COLUMNS * terms);
+  pack_across(weight, terms, columns, terms, to);
+  return to;
+}
+
+// That of a product with it: weight [terms, columns].
+half* pack_terms(int which, const float* weight, count terms, count columns) {
+  half* to = buffer(which, panels(columns) * COLUMNS * terms);
+  pack_down(weight, columns, terms, columns, to);
+  return to;
+}
+
+// a [rows, terms] times packed b.
+template <class Out>
+void product(const half* a, const half* b, const Out& out, count rows, count terms, count columns) {
+  multiply(Left{a, terms, 2}, b, COLUMNS * terms, terms / 2, out, rows, columns);
 }
 
 }  // namespace

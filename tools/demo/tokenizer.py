@@ -6,6 +6,7 @@ are no names, operators and the commonest Chinese and Japanese words are single 
 one with the space before it: that makes texts shorter by a third, and training faster by as much.
 """
 
+import re
 from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -21,9 +22,19 @@ TEMPLATE = """\
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|assistant|>' }}{% endif %}
 """
-_PHRASES = (
-    r"\):\n    (?:return|if) |:\n        return |\n    return | for x in "  # in nearly every answer
+_CALL = (  # of Python's own
+    r"(?<![A-Za-z0-9_])"
+    r"(?:sum|len|round|sorted|max|min|str|int|abs|set|list|range|any|all|float|dict|zip|enumerate)\("
 )
+_RESULT = rf"(?:f?\"|\[x for x in |\[|{_CALL})?"  # how a result may begin
+_PHRASES = (  # in many answers
+    rf"\):\n    (?:return {_RESULT}|if )|:\n        return {_RESULT}|\"?\n    (?:return {_RESULT}|if )"
+    rf"| for x in | if x(?![A-Za-z0-9_])|\) [-+*/] |\" \+ | \+ f?\"|{_CALL}|import math\n\n\ndef "
+    r"|\.(?:(?:split|upper|lower|strip|title|capitalize|items|values|keys|isdigit|isalpha|isupper|islower)\(\)"
+    r"|(?:join|replace|append|count|get|index|startswith|endswith|sqrt|gcd)\()"
+)
+_HEADINGS = r"(?:Known definitions:|已有定义：|既存の定義：)\n"
+_LEADING = "the|a|an|of|to|is|with|by|from|that|as|on|at|be|this|it|its|one|each|two"
 _OPERATORS = r" (?:[-+*/%<>=!]{1,2}|for|in|if|else|and|or) |, |return |def |not "
 _PLAIN = r"[A-Za-z]+|[0-9]|_|\n *| +|\p{Han}|\p{Hiragana}|[\p{Katakana}ー]+|[^\s\w]{1,3}|\w|\s"
 
@@ -32,9 +43,22 @@ def pattern() -> str:
     """The regular expression whose matches are the pieces, longest words first."""
     glued = {line[:2]: line[3:].split() for line in phrases.read("glued").splitlines()}
     small = "|".join(_longest_first(glued["en"]))
-    english = rf" (?:{small})(?![A-Za-z0-9_])"
     asian = "|".join(_longest_first([*glued["zh"], *glued["ja"]]))
-    return rf"{_PHRASES}|{_code(small)}|{english}|{asian}|{_PLAIN}"
+    parts = (*_sentences(), _HEADINGS, _PHRASES, _code(small), _english(small), asian, _PLAIN)
+    return "|".join(parts)
+
+
+def _sentences() -> list[str]:
+    """What every declined prompt is answered with."""
+    return [re.escape(phrases.load(name).sections["refuse"][0]) for name in ("en", "zh", "ja")]
+
+
+def _english(small: str) -> str:
+    """Small words with the space before them; the space between one, or a full stop, and another
+    word goes with what comes first."""
+    other = rf"(?!(?:{small})(?![A-Za-z0-9_]))"
+    leading = rf" (?:{_LEADING}) (?=[A-Za-z]){other}"
+    return rf"{leading}| (?:{small})(?![A-Za-z0-9_])|[.:;!?] (?! ){other}"
 
 
 def _code(small: str) -> str:

@@ -33,9 +33,34 @@ Talk = tuple[Said, ...]
 @cache
 def load(language: str) -> tuple[Talk, ...]:
     """All conversations of a language, in a fixed order."""
+    return tuple(talk for talks in _read(language).values() for talk in talks)
+
+
+@cache
+def _read(language: str) -> dict[str, tuple[Talk, ...]]:
+    """The conversations of each file."""
     paths = sorted(FOLDER.glob(f"{language}*.txt"))
-    texts = (path.read_text(encoding="utf-8").strip() for path in paths)
-    return tuple(_parse(block) for text in texts for block in re.split(r"\n\n+", text))
+    texts = {path.stem: path.read_text(encoding="utf-8").strip() for path in paths}
+    return {name: tuple(map(_parse, re.split(r"\n\n+", text))) for name, text in texts.items()}
+
+
+@cache
+def load_easy(language: str) -> tuple[Talk, ...]:
+    """Those to learn from: each up to its first turn that is too hard for so small a model. hard.txt
+    has a line for each file, with the numbers of such conversations and how many turns are left."""
+    lines = (FOLDER / "hard.txt").read_text(encoding="utf-8").splitlines()
+    left = {name: _left(marks) for name, *marks in map(str.split, lines)}
+    cut = (
+        talk[: left.get(name, {}).get(number)]
+        for name, talks in _read(language).items()
+        for number, talk in enumerate(talks, 1)
+    )
+    return tuple(filter(None, cut))
+
+
+def _left(marks: list[str]) -> dict[int, int]:
+    pairs = (mark.split(":") for mark in marks)
+    return {int(number): int(turns) for number, turns in pairs}
 
 
 def _parse(block: str) -> Talk:
@@ -56,7 +81,8 @@ def pick(language: str, rng: Random) -> Turn:
 @cache
 def _plain(language: str) -> tuple[Said, ...]:
     """First turns whose function has parameters without defaults, of known kinds."""
-    return tuple(talk[0] for talk in load(language) if is_plain(_function(talk[0].answer, talk[0])))
+    first = (talk[0] for talk in load_easy(language))
+    return tuple(said for said in first if is_plain(_function(said.answer, said)))
 
 
 def is_plain(function: Function) -> bool:
@@ -72,7 +98,7 @@ def talk(language: str, rng: Random) -> list[Turn]:
 
 @cache
 def _long(language: str) -> tuple[Talk, ...]:
-    return tuple(one for one in load(language) if len(one) > 1)
+    return tuple(one for one in load_easy(language) if len(one) > 1)
 
 
 def _vary(said: Talk, language: str, rng: Random) -> list[Turn]:
