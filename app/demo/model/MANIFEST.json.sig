@@ -1,1 +1,1 @@
-{"algorithm": "ed25519", "key_id": "ea1f6e8e4fdd61ac", "signature": "dNGNAoDIZH48n2NJmYYzDZtcmfZ/VspdYVCGPph3rVa8aHD+fldasahYWUmRBAtKgSmvb3xGX+RVF2FzoePJAw=="}
+{"algorithm": "ed25519", "key_id": "8a24327da317f77e", "signature": "Heg2xIizwCt6ctD0QjdVFTQsY6zQcF8waYo1i55l1Txpu4D5cb0oGy036GNuV+5DLfNVXWJAvsLS+spO+bgZAQ=="}
