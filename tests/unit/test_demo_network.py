@@ -10,7 +10,7 @@ from transformers import GlmForCausalLM
 from tools.demo import compiled, kernels, muon, network, train
 
 IDS = torch.randint(5, 60, (3, 11), generator=torch.Generator().manual_seed(1))
-SHAPES = {"few": (3, 11), "many": (37, 22), "long": (2, 350)}
+SHAPES = {"few": (3, 11), "many": (37, 22), "long": (2, 350), "longer": (1, 530)}
 
 
 KINDS = [(torch.float16, 1), (torch.float16, 3), (torch.bfloat16, 1), (torch.float32, 1)]
@@ -43,8 +43,8 @@ def model():
 
 def _label(ids: torch.Tensor) -> torch.Tensor:
     labels = ids.clone()
-    labels[:, :5] = -100
-    labels[1, 9:] = -100
+    labels[:, 2:5] = -100  # the first token's answer counts, too: its row also fills up the others
+    labels[-1, 9:40] = -100
     return labels
 
 
@@ -66,7 +66,8 @@ def test_loss_and_gradients_are_those_of_the_library(model, shape):
 
     assert found.item() == pytest.approx(expected.item(), rel=0.01)
     for (name, one), other in zip(fast.named_parameters(), plain.parameters(), strict=True):
-        assert (one.grad - other.grad).norm() < 0.05 * other.grad.norm(), name
+        most = 0.1 if name.endswith("k_proj.bias") else 0.05  # what turns no key is nearly nothing
+        assert (one.grad - other.grad).norm() < most * other.grad.norm(), name
 
 
 def test_later_tokens_do_not_change_what_is_learnt_of_earlier_ones(model):

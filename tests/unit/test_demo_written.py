@@ -69,8 +69,14 @@ def test_each_mark_of_hard_txt_is_a_turn_of_a_conversation():
     talks = {name: talks for each in LANGUAGES for name, talks in written._read(each).items()}
 
     assert [line.split()[0] for line in lines] == list(talks)
-    for name, *marks in map(str.split, lines):
-        for number, turns in written._left(marks).items():
+    for name, count, *marks in map(str.split, lines):
+        assert int(count) == len(talks[name]), (
+            f"{name} changed: its marks are of other conversations"
+        )
+        left = written._left(marks)
+        assert len(left) == len(marks)
+        for number, turns in left.items():
+            assert number >= 1
             assert 0 <= turns < len(talks[name][number - 1])
 
 

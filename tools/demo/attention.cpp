@@ -5,11 +5,6 @@
 
 #include "products.h"
 
-extern "C" {
-void norm(const float*, const float*, half*, float*, count, count, float);  // of kernels.cpp
-void norm_back(const half*, const float*, const float*, const float*, const float*, float*, float*, count, count);
-}
-
 namespace {
 
 const count TOKENS = 192;  // that stay in the cache

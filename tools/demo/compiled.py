@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LONGEST, WORDS = 4096, 65536  # numbers in a row, as in kernels.cpp
+LONGEST, WORDS = 4096, 65536  # numbers in a row, as in kernels.cpp and products.h
 _FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-pthread", "-std=c++17")
 _SOURCES = ("kernels.cpp", "products.cpp", "attention.cpp", "feed.cpp")
 _MEANS = {torch.float16: "-DHALF", torch.float32: "-DFLOAT", torch.bfloat16: "-DBFLOAT"}

@@ -9,6 +9,11 @@
 typedef int64_t count;
 typedef _Float16 half;
 
+extern "C" {  // of kernels.cpp, which says what they take
+void norm(const float*, const float*, half*, float*, count, count, float);
+void norm_back(const half*, const float*, const float*, const float*, const float*, float*, float*, count, count);
+}
+
 static inline __mmask16 first(count n) { return n >= 16 ? 0xffff : (1 << n) - 1; }
 
 static inline __m512 load(const half* from, __mmask16 mask) {
@@ -33,7 +38,7 @@ static inline void narrow(const float* from, half* to, count n, float scale = 1)
   }
 }
 
-// e to each power, to six digits: GCC calls a function for it, which costs four times as much.
+// e to each power, to five digits: GCC calls a function for it, which costs four times as much.
 static inline __m512 power(__m512 x) {
   x = _mm512_max_ps(_mm512_set1_ps(-87), x);
   __m512 whole = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);

@@ -29,13 +29,14 @@ class Layer(torch.autograd.Function):
         *weights: Tensor,
     ) -> Tensor:
         batch, length, heads, size, _, hidden, inner, epsilon = sizes
-        _check(length, *(number for weight in weights for number in weight.shape))
+        _check(length, size, *(number for weight in weights for number in weight.shape))
         half = functools.partial(torch.empty, dtype=torch.float16)
         stacked, mixed = half(len(rows), 3 * heads * size), half(len(rows), heads * size)
         shares = half(batch * heads, length, length)
         call("mix", rows, stacked, shares, mixed, *weights[:3], *turns, *sizes[:6], epsilon)
         kept, fed = (rows, stacked, shares, mixed), mixed
         if chosen is not None:
+            assert len(chosen) % 2 == 0, "rows go in pairs"
             rows, fed = rows[chosen], mixed[chosen]
         out, middle, gates = (
             torch.empty_like(rows),

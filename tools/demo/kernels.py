@@ -42,6 +42,7 @@ class Attention(torch.autograd.Function):
         parts, shares, mixed, cos, sin = ctx.saved_tensors
         query, key, value = parts
         grad = grads[0].view(batch, length, heads, -1).transpose(1, 2).reshape(mixed.shape)
+        grad = grad.contiguous()  # of one sequence it is still a view
         out = torch.empty_like(parts)
         torch.bmm(shares.transpose(1, 2), grad, out=out[2])
         scores = torch.bmm(grad, value.transpose(1, 2))

@@ -1,9 +1,11 @@
 """The byte-level BPE tokenizer and its chat template.
 
-Names must look the same wherever they stand, so that the model can copy them: spaces, digits, Han
-and Hiragana characters stand alone, words are split from everything else. Only small words that
-are no names, operators and the commonest Chinese and Japanese words are single pieces, an English
-one with the space before it: that makes texts shorter by a third, and training faster by as much.
+Names must look the same wherever they stand, so that the model can copy them: digits, Han and
+Hiragana characters stand alone, words are split from everything else. Single pieces beside them are
+small words that are no names, operators, the commonest Chinese and Japanese words, and what many
+answers hold: how a result begins, calls of Python's own functions, the sentences that decline. A space
+goes with the small English word behind it, or with the small word or full stop before it. That makes
+texts shorter by two fifths, and training faster by as much.
 """
 
 import re

@@ -26,7 +26,7 @@ from tools.demo.generate import Conversation
 
 FOLDER = Path(__file__).parents[2] / "app" / "demo" / "model"
 VOCABULARY = 3800
-_LENGTH = 70  # tokens of a conversation, a low estimate
+_LENGTH = 70  # tokens of a conversation with its padding, about the mean
 _POOL = 8192  # conversations that are sorted by length together
 _IGNORED = -100
 

@@ -47,9 +47,10 @@ def _read(language: str) -> dict[str, tuple[Talk, ...]]:
 @cache
 def load_easy(language: str) -> tuple[Talk, ...]:
     """Those to learn from: each up to its first turn that is too hard for so small a model. hard.txt
-    has a line for each file, with the numbers of such conversations and how many turns are left."""
+    has a line for each file: how many conversations it holds, the numbers of such ones and how many
+    turns are left."""
     lines = (FOLDER / "hard.txt").read_text(encoding="utf-8").splitlines()
-    left = {name: _left(marks) for name, *marks in map(str.split, lines)}
+    left = {name: _left(marks) for name, _, *marks in map(str.split, lines)}
     cut = (
         talk[: left.get(name, {}).get(number)]
         for name, talks in _read(language).items()
