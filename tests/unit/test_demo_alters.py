@@ -164,3 +164,12 @@ def test_recursion_computes_what_the_loop_does():
     assert "f(n - 1)" in function.code
     assert _call(function, 5) == 120
     assert back.code == code
+
+
+@pytest.mark.parametrize("old", ["0.001", "0.0001", "0.0015", "0.01", "0.5", "1"])
+def test_every_number_has_another_one(old):
+    """0.001 had none, and whoever met it in a conversation waited for ever."""
+    found = {alter_numbers.pick_other(old, Random(seed)) for seed in range(20)}
+
+    assert all(float(new) > 0 for new in found)
+    assert old not in found

@@ -10,6 +10,7 @@ Altered = tuple[Function, dict[str, str]]
 Maker = Callable[[Function, str, Random], Altered | None]
 HEAD = re.compile(r"def (\w+)\(([^()]*)\)([^\n]*):\n")
 _NUMBER = re.compile(r"(?<![-\w.\"])\d+(?:\.\d+)?(?![\w.\"])")
+_TINY = 0.002  # two decimals of such a number's multiples are zero
 _IDIOM = re.compile(r"% 2$|%[^=!<>]+ [!=]= [01]$|\*\* (2|3|0\.5)$|, 10$|range.*\+ 1$")
 STRING = re.compile(r"\"[^\"\n]*\"")
 _NAMES = (
@@ -84,7 +85,8 @@ def pick_other(old: str, rng: Random, *, fraction: bool = False) -> str:
 def _draw(old: str, rng: Random, fraction: bool) -> str:
     if "." in old:
         places = len(old.split(".")[1])
-        return f"{float(old) * rng.uniform(0.3, 2.5):.{min(places, 2)}f}".rstrip("0").rstrip(".")
+        places = places if float(old) < _TINY else min(places, 2)
+        return f"{float(old) * rng.uniform(0.3, 2.5):.{places}f}".rstrip("0").rstrip(".")
     value, draw = int(old), rng.random()
     if draw < 0.3:
         return str(max(1, value + rng.choice((-5, -3, -2, -1, 1, 2, 3, 4, 5, 10))))
