@@ -1,7 +1,8 @@
 """What an answer holds: code, its language, what it defines, its first fault."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.coding import languages, symbols, syntax
@@ -14,6 +15,7 @@ _FENCE = re.compile(
 )
 _MOST_CODE = 200_000  # characters of an answer that are parsed
 _USUAL = "python"
+CHECKS = ("names", "calls", "logic", "instruction")  # beside the syntax, of Python
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,18 @@ class Answer:
     symbols: tuple[NewSymbol, ...] = ()
     fault: Fault | None = None
     is_checked: bool = False
+    flaws: Mapping[str, Fault] = field(default_factory=dict)  # by check, see app.coding.checks
+    is_examined: bool = False
 
     @property
     def is_sound(self) -> bool:
         """Whether there is code and no parser found a fault in it."""
         return self.code is not None and self.fault is None
+
+    @property
+    def wrong(self) -> Fault | None:
+        """The first thing that is wrong, in the syntax or beside it."""
+        return self.fault or next(iter(self.flaws.values()), None)
 
     def as_json(self) -> dict[str, Any]:
         """The part of a result that is about code."""
@@ -42,9 +51,14 @@ class Answer:
         }
 
     def _checks(self) -> list[dict[str, Any]]:
-        state = "skipped" if not self.is_checked else "failed" if self.fault else "passed"
-        fault = vars(self.fault) if self.fault else None
-        return [{"name": "syntax", "state": state, "fault": fault}]
+        syntax = _show_check("syntax", self.fault, is_done=self.is_checked)
+        others = CHECKS if self.is_examined else ()
+        return [syntax, *(_show_check(name, self.flaws.get(name)) for name in others)]
+
+
+def _show_check(name: str, fault: Fault | None, *, is_done: bool = True) -> dict[str, Any]:
+    state = "skipped" if not is_done else "failed" if fault else "passed"
+    return {"name": name, "state": state, "fault": vars(fault) if fault else None}
 
 
 def _show(symbol: NewSymbol) -> dict[str, Any]:

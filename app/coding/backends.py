@@ -17,6 +17,9 @@ class Backend(Protocol):
     def answer(self, messages: Messages, *, beginning: str = "", shape: str | None = None) -> str:
         """Its answer, `beginning` put into its mouth, as the regular expression `shape` wants it."""
 
+    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[str]:
+        """Several other answers, drawn."""
+
 
 @cache
 def load() -> Backend:

@@ -4,12 +4,14 @@ Nothing generated is ever run. Workers call the steps one by one around their en
 (app.workers.coder); `generate_code` walks the whole way with whatever answers messages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from app.coding import answers, backends, beginnings, instruction, memory, prompts
-from app.coding.backends import Backend
+from app.coding import answers, backends, beginnings, checks, instruction, memory, prompts
+from app.coding.answers import Answer
 from app.coding.instruction import Tree
 from app.coding.prompts import Form, Messages
+from app.wire.rows import Symbol
 
 Generate = Callable[[Messages], str]
 """A model back end: the answer to a conversation."""
@@ -27,8 +29,8 @@ def generate_code(
     scope: memory.Scope | None = None,
     form: Form | None = None,
 ) -> str:
-    """The code that a model writes for an instruction, asked again once if it is not well formed;
-    the empty string for an answer without code. `scope` lends what is known there.
+    """The code that a model writes for an instruction, asked again once if something is wrong with
+    it; the empty string for an answer without code. `scope` lends what is known there.
 
     Without `generate` the first configured model answers, the shipped one if there is none, loaded
     in this process at the first call. Raises SettingsError or WeightsError if it cannot be."""
@@ -38,16 +40,54 @@ def generate_code(
     tree = parse_instruction(prompt)
     found = memory.retrieve(scope) if scope else []
     choice = memory.choose(found, tree, prompt, seen="", count=len, budget=8000)
-    beginning = beginnings.find(tree, form, found, prompt)
-    answer_to = generate or _hold(backends.load(), beginning, prompts.shape(tree, form))
     asked = [{"role": "user", "content": prompt}]
     messages = prompts.compose(tree, choice.used, [], asked, form=form)
-    answer = answers.read(answer_to(messages), tree)
-    if answer.fault is not None:
-        answer = answers.read(answer_to(prompts.compose_again(tree, messages, answer)), tree)
-    return answer.code or ""
+    beginning, shape = beginnings.find(tree, form, found, prompt), prompts.shape(tree, form)
+    model = _Model(generate, beginning, shape, form.style == "plain" and generate is None)
+    return _Desk(tree, messages, found, model).write()
 
 
-def _hold(backend: Backend, beginning: str, shape: str | None) -> Generate:
-    """A model in this process, held to what the instruction fixes."""
-    return lambda messages: backend.answer(messages, beginning=beginning, shape=shape)
+@dataclass(frozen=True)
+class _Desk:
+    """A conversation up to its instruction, what is known, and who answers."""
+
+    tree: Tree
+    messages: Messages
+    known: Sequence[Symbol]
+    model: "_Model"
+
+    def write(self) -> str:
+        """The code of the first answer, or of a better one if something is wrong with that."""
+        first = self._read(self.model.answer(self.messages))
+        if first.wrong is None:
+            return first.code or ""
+        later = list(map(self._read, self._ask_again(first)))
+        at = checks.pick(first, later, is_shown=not self.model.draws)
+        return (first if at is None else later[at]).code or ""
+
+    def _read(self, text: str) -> Answer:
+        answer = answers.read(text, self.tree)
+        return checks.examine(answer, self.tree, self.messages, self.known)
+
+    def _ask_again(self, first: Answer) -> list[str]:
+        if self.model.draws:
+            return self.model.draw(self.messages)
+        return [self.model.answer(prompts.compose_again(self.tree, self.messages, first))]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What answers: `generate`, or the model of this process, held to what the instruction fixes."""
+
+    generate: Generate | None
+    beginning: str
+    shape: str | None
+    draws: bool  # other answers, rather than being shown what is wrong
+
+    def answer(self, messages: Messages) -> str:
+        if self.generate is not None:
+            return self.generate(messages)
+        return backends.load().answer(messages, beginning=self.beginning, shape=self.shape)
+
+    def draw(self, messages: Messages) -> list[str]:
+        return backends.load().draw(messages, beginning=self.beginning, shape=self.shape)

@@ -12,7 +12,7 @@ from app.coding.instruction import Intent, Target, Tree
 from app.wire.rows import Symbol
 
 Messages = list[dict[str, Any]]
-_LOCALES = {"en": "en-US", "zh": "zh-CN", "ja": "ja-JP"}
+LOCALES = {"en": "en-US", "zh": "zh-CN", "ja": "ja-JP"}
 USUAL = "python"
 _FUNCTION = r"((import|from) [^\n]+\n)*\n{0,2}(async )?def NAME\([^\n]*\)( -> [^\n]+)?:\n(( {4}[^\n]*)?\n)* {4} *[^ \n][^\n]*\n?"
 _BLOCK = r"```LANGUAGE\n([^`\n][^\n]*\n|\n)+```"
@@ -90,13 +90,14 @@ def shape(tree: Tree, form: Form) -> str | None:
 
 
 def compose_again(tree: Tree, messages: Messages, answer: Answer) -> Messages:
-    """The conversation that shows the model its own fault."""
-    assert answer.fault is not None
+    """The conversation that shows the model what is wrong with its answer."""
+    fault = answer.wrong
+    assert fault is not None
     wrong = {"role": "assistant", "content": answer.text}
-    fault = answer.fault
-    words = _say(tree, "coding.ask_again", line=fault.line, reason=fault.reason)
+    key = "coding.ask_again" if answer.fault else "coding.mend"
+    words = _say(tree, key, line=fault.line, reason=fault.reason)
     return [*messages, wrong, {"role": "user", "content": words}]
 
 
 def _say(tree: Tree, key: str, **values: Any) -> str:
-    return locales.message(key, _LOCALES[tree.locale], **values)
+    return locales.message(key, LOCALES[tree.locale], **values)

@@ -4,23 +4,27 @@ The clerk calls `prepare` before the engine and `review` after it, both from its
 review may ask the model once more. The steps themselves are app.coding's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app import settings, text
-from app.coding import answers, beginnings, instruction, memory, prompts
+from app.coding import answers, beginnings, checks, instruction, memory, prompts
+from app.coding.answers import Answer
 from app.coding.instruction import Tree
 from app.coding.prompts import Form
 from app.errors import AutoglmError
+from app.inference.engine import Request
 from app.models.database import Database
 from app.text import Tokenizer
-from app.wire.rows import Job, Memo, Outcome, Result, Turn
+from app.wire.rows import Choice, Job, Memo, Outcome, Result, Symbol, Turn
 from app.workers import orders, schemas
 from app.workers.orders import Order
 
 _MOST_DRAFTS = 10_000
 _MOST_SYMBOLS = 100  # of one answer that are remembered
 _ANSWER_TOKENS = 256  # left free for an answer whose length the client left open
+_TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 Messages = list[dict[str, Any]]
 
 
@@ -37,11 +41,13 @@ class Bench:
 
 @dataclass(frozen=True)
 class Draft:
-    """A code job between its prompt and its answer; `first` is the result that was sent back."""
+    """A code job between its prompt and its answer; `first` is the result that was sent back, `known`
+    are the symbols from before."""
 
     tree: Tree
     messages: Messages
     context: dict[str, Any]
+    known: Sequence[Symbol] = ()
     beginning: str = ""  # of the answer, put into the model's mouth
     shape: str | None = None  # a regular expression that the engine holds the answer to
     first: Result | None = None
@@ -62,18 +68,20 @@ class Coder:
         return order
 
     def review(self, job: Job, outcome: Outcome) -> Outcome | Order:
-        """The finished outcome, or the order by which the model is asked once more because its
-        code was not well formed."""
+        """The finished outcome, or the order by which the model is asked once more because
+        something is wrong with its code."""
         assert outcome.result is not None
         draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
         outcome = _complete(outcome, draft)
         assert outcome.result is not None
-        answer = answers.read(outcome.result.text, draft.tree)
-        if answer.fault is not None and draft.first is None:
+        if draft.first is not None:
+            return self._finish(job, outcome, draft, _choose(draft, outcome.result))
+        answer = _read(draft, outcome.result.text)
+        if answer.fault or (answer.flaws and len(outcome.result.choices) == 1):
             again = self._ask_again(job, draft, answer, outcome.result)
             if again is not None:
                 return again
-        return self._finish(job, outcome, draft, answer)
+        return self._finish(job, outcome, draft, (outcome.result, answer))
 
     def _draft(self, job: Job) -> Draft:
         bench = self._bench
@@ -97,7 +105,7 @@ class Coder:
         beginning = "" if is_held else beginnings.find(tree, bench.form, found, words)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
-        return Draft(tree, messages, context, beginning, shape)
+        return Draft(tree, messages, context, found, beginning, shape)
 
     def _scope(self, job: Job) -> memory.Scope:
         days = self._bench.options.days
@@ -138,30 +146,38 @@ class Coder:
             self._drafts.pop(next(iter(self._drafts)))
         self._drafts[job.id, job.attempt] = draft
 
-    def _ask_again(
-        self, job: Job, draft: Draft, answer: answers.Answer, result: Result
-    ) -> Order | None:
-        """None where the longer conversation does not fit: then the first answer stands."""
-        messages = prompts.compose_again(draft.tree, draft.messages, answer)
+    def _ask_again(self, job: Job, draft: Draft, answer: Answer, result: Result) -> Order | None:
+        """Shows the model what is wrong; one of style "plain", which would not understand, draws other
+        answers. None where the longer conversation does not fit: then the first answer stands."""
+        draws = _may_draw(self._bench.form, result)
+        told = prompts.compose_again(draft.tree, draft.messages, answer)
+        messages = draft.messages if draws else told
         try:
             order = self._order(job, replace(draft, messages=messages))
         except AutoglmError:
             return None
         self._keep(job, replace(draft, messages=messages, first=result))
-        return replace(order, request=replace(order.request, id=f"{order.request.id}:again"))
+        request = replace(order.request, id=f"{order.request.id}:again")
+        return replace(order, request=_draw(request) if draws else request)
 
-    def _finish(self, job: Job, outcome: Outcome, draft: Draft, answer: answers.Answer) -> Outcome:
+    def _finish(
+        self, job: Job, outcome: Outcome, draft: Draft, chosen: tuple[Result, Answer]
+    ) -> Outcome:
         assert outcome.result is not None
+        result, answer = chosen
         coding = {
             **answer.as_json(),
             "asked": 1 if draft.first is None else 2,
             "context_used": draft.context,
             "instruction": draft.tree.as_json(),
         }
-        result = replace(_add_up(outcome.result, draft.first), coding=coding)
+        counted = _add_up(outcome.result, draft.first)
+        result = replace(
+            result, coding=coding, **{name: getattr(counted, name) for name in _TOKENS}
+        )
         return replace(outcome, result=result, memo=self._make_memo(job, answer))
 
-    def _make_memo(self, job: Job, answer: answers.Answer) -> Memo | None:
+    def _make_memo(self, job: Job, answer: Answer) -> Memo | None:
         scope = job.request.get("scope")
         if not answer.symbols or (job.session_id is None and scope is None):
             return None
@@ -173,6 +189,38 @@ class Coder:
             symbols=answer.symbols[:_MOST_SYMBOLS],
             max_symbols=self._bench.options.max_symbols,
         )
+
+
+def _read(draft: Draft, text: str) -> Answer:
+    """An answer with everything that is wrong with it."""
+    answer = answers.read(text, draft.tree)
+    return checks.examine(answer, draft.tree, draft.messages, draft.known)
+
+
+def _may_draw(form: Form, result: Result) -> bool:
+    return form.style == "plain" and len(result.choices) == 1
+
+
+def _draw(request: Request) -> Request:
+    heat = request.sampling.temperature or checks.HEAT
+    return replace(request, sampling=replace(request.sampling, n=checks.DRAWS, temperature=heat))
+
+
+def _choose(draft: Draft, result: Result) -> tuple[Result, Answer]:
+    """The best of the first answer and those that came after it."""
+    assert draft.first is not None
+    first = _read(draft, draft.first.text)
+    is_drawn = len(result.choices) > len(draft.first.choices)
+    singles = [_single_out(result, each) for each in result.choices] if is_drawn else [result]
+    later = [_read(draft, each.text) for each in singles]
+    at = checks.pick(first, later, is_shown=not is_drawn)
+    return (draft.first, first) if at is None else (singles[at], later[at])
+
+
+def _single_out(result: Result, choice: Choice) -> Result:
+    """A result of one choice alone."""
+    details = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
+    return replace(result, text=choice.text, finish_reason=choice.finish_reason, details=details)
 
 
 def _complete(outcome: Outcome, draft: Draft) -> Outcome:
@@ -198,8 +246,9 @@ def _repeat(turn: Turn) -> Messages:
 
 
 def _add_up(result: Result, first: Result | None) -> Result:
-    """Both answers were paid for."""
+    """All answers were paid for."""
     if first is None:
         return result
-    names = ("prompt_tokens", "completion_tokens", "cached_tokens")
-    return replace(result, **{name: getattr(result, name) + getattr(first, name) for name in names})
+    return replace(
+        result, **{name: getattr(result, name) + getattr(first, name) for name in _TOKENS}
+    )

@@ -2,12 +2,14 @@
 
 import itertools
 import threading
+from typing import Any
 
 from app import settings
+from app.coding.checks import DRAWS, HEAT
 from app.coding.prompts import Form, Messages
 from app.errors import EngineError
 from app.inference import devices
-from app.inference.engine import Guide, GuideKind, Request, Sampling
+from app.inference.engine import Guide, GuideKind, Output, Request, Sampling
 from app.workers import loading
 from app.workers.loading import Loaded
 
@@ -26,6 +28,15 @@ class Solo:
     def answer(self, messages: Messages, *, beginning: str = "", shape: str | None = None) -> str:
         """The answer, `beginning` included. EngineError("context_length_exceeded") for a
         conversation that leaves no room for one."""
+        return self._ask(messages, beginning, shape, {"temperature": 0.0})[0]
+
+    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[str]:
+        """Other answers, each with `beginning`, where the likeliest one is wrong. Errors as above."""
+        return self._ask(messages, beginning, shape, {"temperature": HEAT, "n": DRAWS})
+
+    def _ask(
+        self, messages: Messages, beginning: str, shape: str | None, how: dict[str, Any]
+    ) -> list[str]:
         tokenizer, limit = self._loaded.tokenizer, self._loaded.max_context
         prompt = [*tokenizer.prompt(messages), *(tokenizer.encode(beginning) if beginning else ())]
         left = _MOST_TOKENS if limit is None else min(_MOST_TOKENS, limit - len(prompt))
@@ -34,13 +45,14 @@ class Solo:
                 "context_length_exceeded", param="messages", tokens=len(prompt), limit=limit
             )
         guide = Guide(GuideKind.REGEX, shape) if shape else None
-        sampling = Sampling(temperature=0.0, max_tokens=left, seed=0, guided=guide)
-        return beginning + self._run(Request(self._name(), tuple(prompt), sampling))
+        sampling = Sampling(max_tokens=left, seed=0, guided=guide, **how)
+        output = self._run(Request(self._name(), tuple(prompt), sampling))
+        return [beginning + each.text for each in (output, *output.others)]
 
     def _name(self) -> str:
         return f"solo:{next(self._numbers)}"
 
-    def _run(self, request: Request) -> str:
+    def _run(self, request: Request) -> Output:
         engine = self._loaded.engine
         with self._lock:
             engine.add(request)
@@ -48,7 +60,7 @@ class Solo:
                 pass
         if outputs[0].error_code is not None:
             raise EngineError(outputs[0].error_code, reason=outputs[0].error_message)
-        return outputs[0].text
+        return outputs[0]
 
 
 def load() -> Solo:

@@ -22,6 +22,10 @@ from tests.integration import makers
 pytestmark = pytest.mark.integration
 DOUBLE = "def double(x):\n    return 2 * x"
 AREA = "def area(w, h):\n    return w * h"
+TWICE = "def twice(x):\n    return double(x)"
+QUADRUPLE = "def quadruple(x):\n    return 4 * x"
+CHECKS = dict.fromkeys(("syntax", "names", "calls", "logic", "instruction"), "passed")
+Review = Callable[..., Any]
 
 
 class Desk:
@@ -61,6 +65,25 @@ class Desk:
                 claims.settle(self.db, [verdict])
                 break
             order = verdict
+
+    def begin(self, prompt: str, **changes: Any) -> tuple[Order, Review]:
+        """A job's order, and what the coder makes of the choices that answer an order of it."""
+        sampling = changes.pop("sampling", {})
+        request = {"messages": [{"role": "user", "content": prompt}], "sampling": sampling}
+        makers.add_job(self.db, kind="code", request=request, **changes)
+        (job,) = makers.take(self.db, self.holder)
+
+        def review(order: Order, *texts: str) -> Any:
+            stop = FinishReason.STOP
+            (beginning,) = re.findall(r"(?:def [^\n]*)?\Z", bytes(order.request.prompt).decode())[
+                :1
+            ]
+            rest = [each.removeprefix(beginning) for each in texts]
+            first, *others = (Output(order.request.id, (1, 2), each, stop, 10) for each in rest)
+            output = replace(first, others=tuple(others))
+            return self.coder.review(job, orders.conclude(order, output, {}))
+
+        return self.coder.prepare(job), review
 
     def coding(self, job: Job) -> dict[str, Any]:
         assert job.result is not None
@@ -133,7 +156,11 @@ def _ask(prompt: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": prompt}], "sampling": {"n": 2}}
 
 
-def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(desk: Desk) -> None:
+def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(
+    database: Database,
+) -> None:
+    desk = Desk(database, form=Form(style="guided"))
+
     done = desk.run("double", "def double(x)\n    return 2", DOUBLE)
 
     assert desk.coding(done)["asked"] == 2
@@ -141,6 +168,66 @@ def test_a_fault_is_shown_to_the_model_once_and_both_answers_are_counted(desk: D
     assert "line 1" in desk.prompts[1]
     assert done.result is not None
     assert (done.result.prompt_tokens, done.result.completion_tokens) == (20, 4)
+
+
+def test_what_is_wrong_beside_the_syntax_is_shown_too_and_the_better_answer_stands(
+    database: Database, make_session: Callable[[], str]
+) -> None:
+    desk, session = Desk(database, form=Form(style="guided")), make_session()
+    desk.run("double", DOUBLE, session_id=session)
+
+    done = desk.run("用 double 写 quadruple(x)", QUADRUPLE, f"{QUADRUPLE} +", session_id=session)
+
+    assert "double" in desk.prompts[2].rpartition("user:")[2]
+    assert (desk.coding(done)["code"], desk.coding(done)["asked"]) == (QUADRUPLE, 2)
+    states = {check["name"]: check["state"] for check in desk.coding(done)["checks"]}
+    assert states == CHECKS | {"instruction": "failed"}
+    assert done.result is not None
+    assert (done.result.text, done.result.completion_tokens) == (QUADRUPLE, 4)
+
+
+def test_style_plain_draws_other_answers_and_takes_the_most_frequent_good_one(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+    desk.run("double", DOUBLE, session_id=session)
+    good = "def quadruple(x):\n    return double(double(x))"
+
+    order, review = desk.begin("Use double to write quadruple(x)", session_id=session)
+    again = review(order, QUADRUPLE)
+    assert isinstance(again, Order)
+    assert again.request.prompt == order.request.prompt
+    assert (again.request.sampling.n, again.request.sampling.temperature) == (16, 0.8)
+    outcome = review(again, QUADRUPLE, "def quadruple(x):\n    return double(x) * 2", good, good)
+
+    assert not isinstance(outcome, Order)
+    claims.settle(desk.db, [outcome])
+    result = jobs.get(desk.db, DEFAULT_TENANT, outcome.job_id).result
+    assert result is not None
+    assert (result.text, len(result.choices), result.completion_tokens) == (good, 1, 10)
+    assert result.coding is not None
+    assert {each["name"]: each["state"] for each in result.coding["checks"]} == CHECKS
+    (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "quadruple")
+    assert kept.code == good
+
+
+def test_where_no_drawn_answer_is_better_the_first_one_stands(desk: Desk) -> None:
+    order, review = desk.begin("add 1")
+    flawed = "def add(x):\n    return y + 1"
+
+    outcome = review(review(order, flawed), "def add(", flawed, "no code")
+
+    assert not isinstance(outcome, Order)
+    assert outcome.result is not None
+    assert (outcome.result.text, outcome.result.details) == (flawed, None)
+
+
+def test_who_asks_for_several_choices_chooses_among_them(desk: Desk) -> None:
+    order, review = desk.begin("double", sampling={"n": 2})
+
+    outcome = review(order, "def double(x):\n    return y", DOUBLE)
+
+    assert not isinstance(outcome, Order)
 
 
 def test_a_second_fault_is_answered_as_it_is_and_nothing_of_it_is_remembered(
@@ -151,6 +238,7 @@ def test_a_second_fault_is_answered_as_it_is_and_nothing_of_it_is_remembered(
     done = desk.run("double", "def double(", "def double((", session_id=session)
 
     (check,) = desk.coding(done)["checks"]
+    assert desk.coding(done)["code"] == "def double(("
     assert (done.state, check["state"], check["fault"]["line"]) == ("succeeded", "failed", 1)
     place = ("session_id", session)
     assert symbols.list_page(desk.db, DEFAULT_TENANT, place, limit=9) == []
@@ -167,9 +255,9 @@ def test_a_symbol_reaches_another_session_s_prompt_through_the_scope_alone(
 ) -> None:
     desk.run("double", DOUBLE, session_id=make_session(), scope="project")
 
-    desk.run("use double", AREA, session_id=make_session())
-    desk.run("use double", AREA, session_id=make_session(), scope="other")
-    used = desk.run("use double", AREA, session_id=make_session(), scope="project")
+    desk.run("use double", TWICE, session_id=make_session())
+    desk.run("use double", TWICE, session_id=make_session(), scope="other")
+    used = desk.run("use double", TWICE, session_id=make_session(), scope="project")
 
     assert [DOUBLE in prompt for prompt in desk.prompts] == [False, False, False, True]
     assert desk.prompts[3].startswith("system: Known definitions:")
@@ -200,7 +288,7 @@ def test_what_the_context_has_no_room_for_comes_back_as_a_definition(
     session = make_session()
     desk.run(f"double {'x' * 300}", DOUBLE, session_id=session)
 
-    done = desk.run("use double", AREA, session_id=session)
+    done = desk.run("use double", TWICE, session_id=session)
 
     assert desk.coding(done)["context_used"]["turns"] == {"used": 0, "dropped": 1}
     assert desk.prompts[1].startswith(f"system: Known definitions:\n{DOUBLE}")

@@ -52,6 +52,14 @@ def test_an_answer_goes_on_from_its_beginning_and_is_the_same_again():
     assert len(first) > len("def f(")
 
 
+def test_drawn_answers_differ_and_have_the_beginning():
+    drawn = make().draw([{"role": "user", "content": "hello"}], beginning="def f(", shape=None)
+
+    assert len(drawn) == 16
+    assert len(set(drawn)) > 1
+    assert all(text.startswith("def f(") for text in drawn)
+
+
 def test_a_conversation_without_room_for_an_answer_is_refused():
     with pytest.raises(EngineError, match="context_length_exceeded"):
         make(max_context=8).answer([{"role": "user", "content": "a" * 100}])

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from app.coding import answers, beginnings, languages, memory, pipeline, prompts, symbols, syntax
+from app.coding import (
+    answers,
+    backends,
+    beginnings,
+    languages,
+    memory,
+    pipeline,
+    prompts,
+    symbols,
+    syntax,
+)
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
@@ -88,6 +98,34 @@ def test_nobody_is_asked_a_third_time():
     code = pipeline.generate_code("f", generate=lambda _messages: next(replies))
 
     assert code == "def g(:"
+
+
+def test_what_is_wrong_beside_the_syntax_is_shown_too_and_the_better_code_stands():
+    flawed = "def double(x):\n    return 2 * y"
+    asked: list[prompts.Messages] = []
+
+    def generate(messages: prompts.Messages) -> str:
+        asked.append(messages)
+        return flawed if len(asked) == 1 else "def double(x:"
+
+    assert pipeline.generate_code("double x", generate=generate) == flawed
+    assert "line 2: nothing defines y." in asked[1][-1]["content"]
+
+
+def test_a_model_of_style_plain_draws_other_answers(monkeypatch: pytest.MonkeyPatch):
+    class Backend:
+        form = Form(style="plain")
+
+        def answer(self, *_: Any, **__: Any) -> str:
+            return "def double(x):\n    return 2 * y"
+
+        def draw(self, messages: prompts.Messages, **_: Any) -> list[str]:
+            assert [message["role"] for message in messages] == ["user"]
+            return [self.answer(), "def double(x):\n    return x", GOOD, GOOD]
+
+    monkeypatch.setattr(backends, "load", Backend)
+
+    assert pipeline.generate_code("double x") == GOOD
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""What is wrong with an answer beside its syntax, and which of several answers is the best."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from app import locales
+from app.coding import adherence, lint, memory, prompts
+from app.coding.answers import Answer
+from app.coding.instruction import Tree
+from app.coding.lint import Flaw, Known
+from app.coding.prompts import Messages
+from app.coding.syntax import Fault
+from app.wire.rows import Symbol
+
+DRAWS = 16  # other answers that a model of style "plain" draws where something is wrong
+HEAT = 0.8  # their temperature, unless the job sets one
+_MOST_CODE = 20_000  # characters that are examined: these take a third of a second
+
+
+def examine(answer: Answer, tree: Tree, messages: Messages, known: Sequence[Symbol]) -> Answer:
+    """The answer with its flaws, of Python code that can be read. `messages` are the conversation up to
+    the instruction, `known` the symbols from before the answer."""
+    code, is_python = answer.code or "", answer.language == prompts.USUAL
+    module = lint.parse(code) if is_python and 0 < len(code) <= _MOST_CODE else None
+    if module is None:
+        return answer
+    try:
+        found = list(_find(module, tree, messages, known))
+    except RecursionError:  # too deep to be compared
+        found = []
+    first = {flaw.check: flaw for flaw in reversed(found)}
+    faults = {check: _say(flaw, tree) for check, flaw in first.items()}
+    return replace(answer, flaws=faults, is_examined=True)
+
+
+def _find(
+    module: ast.Module, tree: Tree, messages: Messages, known: Sequence[Symbol]
+) -> Iterator[Flaw]:
+    text = str(messages[-1]["content"]) if messages else ""
+    said = memory.list_words(tree, text)
+    earlier = [str(message["content"]) for message in messages[:-1]]
+    shown = {word for each in earlier for word in lint.WORD.findall(each)}
+    symbols = Known(known)
+    yield from lint.find(module, symbols, said, shown)
+    yield from adherence.find(module, tree, text, symbols)
+
+
+def _say(flaw: Flaw, tree: Tree) -> Fault:
+    reason = locales.message(f"flaws.{flaw.key}", prompts.LOCALES[tree.locale], **flaw.values)
+    return Fault(flaw.line, 1, reason)
+
+
+def pick(first: Answer, later: Sequence[Answer], *, is_shown: bool) -> int | None:
+    """The number of the best later answer, the most frequent one of equals; None where the first is
+    better. Of two that are as good the later wins if it was made knowing what is wrong."""
+    times = Counter(answer.code for answer in later)
+    ranked = [(_weigh(each), -times[each.code], at) for at, each in enumerate(later)]
+    if not ranked:
+        return None
+    weight, _, at = min(ranked)
+    return at if weight < _weigh(first) + is_shown else None
+
+
+def _weigh(answer: Answer) -> int:
+    """How bad an answer is."""
+    return len(answer.flaws) if answer.is_sound else 99
