@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from app import locales
 from app.coding import adherence, lint, memory, prompts
+from app.coding.adherence import Said
 from app.coding.answers import Answer
-from app.coding.instruction import Tree
+from app.coding.instruction import Intent, Tree
 from app.coding.lint import Flaw, Known
 from app.coding.prompts import Messages
 from app.coding.syntax import Fault
@@ -23,11 +24,14 @@ def examine(answer: Answer, tree: Tree, messages: Messages, known: Sequence[Symb
     """The answer with its flaws, of Python code that can be read. `messages` are the conversation up to
     the instruction, `known` the symbols from before the answer."""
     code, is_python = answer.code or "", answer.language == prompts.USUAL
-    module = lint.parse(code) if is_python and 0 < len(code) <= _MOST_CODE else None
+    is_wanted = (
+        is_python and tree.intent != Intent.EXPLAIN
+    )  # what explains code quotes pieces of it
+    module = lint.parse(code) if is_wanted and 0 < len(code) <= _MOST_CODE else None
     if module is None:
         return answer
     try:
-        found = list(_find(module, tree, messages, known))
+        found = list(_find(code, module, Said(tree, _find_text(messages)), messages, known))
     except RecursionError:  # too deep to be compared
         found = []
     first = {flaw.check: flaw for flaw in reversed(found)}
@@ -35,16 +39,18 @@ def examine(answer: Answer, tree: Tree, messages: Messages, known: Sequence[Symb
     return replace(answer, flaws=faults, is_examined=True)
 
 
+def _find_text(messages: Messages) -> str:
+    return str(messages[-1]["content"]) if messages else ""
+
+
 def _find(
-    module: ast.Module, tree: Tree, messages: Messages, known: Sequence[Symbol]
+    code: str, module: ast.Module, said: Said, messages: Messages, known: Sequence[Symbol]
 ) -> Iterator[Flaw]:
-    text = str(messages[-1]["content"]) if messages else ""
-    said = memory.list_words(tree, text)
     earlier = [str(message["content"]) for message in messages[:-1]]
     shown = {word for each in earlier for word in lint.WORD.findall(each)}
     symbols = Known(known)
-    yield from lint.find(module, symbols, said, shown)
-    yield from adherence.find(module, tree, text, symbols)
+    yield from lint.find(module, symbols, memory.list_words(said.tree, said.text), shown)
+    yield from adherence.find(code, module, said, symbols)
 
 
 def _say(flaw: Flaw, tree: Tree) -> Fault:

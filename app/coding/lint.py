@@ -1,7 +1,7 @@
 """What is wrong with Python functions that a parser reads without complaint. Nothing is run.
 
 Only what is certain as far as the code and the known symbols show it: a name that nothing defines, a
-parameter that is never used, a call with the wrong number of arguments, a condition that stands twice.
+parameter that was asked for and is never used, a call with the wrong number of arguments, a condition that stands twice.
 """
 
 import ast
@@ -17,7 +17,11 @@ from app.wire.rows import Symbol
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-_PYTHON = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+_PYTHON = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__class__", "_"}
+_BINDING = {  # nodes that bind the name in an attribute; the last three are of Python 3.12's def f[T](...)
+    "arg": "arg", "FunctionDef": "name", "AsyncFunctionDef": "name", "ClassDef": "name", "ExceptHandler": "name",
+    "MatchAs": "name", "MatchStar": "name", "MatchMapping": "rest", "TypeVar": "name", "ParamSpec": "name", "TypeVarTuple": "name",
+}  # fmt: skip
 _HIDING = {"exec", "eval", "globals", "locals", "vars"}  # may define or use any name
 _OPPOSED = ast.Sub | ast.Div | ast.FloorDiv | ast.Mod
 WORD = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_]\w*", re.ASCII)
@@ -78,7 +82,8 @@ def find(
     module: ast.Module, known: Known, said: set[str], shown: Set[str] = frozenset()
 ) -> Iterator[Flaw]:
     """The flaws of the outermost functions. `said` are the words of the instruction, `shown` those of what
-    was said before: what they name may be defined elsewhere, unless it is a mere parameter."""
+    was said before: what they name may be defined elsewhere, unless it is a mere parameter; a parameter that
+    nobody asked for may well be unused."""
     if _is_out_of_sight(module):
         return
     outside = _outermost(module) | known.names | _PYTHON
@@ -87,10 +92,14 @@ def find(
         gone = _parameters(known.find(function.name))
         for flaw in _find_in_names(function, outside | said.difference(gone)):
             name = flaw.values["name"]
-            if flaw.key != "undefined" or name not in shown or known.is_parameter(name):
+            is_elsewhere = name in shown and not known.is_parameter(name)
+            if not (flaw.key == "undefined" and is_elsewhere) and (
+                flaw.key != "unused" or name in said
+            ):
                 yield flaw
         yield from _find_in_calls(function, within, known)
-        yield from _find_in_logic(function)
+        if not function.name.startswith("test"):  # where x - x may well be what is tested
+            yield from _find_in_logic(function)
 
 
 def _is_out_of_sight(module: ast.Module) -> bool:
@@ -105,7 +114,8 @@ def _outermost(module: ast.Module) -> set[str]:
     found: set[str] = set()
     for each in module.body:
         found |= {each.name} if isinstance(each, _FUNCTION) else _bound(each)
-    return found
+    declared = (each.names for each in ast.walk(module) if isinstance(each, ast.Global))
+    return found.union(*declared)
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -123,16 +133,12 @@ def _bound(node: ast.AST) -> set[str]:
 def _bind(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id
-    elif isinstance(node, ast.arg):
-        yield node.arg
-    elif isinstance(node, (*_FUNCTION, ast.ClassDef)):
-        yield node.name
     elif isinstance(node, ast.alias):
         yield (node.asname or node.name).split(".")[0]
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-        yield node.name or ""
-    elif isinstance(node, ast.MatchMapping):
-        yield node.rest or ""
+    elif isinstance(node, ast.Global):
+        yield from node.names
+    elif type(node).__name__ in _BINDING:
+        yield getattr(node, _BINDING[type(node).__name__]) or ""
 
 
 def _parameters(function: Function | None) -> list[str]:
@@ -171,7 +177,7 @@ def _is_whole(function: Function) -> bool:
 def _find_in_calls(
     function: Function, within: Mapping[str, Function], known: Known
 ) -> Iterator[Flaw]:
-    own = set(_parameters(function))
+    own = _bound(function) - {function.name}
     for each in ast.walk(function):
         if isinstance(each, ast.Call) and isinstance(each.func, ast.Name):
             called = within.get(each.func.id) or known.find(each.func.id)

@@ -43,7 +43,7 @@ def flaws(*args: object, **more: object) -> list[str]:
     [
         ("return y * 2", "nothing defines y."),
         ("return [y for z in x]", "nothing defines y."),
-        ("return 2", "the parameter x is never used."),
+        ("return len(y for y in 'ab' if y == z)", "nothing defines z."),
         (
             "return power(x)",
             "power is called with other arguments than power(base, exponent) takes.",
@@ -101,6 +101,17 @@ def test_what_is_wrong_is_said(body: str, reason: str):
         "def f(power):\n    return power(1)",
         "def f(x):\n    if x > 3:\n        x -= 4\n    if x > 3:\n        return 1\n    return x / 2",
         "class A:\n    def f(self, x):\n        return 1",
+        "def test_f(x):\n    assert x - x == 0",
+        "def f(event, context):\n    return event",
+        "def f():\n    global cache\n    cache = {}\n\ndef g():\n    return cache",
+        "def f(x):\n    def power(y):\n        return y\n    return power(x)",
+        "def f(x):\n    power = len\n    return power(x)",
+        "def f(x):\n    if (y := x + 1) > 2:\n        return y\n    return lambda z, *a, **k: (z, a, k)",
+        "def f(x: 'Undefined') -> 'Other':\n    return _('text') + str(x)",
+        "try:\n    import fast\nexcept ImportError:\n    fast = None\n\ndef f(x):\n    return fast and fast.go(x)",
+        "async def f(x):\n    async with x as y:\n        return [z async for z in y]",
+        "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n    g()\n    return n, x",
+        "class A:\n    size = 3\n    def f(self):\n        return [B(y) for y in range(self.size)]\n\ndef g():\n    return A()",
         "```python\nprint('hello')\n```",
     ],
 )
@@ -117,6 +128,13 @@ def test_names_that_the_instruction_or_the_conversation_has_may_be_defined_elsew
     assert flaws(code) == ["names"]
     assert flaws(code, "scale x and add OFFSET") == []
     assert flaws(code, before="OFFSET = 3\ndef scale(x): ...") == []
+
+
+def test_a_parameter_that_was_asked_for_must_be_used():
+    code = "def fee(price, weight):\n    return price + 5"
+
+    assert flaws(code, "fee(price, weight): 5 for each kilogram on top") == ["names"]
+    assert flaws(code, "the fee is 5") == []
 
 
 def test_a_parameter_that_was_renamed_is_no_name_any_more():
@@ -167,6 +185,17 @@ def test_both_functions_that_are_to_be_used_must_be():
         ("Use power to write square(x).", "def square(x):\n    return power(x, 2)"),
         ("Use power with 2 as the default exponent", POWER.replace("exponent)", "exponent=2)")),
         ("それを2倍にする関数", "def double(x):\n    return 2 * x"),
+        ("Explain it", POWER),
+        ("Show me that function again", POWER),
+        ("Add a comment to it", POWER.replace("return", "# raised\n    return")),
+        ("Write tests for it", POWER + "\n\ndef test_power():\n    assert power(2, 3) == 8"),
+        (
+            "Write a class Box so that I can use it in my script, also a function area(w)",
+            "def area(w):\n    return w * w",
+        ),
+        ("Use this format for the date: DD.MM, function show(d)", "def show(d):\n    return d"),
+        ("用这个格式写 show(d)", "def show(d):\n    return d"),
+        ("このデータを使って show(d) を", "def show(d):\n    return d"),
     ],
 )
 def test_nothing_is_demanded_that_was_not_said(text: str, code: str):
