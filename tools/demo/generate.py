@@ -13,7 +13,7 @@ from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Turn
 
 SINGLE, REFUSED = 0.35, 0.11
-_WRITTEN = 0.4  # of the longer conversations are as people wrote them
+_WRITTEN = 0.5  # of the longer conversations are as people wrote them
 _GIVEN = 0.1  # of the conversations begin with code in a system message
 _CUT = 0.3  # of these show the code of the earlier turns instead
 _LONGER = 0.15  # and of these go on with one more turn

@@ -28,7 +28,7 @@ from tools.demo.prompts import Function, Turn
 _CODE_COPIED = 0.4  # of what is only to be repeated
 _SWAPPED = 0.12  # of the conversations: another task in place of the first
 _CALL = re.compile(r"\$g\(([^()]+)\)")
-_CALLED = 0.2  # of the conversations begin with a function and one made for it
+_CALLED = 0.08  # of the conversations begin with a function and one made for it
 _NEW_CALLS = 0.5  # of the follow-ups that are no edits
 
 
@@ -132,7 +132,7 @@ def talk(language: str, rng: Random) -> tuple[Turn, ...]:
     elif draw < _SWAPPED + _CALLED:
         turns, more = calls.start(language, rng), (0, 0, 0, 1, 1)
     else:
-        begin = _start_linked if rng.random() < 0.4 else start
+        begin = _start_linked if rng.random() < 0.15 else start
         turns = [begin(language, rng)]
     for _ in range(rng.choice(more)):
         draw = rng.random()
