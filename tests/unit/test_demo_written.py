@@ -228,6 +228,18 @@ def test_a_name_is_replaced_only_where_it_is_said_before_it_is_used():
     assert all("sizes" not in table for table in tables)
 
 
+def test_another_name_is_never_one_that_python_has(monkeypatch):
+    request = "Write down(n), which takes one from the number n of lives that are left to a player and returns the rest"
+    talk = [(request, "def down(n):\n    return n - 1")]
+    monkeypatch.setattr(
+        other_names.names, "invent", lambda rng: rng.choice(["del", "sum", "lives_left"])
+    )
+
+    names = {other_names.find(talk, "en", Random(seed)).get("down", "") for seed in range(40)}
+
+    assert names == {"", "lives_left"}
+
+
 def test_numbers_keep_their_order():
     pairs = [("under 13 pays 6, 66 or older 8", "def f(n):\n    if n < 13:\n        return 6\n"
               "    if n >= 66:\n        return 8\n    return 0")]  # fmt: skip

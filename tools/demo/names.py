@@ -103,6 +103,11 @@ def pick_other(taken: set[str], rng: Random) -> str:
             return name
 
 
+def is_reserved(name: str) -> bool:
+    """Whether Python has the name already, as a keyword or a function of its own."""
+    return name in _RESERVED
+
+
 @cache
 def words() -> frozenset[str]:
     """The English words that names are made of."""

@@ -73,7 +73,7 @@ def _pick_function(name: str, is_free: bool, taken: set[str], rng: Random) -> st
     for _ in range(_TRIES):
         new = names.invent(rng) if is_free else names.pick_function((name,), "", rng)
         is_kin = is_free or _letters(name) in _letters(new)
-        if is_kin and new not in taken and len(new) > 1:
+        if is_kin and len(new) > 1 and not (new in taken or names.is_reserved(new)):
             return new
     return name
 
