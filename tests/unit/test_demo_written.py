@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tools.demo import given, other_names, other_values, varied, written
+from tools.demo import given, names, other_names, other_values, varied, written
 from tools.demo.families import LANGUAGES
 from tools.demo.prompts import Function, Turn
 
@@ -231,13 +231,11 @@ def test_a_name_is_replaced_only_where_it_is_said_before_it_is_used():
 def test_another_name_is_never_one_that_python_has(monkeypatch):
     request = "Write down(n), which takes one from the number n of lives that are left to a player and returns the rest"
     talk = [(request, "def down(n):\n    return n - 1")]
-    monkeypatch.setattr(
-        other_names.names, "invent", lambda rng: rng.choice(["del", "sum", "lives_left"])
-    )
+    monkeypatch.setattr(names, "invent", lambda rng: rng.choice(["del", "sum", "lives_left"]))
 
-    names = {other_names.find(talk, "en", Random(seed)).get("down", "") for seed in range(40)}
+    found = {other_names.find(talk, "en", Random(seed)).get("down", "") for seed in range(40)}
 
-    assert names == {"", "lives_left"}
+    assert found == {"", "lives_left"}
 
 
 def test_numbers_keep_their_order():
