@@ -24,9 +24,7 @@ def examine(answer: Answer, tree: Tree, messages: Messages, known: Sequence[Symb
     """The answer with its flaws, of Python code that can be read. `messages` are the conversation up to
     the instruction, `known` the symbols from before the answer."""
     code, is_python = answer.code or "", answer.language == prompts.USUAL
-    is_wanted = (
-        is_python and tree.intent != Intent.EXPLAIN
-    )  # what explains code quotes pieces of it
+    is_wanted = is_python and tree.intent != Intent.EXPLAIN  # an explanation quotes pieces of code
     module = lint.parse(code) if is_wanted and 0 < len(code) <= _MOST_CODE else None
     if module is None:
         return answer

@@ -275,7 +275,10 @@ class Clerk:
 
 
 def _needs_review(job: Job, outcome: Outcome) -> bool:
-    return job.kind == "code" and outcome.result is not None and outcome.result.coding is None
+    """Whether an answer has not been read, or asking again for one has failed."""
+    if outcome.result is None:
+        return job.kind == "code" and outcome.state == JobState.FAILED
+    return job.kind == "code" and outcome.result.coding is None
 
 
 def _refuse(job: Job, error: Exception) -> Outcome:

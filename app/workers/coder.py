@@ -16,6 +16,7 @@ from app.coding.prompts import Form
 from app.errors import AutoglmError
 from app.inference.engine import Request
 from app.models.database import Database
+from app.models.states import JobState
 from app.text import Tokenizer
 from app.wire.rows import Choice, Job, Memo, Outcome, Result, Symbol, Turn
 from app.workers import orders, schemas
@@ -69,8 +70,9 @@ class Coder:
 
     def review(self, job: Job, outcome: Outcome) -> Outcome | Order:
         """The finished outcome, or the order by which the model is asked once more because
-        something is wrong with its code."""
-        assert outcome.result is not None
+        something is wrong with its code. Where that fails, the first answer stands."""
+        if outcome.result is None:
+            return self._fall_back(job, outcome)
         draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
         outcome = _complete(outcome, draft)
         assert outcome.result is not None
@@ -82,6 +84,15 @@ class Coder:
             if again is not None:
                 return again
         return self._finish(job, outcome, draft, (outcome.result, answer))
+
+    def _fall_back(self, job: Job, outcome: Outcome) -> Outcome:
+        draft = self._drafts.pop((job.id, job.attempt), None)
+        if draft is None or draft.first is None:
+            return outcome
+        asked, state = job.request["messages"], JobState.SUCCEEDED
+        first = Outcome(job.id, job.attempt, state, result=draft.first, messages=asked)
+        answer = _read(draft, draft.first.text)
+        return self._finish(job, first, replace(draft, first=None), (draft.first, answer))
 
     def _draft(self, job: Job) -> Draft:
         bench = self._bench
@@ -156,7 +167,7 @@ class Coder:
             order = self._order(job, replace(draft, messages=messages))
         except AutoglmError:
             return None
-        self._keep(job, replace(draft, messages=messages, first=result))
+        self._keep(job, replace(draft, first=result))
         request = replace(order.request, id=f"{order.request.id}:again")
         return replace(order, request=_draw(request) if draws else request)
 

@@ -186,6 +186,19 @@ def test_what_is_wrong_beside_the_syntax_is_shown_too_and_the_better_answer_stan
     assert (done.result.text, done.result.completion_tokens) == (QUADRUPLE, 4)
 
 
+def test_the_second_answer_is_held_to_the_instruction_too(
+    database: Database, make_session: Callable[[], str]
+) -> None:
+    desk, session = Desk(database, form=Form(style="guided")), make_session()
+    desk.run("double", DOUBLE, session_id=session)
+
+    wish = "A function quadruple(x), using the one you just wrote"
+    done = desk.run(wish, QUADRUPLE, "def quadruple(x):\n    return x * 4", session_id=session)
+
+    states = {check["name"]: check["state"] for check in desk.coding(done)["checks"]}
+    assert states == CHECKS | {"instruction": "failed"}
+
+
 def test_style_plain_draws_other_answers_and_takes_the_most_frequent_good_one(
     desk: Desk, make_session: Callable[[], str]
 ) -> None:
@@ -220,6 +233,34 @@ def test_where_no_drawn_answer_is_better_the_first_one_stands(desk: Desk) -> Non
     assert not isinstance(outcome, Order)
     assert outcome.result is not None
     assert (outcome.result.text, outcome.result.details) == (flawed, None)
+
+
+def test_where_asking_again_fails_the_first_answer_stands(
+    desk: Desk, make_session: Callable[[], str]
+) -> None:
+    session = make_session()
+    order, review = desk.begin("add 1", session_id=session)
+    again, job = review(order, "def add(x):\n    return y + 1"), order.job
+    failed = Output(again.request.id, (), "", FinishReason.ERROR, 10, error_code="engine_failed")
+
+    outcome = desk.coder.review(job, orders.conclude(again, failed, {}))
+
+    assert not isinstance(outcome, Order)
+    claims.settle(desk.db, [outcome])
+    done = jobs.get(desk.db, DEFAULT_TENANT, job.id)
+    states = {check["name"]: check["state"] for check in desk.coding(done)["checks"]}
+    assert (done.state, states) == ("succeeded", CHECKS | {"names": "failed"})
+    assert [turn.answer for turn in sessions.list_turns(desk.db, session)] == [
+        desk.coding(done)["code"]
+    ]
+
+
+def test_a_job_that_fails_at_once_has_failed(desk: Desk) -> None:
+    order, _ = desk.begin("add 1")
+    failed = Output(order.request.id, (), "", FinishReason.ERROR, 10, error_code="engine_failed")
+    outcome = orders.conclude(order, failed, {})
+
+    assert desk.coder.review(order.job, outcome) is outcome
 
 
 def test_who_asks_for_several_choices_chooses_among_them(desk: Desk) -> None:

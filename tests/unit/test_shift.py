@@ -107,19 +107,33 @@ def test_a_shift_that_is_told_to_stop_ends_after_its_step(database: Database, cl
     assert state(database, job) == "running"
 
 
-def test_a_request_that_the_engine_refuses_fails_alone(database: Database, clerk: Clerk):
-    class Picky(fake.Fake):
-        def add(self, request: Request) -> None:
-            if bytes(request.prompt) == b"bad":
-                raise EngineError("bad_token", token=9)
-            super().add(request)
+class Picky(fake.Fake):
+    """Refuses one prompt."""
 
+    def add(self, request: Request) -> None:
+        if bytes(request.prompt) == b"bad":
+            raise EngineError("bad_token", token=9)
+        super().add(request)
+
+
+def test_a_request_that_the_engine_refuses_fails_alone(database: Database, clerk: Clerk):
     good, bad = add(database), add(database, "bad")
 
     tally = run(make_engine(Picky), clerk)
 
     assert [state(database, job) for job in (good, bad)] == ["succeeded", "failed"]
     assert (tally.succeeded, tally.failed) == (1, 1)
+
+
+def test_a_failed_code_job_is_reviewed_as_asking_again_may_have_failed(
+    database: Database, clerk: Clerk
+):
+    clerk.review = lambda job, _outcome: succeed(job)
+    job = add_job(database, kind="code", request={"prompt": "bad", "sampling": {}})
+
+    run(make_engine(Picky), clerk)
+
+    assert state(database, job) == "succeeded"
 
 
 def test_an_outcome_that_cannot_be_stored_fails_alone(database: Database, clerk: Clerk):
