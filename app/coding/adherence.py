@@ -5,12 +5,11 @@ Only what an instruction says in so many words, and only where the code plainly 
 
 import ast
 import builtins
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.coding import lint, memory
+from app.coding import lint, memory, native
 from app.coding.instruction import Intent, Tree
 from app.coding.lint import Flaw, Known
 
@@ -56,7 +55,8 @@ def find(code: str, module: ast.Module, said: Said, known: Known) -> Iterator[Fl
     made, before = lint.list_functions(module), known.functions
     if not made or not before:
         return
-    is_same = all(before.get(each.name, "").strip() == _cut(each, code) for each in made)
+    lines = native.split(code)  # a comment is a change, too
+    is_same = all(before.get(each.name) == native.cut(each, lines) for each in made)
     if is_same and not _AGAIN.search(text) and tree.intent != Intent.TEST:
         yield Flaw("instruction", "unchanged", values={"name": made[0].name})
     used = {each.id for each in ast.walk(module) if isinstance(each, ast.Name)}
@@ -67,12 +67,6 @@ def find(code: str, module: ast.Module, said: Said, known: Known) -> Iterator[Fl
     if len(before) > 1 and _BOTH.search(text) and len(used & set(before)) < 2:
         missing = next(each for each in before if each not in used)
         yield Flaw("instruction", "not_used", values={"name": missing})
-
-
-def _cut(function: lint.Function, code: str) -> str:
-    """Its text: a comment is a change, too."""
-    lines = io.StringIO(code, newline="").readlines()
-    return "".join(lines[function.lineno - 1 : function.end_lineno]).strip()
 
 
 def _find_unused(text: str, said: set[str], used: set[str]) -> Iterator[Flaw]:

@@ -139,11 +139,10 @@ def _is_latest(older: Symbol, said: _Said) -> bool:
 
 def _list_parameters(older: Symbol) -> tuple[str, ...] | None:
     """Those of a plain Python function; empty where there is more to them than names."""
-    try:
-        body = ast.parse(older.code).body if older.language == prompts.USUAL else []
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    module = native.parse(older.code) if older.language == prompts.USUAL else None
+    if module is None:
         return None
-    found = next((each for each in body if isinstance(each, ast.FunctionDef)), None)
+    found = next((each for each in module.body if isinstance(each, ast.FunctionDef)), None)
     if found is None or found.decorator_list:
         return None
     listed = tuple(each.arg for each in found.args.args)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app import locales
-from app.coding import adherence, lint, memory, prompts
+from app.coding import adherence, lint, memory, native, prompts
 from app.coding.adherence import Said
 from app.coding.answers import Answer
 from app.coding.instruction import Intent, Tree
@@ -20,35 +20,29 @@ HEAT = 0.8  # their temperature, unless the job sets one
 _MOST_CODE = 20_000  # characters that are examined: these take a third of a second
 
 
-def examine(answer: Answer, tree: Tree, messages: Messages, known: Sequence[Symbol]) -> Answer:
-    """The answer with its flaws, of Python code that can be read. `messages` are the conversation up to
+def examine(answer: Answer, said: Said, messages: Messages, known: Sequence[Symbol]) -> Answer:
+    """The answer with its flaws, of Python code that can be read. `messages` are the conversation with
     the instruction, `known` the symbols from before the answer."""
     code, is_python = answer.code or "", answer.language == prompts.USUAL
-    is_wanted = is_python and tree.intent != Intent.EXPLAIN  # an explanation quotes pieces of code
-    module = lint.parse(code) if is_wanted and 0 < len(code) <= _MOST_CODE else None
+    is_wanted = is_python and said.tree.intent != Intent.EXPLAIN  # that quotes pieces of code
+    module = native.parse(code) if is_wanted and 0 < len(code) <= _MOST_CODE else None
     if module is None:
         return answer
+    shown = {word for each in messages for word in memory.WORD.findall(str(each["content"]))}
     try:
-        found = list(_find(code, module, Said(tree, _find_text(messages)), messages, known))
+        found = list(_find(code, module, said, shown, Known(known)))
     except RecursionError:  # too deep to be compared
         found = []
     first = {flaw.check: flaw for flaw in reversed(found)}
-    faults = {check: _say(flaw, tree) for check, flaw in first.items()}
+    faults = {check: _say(flaw, said.tree) for check, flaw in first.items()}
     return replace(answer, flaws=faults, is_examined=True)
 
 
-def _find_text(messages: Messages) -> str:
-    return str(messages[-1]["content"]) if messages else ""
-
-
 def _find(
-    code: str, module: ast.Module, said: Said, messages: Messages, known: Sequence[Symbol]
+    code: str, module: ast.Module, said: Said, shown: set[str], known: Known
 ) -> Iterator[Flaw]:
-    earlier = [str(message["content"]) for message in messages[:-1]]
-    shown = {word for each in earlier for word in lint.WORD.findall(each)}
-    symbols = Known(known)
-    yield from lint.find(module, symbols, memory.list_words(said.tree, said.text), shown)
-    yield from adherence.find(code, module, said, symbols)
+    yield from lint.find(module, known, memory.list_words(said.tree, said.text), shown)
+    yield from adherence.find(code, module, said, known)
 
 
 def _say(flaw: Flaw, tree: Tree) -> Fault:

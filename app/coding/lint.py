@@ -6,13 +6,12 @@ parameter that was asked for and is never used, a call with the wrong number of 
 
 import ast
 import builtins
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from app.coding import native
 from app.wire.rows import Symbol
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -24,7 +23,7 @@ _BINDING = {  # nodes that bind the name in an attribute; the last three are of 
 }  # fmt: skip
 _HIDING = {"exec", "eval", "globals", "locals", "vars"}  # may define or use any name
 _OPPOSED = ast.Sub | ast.Div | ast.FloorDiv | ast.Mod
-WORD = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_]\w*", re.ASCII)
+_SHOWN = 80  # characters of an expression
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,6 @@ class Flaw:
     key: str
     line: int = 1
     values: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse(code: str) -> ast.Module | None:
-    """None for code that Python cannot read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 class Known:
@@ -63,7 +52,7 @@ class Known:
     def find(self, name: str) -> Function | None:
         """The function of that name; None for what is none or cannot be read."""
         if name not in self._read:
-            tree = parse(self.functions.get(name, ""))
+            tree = native.parse(self.functions.get(name, ""))
             found = list_functions(tree) if tree else []
             self._read[name] = found[0] if found else None
         return self._read[name]
@@ -93,9 +82,8 @@ def find(
         for flaw in _find_in_names(function, outside | said.difference(gone)):
             name = flaw.values["name"]
             is_elsewhere = name in shown and not known.is_parameter(name)
-            if not (flaw.key == "undefined" and is_elsewhere) and (
-                flaw.key != "unused" or name in said
-            ):
+            doubts = {"undefined": is_elsewhere, "unused": name not in said}
+            if not doubts.get(flaw.key):
                 yield flaw
         yield from _find_in_calls(function, within, known)
         if not function.name.startswith("test"):  # where x - x may well be what is tested
@@ -184,7 +172,10 @@ def _find_in_calls(
             if called is None or each.func.id in own or called.decorator_list:
                 continue
             if not _suits(each, called):
-                values = {"name": called.name, "signature": f"{called.name}({_show(called)})"}
+                values = {
+                    "name": called.name,
+                    "signature": f"{called.name}({native.show(called.args)})",
+                }
                 yield Flaw("calls", "arguments", each.lineno, values)
 
 
@@ -206,13 +197,6 @@ def _suits(call: ast.Call, function: Function) -> bool:
     return needed <= given and is_known and not named & set(places[: len(call.args)])
 
 
-def _show(function: Function) -> str:
-    try:
-        return ast.unparse(function.args)
-    except (ValueError, RecursionError):
-        return "..."
-
-
 def _find_in_logic(function: Function) -> Iterator[Flaw]:
     for each in ast.walk(function):
         body = getattr(each, "body", None)
@@ -220,7 +204,7 @@ def _find_in_logic(function: Function) -> Iterator[Flaw]:
         if isinstance(each, ast.If) and len(each.orelse) == 1:
             yield from _find_repeated([each, *each.orelse])
         if isinstance(each, ast.BinOp) and _has_same_sides(each):
-            yield Flaw("logic", "same_sides", each.lineno, {"code": _write(each)})
+            yield Flaw("logic", "same_sides", each.lineno, {"code": native.show(each)[:_SHOWN]})
 
 
 def _has_same_sides(node: ast.BinOp) -> bool:
@@ -240,16 +224,11 @@ def _find_repeated(body: list[ast.stmt]) -> Iterator[Flaw]:
         if isinstance(first, ast.If) and isinstance(second, ast.If):
             is_else = second in first.orelse
             if ast.dump(first.test) == ast.dump(second.test) and (is_else or _leaves(first)):
-                yield Flaw("logic", "repeated", second.lineno, {"code": _write(second.test)})
+                yield Flaw(
+                    "logic", "repeated", second.lineno, {"code": native.show(second.test)[:_SHOWN]}
+                )
 
 
 def _leaves(branch: ast.If) -> bool:
     ends = isinstance(branch.body[-1], ast.Return | ast.Raise | ast.Continue | ast.Break)
     return ends and not branch.orelse
-
-
-def _write(node: ast.expr) -> str:
-    try:
-        return ast.unparse(node)[:80]
-    except (ValueError, RecursionError):
-        return "..."

@@ -12,7 +12,7 @@ from app.models.database import Database
 from app.wire.rows import Symbol
 
 _DAY_SECONDS = 86_400
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ENGLISH = {"a", "A", "an", "I", "it", "is", "in"}  # words, unless they are marked as code
 _MARKED = re.compile(r"[`'\"](\w+)[`'\"]|\b(\w+)\(")
 _PLURAL = re.compile(r"both|two|these|those|they|them|它们|这两|两个|両方|2つ|二つ", re.IGNORECASE)
@@ -105,7 +105,7 @@ def resolve(found: Sequence[Symbol], tree: Tree, text: str) -> dict[str, list[st
 
 def list_words(tree: Tree, text: str) -> set[str]:
     """What may be a name in an instruction: not the article "a" and its like, unless marked as code."""
-    words = set(_WORD.findall(text))
+    words = set(WORD.findall(text))
     if tree.locale == "en":
         words -= _ENGLISH - {name for pair in _MARKED.findall(text) for name in pair}
     return words

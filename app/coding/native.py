@@ -8,17 +8,26 @@ from collections.abc import Iterator
 from app.coding.found import MOST_VALUE, Found
 
 
-def read(code: str) -> Iterator[Found]:
-    """What the outermost level defines and imports; nothing of code that cannot be read."""
+def parse(code: str) -> ast.Module | None:
+    """None for code that Python cannot read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            body = ast.parse(code).body
+            return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    lines = list(io.StringIO(code, newline=""))  # as Python counts them: no form feeds, no U+2028
-    for node in body:
-        yield from _read_statement(node, _cut(node, lines))
+        return None
+
+
+def read(code: str) -> Iterator[Found]:
+    """What the outermost level defines and imports; nothing of code that cannot be read."""
+    module, lines = parse(code), split(code)
+    for node in module.body if module else ():
+        yield from _read_statement(node, cut(node, lines))
+
+
+def split(code: str) -> list[str]:
+    """The lines as Python counts them: no form feeds, no U+2028."""
+    return list(io.StringIO(code, newline=""))
 
 
 def show(node: ast.AST) -> str:
@@ -30,7 +39,7 @@ def show(node: ast.AST) -> str:
         return "..."
 
 
-def _cut(node: ast.stmt, lines: list[str]) -> str:
+def cut(node: ast.stmt, lines: list[str]) -> str:
     """The statement's own lines, decorators included."""
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(each.lineno for each in decorators)])

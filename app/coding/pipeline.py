@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.coding import answers, backends, beginnings, checks, instruction, memory, prompts
+from app.coding.adherence import Said
 from app.coding.answers import Answer
 from app.coding.instruction import Tree
 from app.coding.prompts import Form, Messages
@@ -44,7 +45,7 @@ def generate_code(
     messages = prompts.compose(tree, choice.used, [], asked, form=form)
     beginning, shape = beginnings.find(tree, form, found, prompt), prompts.shape(tree, form)
     model = _Model(generate, beginning, shape, form.style == "plain" and generate is None)
-    return _Desk(tree, messages, found, model).write()
+    return _Desk(tree, prompt, messages, found, model).write()
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class _Desk:
     """A conversation up to its instruction, what is known, and who answers."""
 
     tree: Tree
+    prompt: str
     messages: Messages
     known: Sequence[Symbol]
     model: "_Model"
@@ -67,7 +69,7 @@ class _Desk:
 
     def _read(self, text: str) -> Answer:
         answer = answers.read(text, self.tree)
-        return checks.examine(answer, self.tree, self.messages, self.known)
+        return checks.examine(answer, Said(self.tree, self.prompt), self.messages, self.known)
 
     def _ask_again(self, first: Answer) -> list[str]:
         if self.model.draws:

@@ -10,6 +10,7 @@ from typing import Any
 
 from app import settings, text
 from app.coding import answers, beginnings, checks, instruction, memory, prompts
+from app.coding.adherence import Said
 from app.coding.answers import Answer
 from app.coding.instruction import Tree
 from app.coding.prompts import Form
@@ -46,6 +47,7 @@ class Draft:
     are the symbols from before."""
 
     tree: Tree
+    words: str  # the instruction
     messages: Messages
     context: dict[str, Any]
     known: Sequence[Symbol] = ()
@@ -90,9 +92,10 @@ class Coder:
         if draft is None or draft.first is None:
             return outcome
         asked, state = job.request["messages"], JobState.SUCCEEDED
-        first = Outcome(job.id, job.attempt, state, result=draft.first, messages=asked)
-        answer = _read(draft, draft.first.text)
-        return self._finish(job, first, replace(draft, first=None), (draft.first, answer))
+        nothing: dict[str, Any] = dict.fromkeys(_TOKENS, 0)
+        second = replace(draft.first, **nothing)
+        outcome = Outcome(job.id, job.attempt, state, result=second, messages=asked)
+        return self._finish(job, outcome, draft, (draft.first, _read(draft, draft.first.text)))
 
     def _draft(self, job: Job) -> Draft:
         bench = self._bench
@@ -116,7 +119,7 @@ class Coder:
         beginning = "" if is_held else beginnings.find(tree, bench.form, found, words)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
-        return Draft(tree, messages, context, found, beginning, shape)
+        return Draft(tree, words, messages, context, found, beginning, shape)
 
     def _scope(self, job: Job) -> memory.Scope:
         days = self._bench.options.days
@@ -205,7 +208,7 @@ class Coder:
 def _read(draft: Draft, text: str) -> Answer:
     """An answer with everything that is wrong with it."""
     answer = answers.read(text, draft.tree)
-    return checks.examine(answer, draft.tree, draft.messages, draft.known)
+    return checks.examine(answer, Said(draft.tree, draft.words), draft.messages, draft.known)
 
 
 def _may_draw(form: Form, result: Result) -> bool:

@@ -250,6 +250,8 @@ def test_where_asking_again_fails_the_first_answer_stands(
     done = jobs.get(desk.db, DEFAULT_TENANT, job.id)
     states = {check["name"]: check["state"] for check in desk.coding(done)["checks"]}
     assert (done.state, states) == ("succeeded", CHECKS | {"names": "failed"})
+    assert done.result is not None
+    assert (desk.coding(done)["asked"], done.result.completion_tokens) == (2, 2)
     assert [turn.answer for turn in sessions.list_turns(desk.db, session)] == [
         desk.coding(done)["code"]
     ]

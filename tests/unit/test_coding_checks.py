@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.coding import answers, checks, pipeline
+from app.coding.adherence import Said
 from app.coding.answers import Answer
 from app.wire.rows import Symbol
 from tests.unit.test_pipeline import make_symbol
@@ -31,7 +32,7 @@ def examine(
     tree = pipeline.parse_instruction(text)
     earlier = [{"role": "assistant", "content": before}] if before else []
     asked = [*earlier, {"role": "user", "content": text}]
-    return checks.examine(answers.read(code, tree), tree, asked, known)
+    return checks.examine(answers.read(code, tree), Said(tree, text), asked, known)
 
 
 def flaws(*args: object, **more: object) -> list[str]:
