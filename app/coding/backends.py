@@ -1,10 +1,19 @@
 """The model behind `generate_code(prompt)` where the caller names none."""
 
 import importlib
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 from app.coding.prompts import Form, Messages
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The text of an answer, and the natural logarithm of its probability."""
+
+    text: str
+    likelihood: float
 
 
 class Backend(Protocol):
@@ -17,8 +26,8 @@ class Backend(Protocol):
     def answer(self, messages: Messages, *, beginning: str = "", shape: str | None = None) -> str:
         """Its answer, `beginning` put into its mouth, as the regular expression `shape` wants it."""
 
-    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[str]:
-        """Several other answers, drawn."""
+    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[Drawn]:
+        """As many answers as its form says, drawn."""
 
 
 @cache

@@ -1,7 +1,6 @@
-"""What is wrong with an answer beside its syntax, and which of several answers is the best."""
+"""What is wrong with an answer beside its syntax, and which of two answers is the better one."""
 
 import ast
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,8 +14,6 @@ from app.coding.prompts import Messages
 from app.coding.syntax import Fault
 from app.wire.rows import Symbol
 
-DRAWS = 16  # other answers that a model of style "plain" draws where something is wrong
-HEAT = 0.8  # their temperature, unless the job sets one
 _MOST_CODE = 20_000  # characters that are examined: these take a third of a second
 
 
@@ -50,17 +47,12 @@ def _say(flaw: Flaw, tree: Tree) -> Fault:
     return Fault(flaw.line, 1, reason)
 
 
-def pick(first: Answer, later: Sequence[Answer], *, is_shown: bool) -> int | None:
-    """The number of the best later answer, the most frequent one of equals; None where the first is
-    better. Of two that are as good the later wins if it was made knowing what is wrong."""
-    times = Counter(answer.code for answer in later)
-    ranked = [(_weigh(each), -times[each.code], at) for at, each in enumerate(later)]
-    if not ranked:
-        return None
-    weight, _, at = min(ranked)
-    return at if weight < _weigh(first) + is_shown else None
+def is_better(second: Answer, first: Answer) -> bool:
+    """Whether the answer of a model that was shown what is wrong with its first one replaces that:
+    unless it is worse."""
+    return weigh(second) <= weigh(first)
 
 
-def _weigh(answer: Answer) -> int:
+def weigh(answer: Answer) -> int:
     """How bad an answer is."""
     return len(answer.flaws) if answer.is_sound else 99

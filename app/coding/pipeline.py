@@ -7,11 +7,13 @@ Nothing generated is ever run. Workers call the steps one by one around their en
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.coding import answers, backends, beginnings, checks, instruction, memory, prompts
+from app.coding import answers, backends, beginnings, checks, instruction, memory, prompts, ranking
 from app.coding.adherence import Said
 from app.coding.answers import Answer
+from app.coding.backends import Drawn
 from app.coding.instruction import Tree
 from app.coding.prompts import Form, Messages
+from app.coding.ranking import Draw
 from app.wire.rows import Symbol
 
 Generate = Callable[[Messages], str]
@@ -44,7 +46,7 @@ def generate_code(
     asked = [{"role": "user", "content": prompt}]
     messages = prompts.compose(tree, choice.used, [], asked, form=form)
     beginning, shape = beginnings.find(tree, form, found, prompt), prompts.shape(tree, form)
-    model = _Model(generate, beginning, shape, form.style == "plain" and generate is None)
+    model = _Model(generate, form, beginning, shape)
     return _Desk(tree, prompt, messages, found, model).write()
 
 
@@ -59,22 +61,21 @@ class _Desk:
     model: "_Model"
 
     def write(self) -> str:
-        """The code of the first answer, or of a better one if something is wrong with that."""
-        first = self._read(self.model.answer(self.messages))
-        if first.wrong is None:
+        """The code of the answer, or of a better one if something is wrong with that."""
+        first = self._take(self.model.answer(self.messages))
+        if first.wrong is None or not self.model.heeds_faults:
             return first.code or ""
-        later = list(map(self._read, self._ask_again(first)))
-        at = checks.pick(first, later, is_shown=not self.model.draws)
-        return (first if at is None else later[at]).code or ""
+        told = prompts.compose_again(self.tree, self.messages, first)
+        second = self._read(self.model.answer_again(told))
+        return (second if checks.is_better(second, first) else first).code or ""
+
+    def _take(self, drawn: Sequence[Drawn]) -> Answer:
+        draws = [Draw(self._read(each.text), each.likelihood) for each in drawn]
+        return draws[ranking.pick(draws)].answer
 
     def _read(self, text: str) -> Answer:
         answer = answers.read(text, self.tree)
         return checks.examine(answer, Said(self.tree, self.prompt), self.messages, self.known)
-
-    def _ask_again(self, first: Answer) -> list[str]:
-        if self.model.draws:
-            return self.model.draw(self.messages)
-        return [self.model.answer(prompts.compose_again(self.tree, self.messages, first))]
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,25 @@ class _Model:
     """What answers: `generate`, or the model of this process, held to what the instruction fixes."""
 
     generate: Generate | None
+    form: Form
     beginning: str
     shape: str | None
-    draws: bool  # other answers, rather than being shown what is wrong
 
-    def answer(self, messages: Messages) -> str:
+    @property
+    def heeds_faults(self) -> bool:
+        return self.form.heeds_faults(self._draws)
+
+    @property
+    def _draws(self) -> int:
+        return self.form.draws if self.generate is None else 1
+
+    def answer(self, messages: Messages) -> list[Drawn]:
+        """One answer, or several to choose from."""
+        if self._draws == 1:
+            return [Drawn(self.answer_again(messages), 0.0)]
+        return backends.load().draw(messages, beginning=self.beginning, shape=self.shape)
+
+    def answer_again(self, messages: Messages) -> str:
         if self.generate is not None:
             return self.generate(messages)
         return backends.load().answer(messages, beginning=self.beginning, shape=self.shape)
-
-    def draw(self, messages: Messages) -> list[str]:
-        return backends.load().draw(messages, beginning=self.beginning, shape=self.shape)

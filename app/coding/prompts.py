@@ -22,11 +22,17 @@ _BLOCK = r"```LANGUAGE\n([^`\n][^\n]*\n|\n)+```"
 class Form:
     """How a model is spoken to: the style "plain" or "guided", its operator's own words for the
     system message by the language of the instruction ("en", "zh", "ja") or for any ("all"), and
-    what its answers are held to."""
+    what its answers are held to, how many are drawn for one instruction."""
 
     style: str = "guided"
     words: Mapping[str, str] = field(default_factory=dict)
     guide: str = "none"  # "block" or "function": the shape that the engine holds the answer to
+    draws: int = 1
+
+    def heeds_faults(self, draws: int) -> bool:
+        """Whether the model is shown what is wrong with the best of so many answers. One of style "plain"
+        was not trained on such talk: the best of several is the best that it has."""
+        return self.style == "guided" or draws == 1
 
     def find(self, locale: str) -> str | None:
         """The operator's words for an instruction in this language."""

@@ -62,7 +62,13 @@ def _all(problems: list[SettingsError]) -> SettingsError:
 def _demo_model() -> Model:
     """The shipped model: what is served when nothing is configured."""
     verify = Verify(public_keys=(str(_DEMO / "public_key.txt"),))
-    return Model(name="autoglm-demo", path=str(_DEMO / "model"), verify=verify, code_prompt="plain")
+    return Model(
+        name="autoglm-demo",
+        path=str(_DEMO / "model"),
+        verify=verify,
+        code_prompt="plain",
+        code_draws=32,  # it is small: docs/coding.md, Draws, says what they are worth
+    )
 
 
 def _find_file(config: str | Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -30,6 +30,7 @@ Words = Annotated[
     ),
 ]
 CodeGuide = Annotated[str, OneOf(("none", "block", "function"))]
+Draws = Annotated[int, Between(1, 128)]  # as many choices as a client may ask for
 CodePrompt = Annotated[str, OneOf(("guided", "plain"))]
 Dtype = Annotated[str, OneOf(("auto", "float16", "bfloat16", "float32"))]
 DatabaseUrl = Annotated[
@@ -146,6 +147,7 @@ class Model(_Checked):
     code_prompt: CodePrompt = "guided"
     code_template: CodeTemplate = field(default_factory=CodeTemplate)
     code_guide: CodeGuide = "none"
+    code_draws: Draws = 1
     aliases: tuple[ModelName, ...] = ()
     verify: Verify = field(default_factory=Verify)
     fake: Fake = field(default_factory=Fake)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app import settings, text
-from app.coding import answers, beginnings, checks, instruction, memory, prompts
+from app.coding import answers, beginnings, checks, instruction, memory, prompts, ranking
 from app.coding.adherence import Said
 from app.coding.answers import Answer
 from app.coding.instruction import Tree
 from app.coding.prompts import Form
+from app.coding.ranking import Draw
 from app.errors import AutoglmError
-from app.inference.engine import Request
 from app.models.database import Database
 from app.models.states import JobState
 from app.text import Tokenizer
@@ -44,7 +44,7 @@ class Bench:
 @dataclass(frozen=True)
 class Draft:
     """A code job between its prompt and its answer; `first` is the result that was sent back, `known`
-    are the symbols from before."""
+    are the symbols from before, `draws` how many answers are drawn to choose from."""
 
     tree: Tree
     words: str  # the instruction
@@ -53,6 +53,7 @@ class Draft:
     known: Sequence[Symbol] = ()
     beginning: str = ""  # of the answer, put into the model's mouth
     shape: str | None = None  # a regular expression that the engine holds the answer to
+    draws: int = 1
     first: Result | None = None
 
 
@@ -80,12 +81,12 @@ class Coder:
         assert outcome.result is not None
         if draft.first is not None:
             return self._finish(job, outcome, draft, _choose(draft, outcome.result))
-        answer = _read(draft, outcome.result.text)
-        if answer.fault or (answer.flaws and len(outcome.result.choices) == 1):
-            again = self._ask_again(job, draft, answer, outcome.result)
+        result, answer = _take(job, draft, outcome.result)
+        if self._bench.form.heeds_faults(draft.draws) and _is_wrong(answer, result):
+            again = self._ask_again(job, draft, answer, result)
             if again is not None:
                 return again
-        return self._finish(job, outcome, draft, (outcome.result, answer))
+        return self._finish(job, outcome, draft, (result, answer))
 
     def _fall_back(self, job: Job, outcome: Outcome) -> Outcome:
         draft = self._drafts.pop((job.id, job.attempt), None)
@@ -119,7 +120,8 @@ class Coder:
         beginning = "" if is_held else beginnings.find(tree, bench.form, found, words)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
-        return Draft(tree, words, messages, context, found, beginning, shape)
+        draws = bench.form.draws if _may_draw(job) and not is_held else 1
+        return Draft(tree, words, messages, context, found, beginning, shape, draws)
 
     def _scope(self, job: Job) -> memory.Scope:
         days = self._bench.options.days
@@ -153,7 +155,8 @@ class Coder:
         order = orders.make(
             bench.tokenizer, job, bench.max_context, draft.messages, draft.beginning
         )
-        return orders.hold(order, draft.shape) if draft.shape else order
+        order = orders.hold(order, draft.shape) if draft.shape else order
+        return orders.draw(order, draft.draws, ranking.HEAT) if draft.draws > 1 else order
 
     def _keep(self, job: Job, draft: Draft) -> None:
         while len(self._drafts) >= _MOST_DRAFTS:  # of jobs that were cancelled or given back
@@ -161,18 +164,15 @@ class Coder:
         self._drafts[job.id, job.attempt] = draft
 
     def _ask_again(self, job: Job, draft: Draft, answer: Answer, result: Result) -> Order | None:
-        """Shows the model what is wrong; one of style "plain", which would not understand, draws other
-        answers. None where the longer conversation does not fit: then the first answer stands."""
-        draws = _may_draw(self._bench.form, result)
-        told = prompts.compose_again(draft.tree, draft.messages, answer)
-        messages = draft.messages if draws else told
+        """Shows the model what is wrong. None where the longer conversation does not fit: then the
+        first answer stands."""
+        messages = prompts.compose_again(draft.tree, draft.messages, answer)
         try:
-            order = self._order(job, replace(draft, messages=messages))
+            order = self._order(job, replace(draft, messages=messages, draws=1))
         except AutoglmError:
             return None
         self._keep(job, replace(draft, first=result))
-        request = replace(order.request, id=f"{order.request.id}:again")
-        return replace(order, request=_draw(request) if draws else request)
+        return replace(order, request=replace(order.request, id=f"{order.request.id}:again"))
 
     def _finish(
         self, job: Job, outcome: Outcome, draft: Draft, chosen: tuple[Result, Answer]
@@ -182,6 +182,7 @@ class Coder:
         coding = {
             **answer.as_json(),
             "asked": 1 if draft.first is None else 2,
+            "drawn": draft.draws,
             "context_used": draft.context,
             "instruction": draft.tree.as_json(),
         }
@@ -211,29 +212,43 @@ def _read(draft: Draft, text: str) -> Answer:
     return checks.examine(answer, Said(draft.tree, draft.words), draft.messages, draft.known)
 
 
-def _may_draw(form: Form, result: Result) -> bool:
-    return form.style == "plain" and len(result.choices) == 1
+def _may_draw(job: Job) -> bool:
+    """Whether answers may be drawn to choose from: not where the client wants several for itself, the
+    one likeliest, or to see it grow."""
+    wished = job.request.get("sampling", {})
+    return (
+        wished.get("n", 1) == 1 and wished.get("temperature") != 0 and not job.request.get("stream")
+    )
 
 
-def _draw(request: Request) -> Request:
-    heat = request.sampling.temperature or checks.HEAT
-    return replace(request, sampling=replace(request.sampling, n=checks.DRAWS, temperature=heat))
+def _take(job: Job, draft: Draft, result: Result) -> tuple[Result, Answer]:
+    """The answer, of several draws the best."""
+    if draft.draws == 1:
+        return result, _read(draft, result.text)
+    draws = [
+        Draw(_read(draft, choice.text), sum(each["logprob"] for each in choice.logprobs or ()))
+        for choice in result.choices
+    ]
+    at = ranking.pick(draws)
+    return _single_out(job, result, result.choices[at]), draws[at].answer
 
 
-def _choose(draft: Draft, result: Result) -> tuple[Result, Answer]:
-    """The best of the first answer and those that came after it."""
+def _is_wrong(answer: Answer, result: Result) -> bool:
+    """Of several choices the client takes one: only what no parser reads is wrong then."""
+    return answer.fault is not None or bool(answer.flaws and len(result.choices) == 1)
+
+
+def _choose(draft: Draft, second: Result) -> tuple[Result, Answer]:
+    """The better one of the first answer and the one that came after it."""
     assert draft.first is not None
-    first = _read(draft, draft.first.text)
-    is_drawn = len(result.choices) > len(draft.first.choices)
-    singles = [_single_out(result, each) for each in result.choices] if is_drawn else [result]
-    later = [_read(draft, each.text) for each in singles]
-    at = checks.pick(first, later, is_shown=not is_drawn)
-    return (draft.first, first) if at is None else (singles[at], later[at])
+    first, later = _read(draft, draft.first.text), _read(draft, second.text)
+    return (second, later) if checks.is_better(later, first) else (draft.first, first)
 
 
-def _single_out(result: Result, choice: Choice) -> Result:
-    """A result of one choice alone."""
-    details = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
+def _single_out(job: Job, result: Result, choice: Choice) -> Result:
+    """A result of one choice alone, with log-probabilities if the client asked for them."""
+    is_wanted = job.request.get("sampling", {}).get("logprobs") is not None
+    details = {"logprobs": choice.logprobs} if is_wanted and choice.logprobs is not None else None
     return replace(result, text=choice.text, finish_reason=choice.finish_reason, details=details)
 
 

@@ -132,6 +132,16 @@ def hold(order: Order, pattern: str) -> Order:
     return replace(order, request=replace(order.request, sampling=sampling))
 
 
+def draw(order: Order, count: int, heat: float) -> Order:
+    """The order that draws several answers, at temperature `heat` unless the job sets one, with the
+    log-probability of every token."""
+    old = order.request.sampling
+    sampling = replace(
+        old, n=count, temperature=old.temperature or heat, logprobs=old.logprobs or 0
+    )
+    return replace(order, request=replace(order.request, sampling=sampling))
+
+
 def _read_instructions(job: Job) -> Messages:
     """What a response was told beside its input; later turns of its session do not see it."""
     told = job.request.get("instructions")

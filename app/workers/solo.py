@@ -5,8 +5,9 @@ import threading
 from typing import Any
 
 from app import settings
-from app.coding.checks import DRAWS, HEAT
+from app.coding.backends import Drawn
 from app.coding.prompts import Form, Messages
+from app.coding.ranking import HEAT
 from app.errors import EngineError
 from app.inference import devices
 from app.inference.engine import Guide, GuideKind, Output, Request, Sampling
@@ -17,7 +18,7 @@ _MOST_TOKENS = 1024  # of an answer
 
 
 class Solo:
-    """Answers one conversation at a time, with the likeliest tokens."""
+    """Answers one conversation at a time, with the likeliest tokens or several drawn ones."""
 
     def __init__(self, loaded: Loaded, form: Form) -> None:
         self.form = form
@@ -28,15 +29,16 @@ class Solo:
     def answer(self, messages: Messages, *, beginning: str = "", shape: str | None = None) -> str:
         """The answer, `beginning` included. EngineError("context_length_exceeded") for a
         conversation that leaves no room for one."""
-        return self._ask(messages, beginning, shape, {"temperature": 0.0})[0]
+        return self._ask(messages, beginning, shape, {"temperature": 0.0})[0].text
 
-    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[str]:
-        """Other answers, each with `beginning`, where the likeliest one is wrong. Errors as above."""
-        return self._ask(messages, beginning, shape, {"temperature": HEAT, "n": DRAWS})
+    def draw(self, messages: Messages, *, beginning: str, shape: str | None) -> list[Drawn]:
+        """Several answers to choose from, each with `beginning`. Errors as above."""
+        how = {"temperature": HEAT, "n": self.form.draws, "logprobs": 0}
+        return self._ask(messages, beginning, shape, how)
 
     def _ask(
         self, messages: Messages, beginning: str, shape: str | None, how: dict[str, Any]
-    ) -> list[str]:
+    ) -> list[Drawn]:
         tokenizer, limit = self._loaded.tokenizer, self._loaded.max_context
         prompt = [*tokenizer.prompt(messages), *(tokenizer.encode(beginning) if beginning else ())]
         left = _MOST_TOKENS if limit is None else min(_MOST_TOKENS, limit - len(prompt))
@@ -47,7 +49,7 @@ class Solo:
         guide = Guide(GuideKind.REGEX, shape) if shape else None
         sampling = Sampling(max_tokens=left, seed=0, guided=guide, **how)
         output = self._run(Request(self._name(), tuple(prompt), sampling))
-        return [beginning + each.text for each in (output, *output.others)]
+        return [_show(each, beginning) for each in (output, *output.others)]
 
     def _name(self) -> str:
         return f"solo:{next(self._numbers)}"
@@ -63,6 +65,11 @@ class Solo:
         return outputs[0]
 
 
+def _show(output: Output, beginning: str) -> Drawn:
+    likelihood = sum(each.logprob for each in output.logprobs or ())
+    return Drawn(beginning + output.text, likelihood)
+
+
 def load() -> Solo:
     """The first model of the configuration on the CPU or, where there is one, its GPU."""
     options = settings.load()
@@ -75,4 +82,4 @@ def load() -> Solo:
 def read_form(model: settings.Model) -> Form:
     """How this model is spoken to."""
     words = {name: text for name, text in vars(model.code_template).items() if text}
-    return Form(model.code_prompt, words, model.code_guide)
+    return Form(model.code_prompt, words, model.code_guide, model.code_draws)

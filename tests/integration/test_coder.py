@@ -9,7 +9,7 @@ import pytest
 
 from app import settings, text
 from app.coding.prompts import Form
-from app.inference.engine import FinishReason, Output
+from app.inference.engine import FinishReason, Logprob, Output
 from app.models import claims, jobs, sessions, symbols
 from app.models.database import Database
 from app.models.keys import DEFAULT_TENANT
@@ -69,7 +69,8 @@ class Desk:
     def begin(self, prompt: str, **changes: Any) -> tuple[Order, Review]:
         """A job's order, and what the coder makes of the choices that answer an order of it."""
         sampling = changes.pop("sampling", {})
-        request = {"messages": [{"role": "user", "content": prompt}], "sampling": sampling}
+        request: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
+        request |= {"sampling": sampling, "stream": changes.pop("stream", False)}
         makers.add_job(self.db, kind="code", request=request, **changes)
         (job,) = makers.take(self.db, self.holder)
 
@@ -199,36 +200,98 @@ def test_the_second_answer_is_held_to_the_instruction_too(
     assert states == CHECKS | {"instruction": "failed"}
 
 
-def test_style_plain_draws_other_answers_and_takes_the_most_frequent_good_one(
-    desk: Desk, make_session: Callable[[], str]
+def test_of_several_draws_the_best_is_answered_and_remembered_and_all_are_counted(
+    database: Database, make_session: Callable[[], str]
 ) -> None:
-    session = make_session()
+    desk, session = Desk(database, form=Form(style="plain", draws=4)), make_session()
     desk.run("double", DOUBLE, session_id=session)
     good = "def quadruple(x):\n    return double(double(x))"
 
     order, review = desk.begin("Use double to write quadruple(x)", session_id=session)
-    again = review(order, QUADRUPLE)
-    assert isinstance(again, Order)
-    assert again.request.prompt == order.request.prompt
-    assert (again.request.sampling.n, again.request.sampling.temperature) == (16, 0.8)
-    outcome = review(again, QUADRUPLE, "def quadruple(x):\n    return double(x) * 2", good, good)
+    sampling = order.request.sampling
+    assert (sampling.n, sampling.temperature, sampling.logprobs) == (4, 0.8, 0)
+    outcome = review(order, QUADRUPLE, "def quadruple(x):\n    return double(x) * 2", good, good)
 
     assert not isinstance(outcome, Order)
     claims.settle(desk.db, [outcome])
     result = jobs.get(desk.db, DEFAULT_TENANT, outcome.job_id).result
     assert result is not None
-    assert (result.text, len(result.choices), result.completion_tokens) == (good, 1, 10)
+    assert (result.text, len(result.choices), result.completion_tokens) == (good, 1, 8)
     assert result.coding is not None
+    assert (result.coding["asked"], result.coding["drawn"], result.details) == (1, 4, None)
     assert {each["name"]: each["state"] for each in result.coding["checks"]} == CHECKS
     (kept,) = symbols.list_versions(desk.db, DEFAULT_TENANT, session, "quadruple")
     assert kept.code == good
 
 
-def test_where_no_drawn_answer_is_better_the_first_one_stands(desk: Desk) -> None:
+def test_the_likeliest_good_draw_is_taken_with_its_log_probabilities_if_they_were_asked_for(
+    database: Database,
+) -> None:
+    desk = Desk(database, form=Form(style="plain", draws=2))
+    order, _ = desk.begin("add 1", sampling={"logprobs": 2, "temperature": 0.3})
+    assert (order.request.sampling.temperature, order.request.sampling.logprobs) == (0.3, 2)
+    rare, likely = (
+        Output(order.request.id, (1,), code, FinishReason.STOP, 10, logprobs=(_rate(logprob),))
+        for code, logprob in (("def add(x):\n    return x + 1", -2.0), (DOUBLE, -1.0))
+    )
+
+    drawn = orders.conclude(order, replace(rare, others=(likely,)), {})
+    outcome = desk.coder.review(order.job, drawn)
+
+    assert not isinstance(outcome, Order)
+    assert outcome.result is not None
+    assert outcome.result.text == DOUBLE
+    (choice,) = outcome.result.choices
+    assert [each["logprob"] for each in choice.logprobs or ()] == [-1.0]
+
+
+def _rate(logprob: float) -> Logprob:
+    return Logprob("a", b"a", logprob)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sampling": {"n": 2}},
+        {"sampling": {"temperature": 0}},
+        {"sampling": {"guided": {"kind": "regex", "text": "def .*"}}},
+        {"stream": True},
+    ],
+)
+def test_nothing_is_drawn_for_who_wants_choices_the_likeliest_a_shape_or_a_stream(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    desk = Desk(database, form=Form(style="plain", draws=4))
+
+    order, _ = desk.begin("add 1", **changes)
+
+    assert order.request.sampling.n == changes.get("sampling", {}).get("n", 1)
+
+
+def test_a_guided_model_is_shown_what_is_wrong_with_its_best_draw(database: Database) -> None:
+    desk = Desk(database, form=Form(style="guided", draws=2))
     order, review = desk.begin("add 1")
     flawed = "def add(x):\n    return y + 1"
 
-    outcome = review(review(order, flawed), "def add(", flawed, "no code")
+    again = review(order, "def add(", flawed)
+
+    assert isinstance(again, Order)
+    assert again.request.sampling.n == 1
+    assert flawed in bytes(again.request.prompt).decode()
+    outcome = review(again, "def add(x):\n    return x + 1")
+    assert not isinstance(outcome, Order)
+    assert outcome.result is not None
+    assert outcome.result.coding is not None
+    assert (outcome.result.coding["asked"], outcome.result.coding["drawn"]) == (2, 2)
+    assert outcome.result.completion_tokens == 6
+
+
+def test_a_plain_model_answers_with_the_best_draw_even_if_it_is_flawed(database: Database) -> None:
+    desk = Desk(database, form=Form(style="plain", draws=3))
+    order, review = desk.begin("add 1")
+    flawed = "def add(x):\n    return y + 1"
+
+    outcome = review(order, "def add(", flawed, "no code")
 
     assert not isinstance(outcome, Order)
     assert outcome.result is not None

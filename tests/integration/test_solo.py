@@ -25,9 +25,9 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     backends.load.cache_clear()
 
 
-def make(**changes: int) -> solo.Solo:
+def make(draws: int = 1, **changes: int) -> solo.Solo:
     model = settings.Model("tiny", backend="fake", **changes)  # type: ignore[arg-type]
-    return solo.Solo(loading.load(model, "cpu"), Form())
+    return solo.Solo(loading.load(model, "cpu"), Form(draws=draws))
 
 
 def test_code_is_generated_with_one_argument(configured: None):
@@ -53,11 +53,13 @@ def test_an_answer_goes_on_from_its_beginning_and_is_the_same_again():
 
 
 def test_drawn_answers_differ_and_have_the_beginning():
-    drawn = make().draw([{"role": "user", "content": "hello"}], beginning="def f(", shape=None)
+    asked = [{"role": "user", "content": "hello"}]
+
+    drawn = make(draws=16).draw(asked, beginning="def f(", shape=None)
 
     assert len(drawn) == 16
-    assert len(set(drawn)) > 1
-    assert all(text.startswith("def f(") for text in drawn)
+    assert len({each.text for each in drawn}) > 1
+    assert all(each.text.startswith("def f(") for each in drawn)
 
 
 def test_a_conversation_without_room_for_an_answer_is_refused():

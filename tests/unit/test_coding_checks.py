@@ -1,4 +1,4 @@
-"""What is wrong with Python code beside its syntax, and the best of several answers."""
+"""What is wrong with Python code beside its syntax, and the better one of two answers."""
 
 import ast
 from collections.abc import Sequence
@@ -238,28 +238,12 @@ def test_of_very_long_code_the_syntax_alone_is_checked():
     assert examine(code).is_sound
 
 
-def test_of_drawn_answers_the_most_frequent_of_the_best_is_taken():
-    texts = [
-        "def f(x):\n    return y",
-        "def f(x:",
-        "def f(x):\n    return x",
-        "def f(x):\n    return 2 * x",
-        "def f(x):\n    return 2 * x",
-    ]
-    drawn = list(map(examine, texts))
-
-    assert checks.pick(drawn[0], drawn, is_shown=False) == 3
-    assert checks.pick(drawn[0], drawn[:2], is_shown=False) is None
-    assert checks.pick(drawn[1], drawn[:1], is_shown=False) == 0
-    assert checks.pick(drawn[0], [], is_shown=False) is None
-
-
 def test_an_answer_that_knew_what_was_wrong_wins_unless_it_is_worse():
     flawed, broken, good = map(
         examine, ["def f(x):\n    return y", "def f(x:", "def f(x):\n    return x"]
     )
 
-    assert checks.pick(flawed, [flawed], is_shown=True) == 0
-    assert checks.pick(broken, [broken], is_shown=True) == 0
-    assert checks.pick(flawed, [good], is_shown=True) == 0
-    assert checks.pick(flawed, [broken], is_shown=True) is None
+    assert checks.is_better(flawed, flawed)
+    assert checks.is_better(broken, broken)
+    assert checks.is_better(good, flawed)
+    assert not checks.is_better(broken, flawed)

@@ -16,6 +16,7 @@ from app.coding import (
     symbols,
     syntax,
 )
+from app.coding.backends import Drawn
 from app.coding.prompts import Form
 from app.wire.rows import Symbol
 
@@ -112,20 +113,44 @@ def test_what_is_wrong_beside_the_syntax_is_shown_too_and_the_better_code_stands
     assert "line 2: nothing defines y." in asked[1][-1]["content"]
 
 
-def test_a_model_of_style_plain_draws_other_answers(monkeypatch: pytest.MonkeyPatch):
-    class Backend:
-        form = Form(style="plain")
+class Drawing:
+    """A back end that draws three answers, two of them flawed."""
 
-        def answer(self, *_: Any, **__: Any) -> str:
-            return "def double(x):\n    return 2 * y"
+    flawed = "def double(x):\n    return 2 * y"
 
-        def draw(self, messages: prompts.Messages, **_: Any) -> list[str]:
-            assert [message["role"] for message in messages] == ["user"]
-            return [self.answer(), "def double(x):\n    return x", GOOD, GOOD]
+    def __init__(self, style: str, *texts: str) -> None:
+        self.form = Form(style=style, draws=3)
+        self.texts = texts
+        self.asked: list[prompts.Messages] = []
 
-    monkeypatch.setattr(backends, "load", Backend)
+    def answer(self, messages: prompts.Messages, **_: Any) -> str:
+        self.asked.append(messages)
+        return GOOD
 
-    assert pipeline.generate_code("double x") == GOOD
+    def draw(self, messages: prompts.Messages, **_: Any) -> list[Drawn]:
+        return [Drawn(text, -float(at)) for at, text in enumerate(self.texts)]
+
+
+@pytest.mark.parametrize("style", ["plain", "guided"])
+def test_the_best_of_several_draws_is_taken(monkeypatch: pytest.MonkeyPatch, style: str):
+    backend = Drawing(style, Drawing.flawed, "def double(x):\n    return x * 2", GOOD)
+    monkeypatch.setattr(backends, "load", lambda: backend)
+
+    assert pipeline.generate_code("double x") == "def double(x):\n    return x * 2"
+    assert backend.asked == []
+
+
+@pytest.mark.parametrize(
+    ("style", "code", "asked"), [("plain", Drawing.flawed, 0), ("guided", GOOD, 1)]
+)
+def test_only_a_guided_model_is_shown_what_is_wrong_with_the_best_draw(
+    monkeypatch: pytest.MonkeyPatch, style: str, code: str, asked: int
+):
+    backend = Drawing(style, Drawing.flawed, "def double(x:", "def double(")
+    monkeypatch.setattr(backends, "load", lambda: backend)
+
+    assert pipeline.generate_code("double x") == code
+    assert len(backend.asked) == asked
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ EXAMPLES = {
         for name in ("all", "en", "zh", "ja")
     },
     "models.*.code_guide": "block",
+    "models.*.code_draws": "4",
     "models.*.verify.manifest": "M.json",
     "worker.host": "gpu1",
     "manifests.private_key_file": "/etc/key.pem",
