@@ -70,7 +70,7 @@ def show(turn: str, job: Job) -> str:
     return (
         f"> {turn}\n\n```python\n{answer}\n```\n\n"
         f"Read: {tree['intent']} {tree['target']}, name {tree['name']}, confidence {tree['confidence']}. "
-        f"Checks: {checks}. Asked {coding['asked']} time(s).\n"
+        f"Checks: {checks}. Asked {coding['asked']} time(s), {coding['drawn']} answers drawn.\n"
         f"Symbols used: {names['used']}; in the turns: {names['visible']}; dropped: {names['dropped']}; "
         f"meant: {used['resolved'] or '-'}.\n"
     )
