@@ -112,7 +112,7 @@ def test_a_step_that_ends_is_not_started_again(service: str) -> None:
     assert SERVICES[service]["restart"] == "no"
 
 
-@pytest.mark.parametrize("service", set(LASTING) - {"redis"})
+@pytest.mark.parametrize("service", sorted(set(LASTING) - {"redis"}))
 def test_programs_start_after_the_migration_and_with_redis(service: str) -> None:
     needed = SERVICES[service]["depends_on"]
     first = "first-key" if service == "open-autoglm" else "migrate"
