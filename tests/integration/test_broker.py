@@ -90,7 +90,7 @@ def test_a_file_that_redis_cannot_read_is_kept_aside_and_it_begins_without(
         if where == "preamble":
             _rewrite(place)
     assert place.folder
-    file = next(path for path in place.folder.rglob("*.aof") if path.is_file())
+    file = _find_log(place.folder, where)
     damaged = _damage(file, where)
     server = Supervised(
         plan.make(options, place, num_workers=1, flower_port=None)[0], options.data_dir
@@ -153,6 +153,14 @@ def _rewrite(place: broker.Broker) -> None:
         "the rewritten file",
     )
     client.close()
+
+
+def _find_log(folder: Path, where: str) -> Path:
+    """The file that holds commands, or the one that begins with an RDB: Redis 7 has one of each."""
+    parts = [path for path in folder.rglob("appendonly*") if path.is_file()]
+    if where == "preamble":
+        return next(path for path in parts if path.read_bytes().startswith(b"REDIS"))
+    return next(path for path in parts if path.suffix == ".aof")
 
 
 def _damage(file: Path, where: str) -> bytes:
