@@ -70,7 +70,8 @@ class _Desk:
         return (second if checks.is_better(second, first) else first).code or ""
 
     def _take(self, drawn: Sequence[Drawn]) -> Answer:
-        draws = [Draw(self._read(each.text), each.likelihood) for each in drawn]
+        found = {text: self._read(text) for text in {each.text for each in drawn}}
+        draws = [Draw(found[each.text], each.likelihood) for each in drawn]
         return draws[ranking.pick(draws)].answer
 
     def _read(self, text: str) -> Answer:

@@ -4,30 +4,26 @@ The clerk calls `prepare` before the engine and `review` after it, both from its
 review may ask the model once more. The steps themselves are app.coding's.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app import settings, text
-from app.coding import answers, beginnings, checks, instruction, memory, prompts, ranking
-from app.coding.adherence import Said
+from app.coding import beginnings, instruction, memory, prompts, ranking
 from app.coding.answers import Answer
-from app.coding.instruction import Tree
 from app.coding.prompts import Form
-from app.coding.ranking import Draw
 from app.errors import AutoglmError
 from app.models.database import Database
 from app.models.states import JobState
 from app.text import Tokenizer
-from app.wire.rows import Choice, Job, Memo, Outcome, Result, Symbol, Turn
-from app.workers import orders, schemas
+from app.wire.rows import Job, Memo, Outcome, Result, Turn
+from app.workers import drafts, orders, schemas
+from app.workers.drafts import Draft, Messages
 from app.workers.orders import Order
 
 _MOST_DRAFTS = 10_000
 _MOST_SYMBOLS = 100  # of one answer that are remembered
 _ANSWER_TOKENS = 256  # left free for an answer whose length the client left open
 _TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
-Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,22 +35,6 @@ class Bench:
     max_context: int | None
     form: Form
     options: settings.Memory
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A code job between its prompt and its answer; `first` is the result that was sent back, `known`
-    are the symbols from before, `draws` how many answers are drawn to choose from."""
-
-    tree: Tree
-    words: str  # the instruction
-    messages: Messages
-    context: dict[str, Any]
-    known: Sequence[Symbol] = ()
-    beginning: str = ""  # of the answer, put into the model's mouth
-    shape: str | None = None  # a regular expression that the engine holds the answer to
-    draws: int = 1
-    first: Result | None = None
 
 
 class Coder:
@@ -77,12 +57,12 @@ class Coder:
         if outcome.result is None:
             return self._fall_back(job, outcome)
         draft = self._drafts.pop((job.id, job.attempt), None) or self._draft(job)
-        outcome = _complete(outcome, draft)
+        outcome = drafts.complete(outcome, draft)
         assert outcome.result is not None
         if draft.first is not None:
-            return self._finish(job, outcome, draft, _choose(draft, outcome.result))
-        result, answer = _take(job, draft, outcome.result)
-        if self._bench.form.heeds_faults(draft.draws) and _is_wrong(answer, result):
+            return self._finish(job, outcome, draft, drafts.choose(draft, outcome.result))
+        result, answer = drafts.take(job, draft, outcome.result)
+        if self._bench.form.heeds_faults(draft.draws) and drafts.is_wrong(answer, result):
             again = self._ask_again(job, draft, answer, result)
             if again is not None:
                 return again
@@ -96,7 +76,9 @@ class Coder:
         nothing: dict[str, Any] = dict.fromkeys(_TOKENS, 0)
         second = replace(draft.first, **nothing)
         outcome = Outcome(job.id, job.attempt, state, result=second, messages=asked)
-        return self._finish(job, outcome, draft, (draft.first, _read(draft, draft.first.text)))
+        return self._finish(
+            job, outcome, draft, (draft.first, drafts.read(draft, draft.first.text))
+        )
 
     def _draft(self, job: Job) -> Draft:
         bench = self._bench
@@ -120,7 +102,7 @@ class Coder:
         beginning = "" if is_held else beginnings.find(tree, bench.form, found, words)
         shape = None if is_held else prompts.shape(tree, bench.form)
         context = {"symbols": choice.as_json(), "turns": used}
-        draws = bench.form.draws if _may_draw(job) and not is_held else 1
+        draws = bench.form.draws if drafts.may_draw(job) and not is_held else 1
         return Draft(tree, words, messages, context, found, beginning, shape, draws)
 
     def _scope(self, job: Job) -> memory.Scope:
@@ -204,64 +186,6 @@ class Coder:
             symbols=answer.symbols[:_MOST_SYMBOLS],
             max_symbols=self._bench.options.max_symbols,
         )
-
-
-def _read(draft: Draft, text: str) -> Answer:
-    """An answer with everything that is wrong with it."""
-    answer = answers.read(text, draft.tree)
-    return checks.examine(answer, Said(draft.tree, draft.words), draft.messages, draft.known)
-
-
-def _may_draw(job: Job) -> bool:
-    """Whether answers may be drawn to choose from: not where the client wants several for itself, the
-    one likeliest, or to see it grow."""
-    wished = job.request.get("sampling", {})
-    return (
-        wished.get("n", 1) == 1 and wished.get("temperature") != 0 and not job.request.get("stream")
-    )
-
-
-def _take(job: Job, draft: Draft, result: Result) -> tuple[Result, Answer]:
-    """The answer, of several draws the best."""
-    if draft.draws == 1:
-        return result, _read(draft, result.text)
-    draws = [
-        Draw(_read(draft, choice.text), sum(each["logprob"] for each in choice.logprobs or ()))
-        for choice in result.choices
-    ]
-    at = ranking.pick(draws)
-    return _single_out(job, result, result.choices[at]), draws[at].answer
-
-
-def _is_wrong(answer: Answer, result: Result) -> bool:
-    """Of several choices the client takes one: only what no parser reads is wrong then."""
-    return answer.fault is not None or bool(answer.flaws and len(result.choices) == 1)
-
-
-def _choose(draft: Draft, second: Result) -> tuple[Result, Answer]:
-    """The better one of the first answer and the one that came after it."""
-    assert draft.first is not None
-    first, later = _read(draft, draft.first.text), _read(draft, second.text)
-    return (second, later) if checks.is_better(later, first) else (draft.first, first)
-
-
-def _single_out(job: Job, result: Result, choice: Choice) -> Result:
-    """A result of one choice alone, with log-probabilities if the client asked for them."""
-    is_wanted = job.request.get("sampling", {}).get("logprobs") is not None
-    details = {"logprobs": choice.logprobs} if is_wanted and choice.logprobs is not None else None
-    return replace(result, text=choice.text, finish_reason=choice.finish_reason, details=details)
-
-
-def _complete(outcome: Outcome, draft: Draft) -> Outcome:
-    """The answer, every choice of it, with its beginning."""
-    result = outcome.result
-    assert result is not None
-    details = result.details
-    if details and "others" in details:
-        others = [{**each, "text": draft.beginning + each["text"]} for each in details["others"]]
-        details = {**details, "others": others}
-    whole = replace(result, text=draft.beginning + result.text, details=details)
-    return replace(outcome, result=whole)
 
 
 def _find_instruction(messages: Messages) -> str:
