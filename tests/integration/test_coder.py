@@ -245,6 +245,20 @@ def test_the_likeliest_good_draw_is_taken_with_its_log_probabilities_if_they_wer
     assert [each["logprob"] for each in choice.logprobs or ()] == [-1.0]
 
 
+def test_log_probabilities_that_nobody_asked_for_are_not_answered(database: Database) -> None:
+    desk = Desk(database, form=Form(style="plain", draws=2))
+    order, _ = desk.begin("add 1")
+    drawn = Output(order.request.id, (1,), DOUBLE, FinishReason.STOP, 10, logprobs=(_rate(-1.0),))
+
+    outcome = desk.coder.review(
+        order.job, orders.conclude(order, replace(drawn, others=(drawn,)), {})
+    )
+
+    assert not isinstance(outcome, Order)
+    assert outcome.result is not None
+    assert outcome.result.details is None
+
+
 def _rate(logprob: float) -> Logprob:
     return Logprob("a", b"a", logprob)
 
